@@ -1,0 +1,39 @@
+# One command per chore. Everything runs in .venv, which every target creates when it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: setup demo test lint format docs bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,lint,docs]"
+	touch $(STAMP)
+
+demo: $(STAMP)  ## tune a real model jointly, compare with grid and one-at-a-time, write demo/report.html
+	$(BIN)/hpo demo
+
+test: $(STAMP)  ## the tests, two at a time
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check hpo benchmarks tests
+	$(BIN)/ruff format --check hpo benchmarks tests
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff format hpo benchmarks tests
+	$(BIN)/ruff check --fix hpo benchmarks tests
+
+docs: $(STAMP)  ## build the pages into docs/_build
+	$(BIN)/sphinx-build -W -q docs docs/_build
+
+bench: $(STAMP)  ## the comparison with a plain BoTorch loop, and the race to a first feasible point
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv docs/_build demo
