@@ -1,0 +1,141 @@
+"""Every error the library raises on purpose.
+
+    HpoError
+    ├── DefinitionError (ValueError)       a space, metric or problem that cannot be
+    │   ├── SpaceError                     parameters, bounds, conditions, linear constraints
+    │   ├── MetricError                    objectives, constraints, thresholds
+    │   ├── SettingsError                  a study file, a budget, a strategy's settings
+    │   └── DefinitionChanged              the stored study was defined otherwise
+    ├── ParamsError (ValueError)           params outside the space
+    ├── ResultError (ValueError)           a result that breaks the metrics' contracts; nothing is recorded
+    │   ├── MissingMetric, UnknownMetric, NotANumber, NotFinite
+    │   └── ResultConflict                 the trial already has another result
+    ├── TrialStateError (RuntimeError)     the trial cannot make this step
+    ├── NotFound (LookupError)
+    │   ├── StudyNotFound, TrialNotFound
+    │   └── NoFeasibleTrial                no completed trial meets every limit
+    ├── SpaceExhausted (RuntimeError)      every configuration of a finite space has been tried
+    ├── StorageError (RuntimeError)
+    ├── ExecutorError (RuntimeError)
+    └── MissingExtra (ImportError)
+
+Each is also the builtin a caller would guess. A message says what was given, what is allowed and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class HpoError(Exception):
+    """The root of all errors of this library."""
+
+
+class DefinitionError(HpoError, ValueError):
+    """A definition that cannot be: `problems` holds every fault found, one sentence each."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__(problems[0] if len(problems) == 1 else "\n".join(f"- {p}" for p in problems))
+
+
+class SpaceError(DefinitionError):
+    """A parameter, condition or linear constraint that cannot be."""
+
+
+class MetricError(DefinitionError):
+    """An objective, constraint or tracked metric that cannot be."""
+
+
+class SettingsError(DefinitionError):
+    """A study file, budget or strategy setting that cannot be; the offending key is named."""
+
+
+class DefinitionChanged(DefinitionError):
+    """The stored study has another definition; `differences` holds one line per field."""
+
+    def __init__(self, study: str, differences: Sequence[str], ways_out: str) -> None:
+        self.differences = tuple(differences)
+        self.problems = self.differences
+        HpoError.__init__(
+            self,
+            f"study {study!r} is stored with another definition: {'; '.join(differences)}. {ways_out}",
+        )
+
+
+class ParamsError(HpoError, ValueError):
+    """Params that do not belong to the space."""
+
+
+class ResultError(HpoError, ValueError):
+    """A result that breaks the contracts of the metrics. Nothing was recorded."""
+
+
+class MissingMetric(ResultError):
+    """A metric of the problem is absent from the result."""
+
+
+class UnknownMetric(ResultError):
+    """The result names a metric the problem does not have."""
+
+
+class NotANumber(ResultError, TypeError):
+    """A value is no number at all: text, None, a list."""
+
+
+class NotFinite(ResultError):
+    """A value is NaN or infinite."""
+
+
+class ResultConflict(ResultError):
+    """The trial already has another result."""
+
+
+class TrialStateError(HpoError, RuntimeError):
+    """The trial cannot make this step from the state it is in."""
+
+
+class NotFound(HpoError, LookupError):
+    """Something asked for by name or number does not exist."""
+
+
+class StudyNotFound(NotFound):
+    """No study of this name in the storage."""
+
+
+class TrialNotFound(NotFound):
+    """No trial of this number in the study."""
+
+
+class NoFeasibleTrial(NotFound):
+    """No completed trial meets every limit."""
+
+
+class SpaceExhausted(HpoError, RuntimeError):
+    """Every configuration of a finite space has been tried or is in flight."""
+
+
+class StorageError(HpoError, RuntimeError):
+    """The storage cannot be used: locked, full, too new, on a network file system."""
+
+
+class ExecutorError(HpoError, RuntimeError):
+    """An executor cannot do what it was asked."""
+
+
+class MissingExtra(HpoError, ImportError):
+    """An optional dependency is not installed; the message shows the command that installs it."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?` for the closest known name, or the empty string."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def listing(names: Iterable[str], most: int = 8) -> str:
+    """`a, b, c` for a message; long lists are cut and say so."""
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return f"{shown}, and {len(names) - most} more" if len(names) > most else shown

@@ -1,0 +1,208 @@
+"""What is measured: Objective, Constraint, Tracked metrics, a Measurement, and the one decision of what is feasible.
+
+A metric is a contract: name, direction or limits, unit, description, owner. Results are checked against it.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hpo.errors import MetricError, MissingMetric, NotANumber, NotFinite, UnknownMetric, did_you_mean, listing
+
+Goal = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured number. `sem` is its standard error in the same unit, when known: 0 says exact."""
+
+    value: float
+    sem: float | None = None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric to optimise. `threshold` is the least value of interest, inclusive, in the metric's unit: a trial that
+    misses it is not feasible, and with several objectives it is the reference point's component."""
+
+    name: str
+    goal: Goal = "maximize"
+    threshold: float | None = field(default=None, kw_only=True)
+    unit: str = field(default="", kw_only=True)
+    description: str = field(default="", kw_only=True)
+    owner: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if self.goal not in ("maximize", "minimize"):
+            raise MetricError(f"objective {self.name!r}: goal {self.goal!r} is not 'maximize' or 'minimize'")
+        _number_or_none(self, "threshold")
+
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """(lower, upper), inclusive; None where there is none."""
+        return (self.threshold, None) if self.goal == "maximize" else (None, self.threshold)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A metric that must stay within limits: `lower <= value <= upper`, either or both, inclusive, in its unit."""
+
+    name: str
+    lower: float | None = field(default=None, kw_only=True)
+    upper: float | None = field(default=None, kw_only=True)
+    unit: str = field(default="", kw_only=True)
+    description: str = field(default="", kw_only=True)
+    owner: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        _number_or_none(self, "lower")
+        _number_or_none(self, "upper")
+        if self.lower is None and self.upper is None:
+            raise MetricError(
+                f"constraint {self.name!r} has no limit. Give lower=, upper= or both, or use Tracked({self.name!r})"
+            )
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise MetricError(
+                f"constraint {self.name!r}: lower={self.lower:g} is above upper={self.upper:g}; did you swap them?"
+            )
+
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """(lower, upper), inclusive; None where there is none."""
+        return self.lower, self.upper
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A metric that is stored and shown, never optimised, and may be absent. `business=True` marks the number that
+    matters in the end; `goal` says which way it should go."""
+
+    name: str
+    goal: Goal = "maximize"
+    business: bool = field(default=False, kw_only=True)
+    unit: str = field(default="", kw_only=True)
+    description: str = field(default="", kw_only=True)
+    owner: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        if self.goal not in ("maximize", "minimize"):
+            raise MetricError(f"tracked metric {self.name!r}: goal {self.goal!r} is not 'maximize' or 'minimize'")
+
+    @property
+    def limits(self) -> tuple[None, None]:
+        """A tracked metric has no limits."""
+        return None, None
+
+
+Metric = Objective | Constraint | Tracked
+Result = float | Measurement
+"""What a caller may report for one metric."""
+
+
+def shortfall(metric: Metric, value: float) -> float:
+    """How far `value` misses the metric's limits, in its unit; 0 when it meets them (equality meets)."""
+    lower, upper = metric.limits
+    below = lower - value if lower is not None else 0.0
+    above = value - upper if upper is not None else 0.0
+    return max(below, above, 0.0)
+
+
+def is_feasible(metrics: Sequence[Metric], values: Mapping[str, Measurement]) -> bool:
+    """Whether every limit is met. The only place in the library that decides this."""
+    return all(m.name in values and shortfall(m, values[m.name].value) == 0 for m in metrics if m.limits != (None, None))
+
+
+def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], where: str) -> dict[str, Measurement]:
+    """`result` as measurements, after checking it against the contracts of `metrics`.
+
+    `where` begins the message (`trial 3`). Raises MissingMetric, UnknownMetric, NotANumber or NotFinite.
+    """
+    if not isinstance(result, Mapping):
+        raise NotANumber(
+            f"{where} reported {result!r}; a result is a mapping of metric name to number, like "
+            f"{{{', '.join(f'{m.name!r}: ...' for m in metrics)}}}. Nothing recorded; the trial is still open"
+        )
+    names = [m.name for m in metrics]
+    required = [m.name for m in metrics if not isinstance(m, Tracked)]
+    missing = [name for name in required if name not in result]
+    unknown = [str(name) for name in result if name not in names]
+    given = f"{where} reported {{{listing(map(repr, result))}}}"
+    if missing:
+        wanted = next(m for m in metrics if m.name == missing[0])
+        hint = did_you_mean(missing[0], unknown)
+        raise MissingMetric(
+            f"{given}; missing {listing(map(repr, missing))}{_limit_text(wanted)}.{hint} "
+            "Nothing recorded; the trial is still open"
+        )
+    if unknown:
+        raise UnknownMetric(
+            f"{given}; unknown {listing(map(repr, unknown))} (have: {listing(names)}).{did_you_mean(unknown[0], names)} "
+            "Add it to the problem as Tracked, or leave it out. Nothing recorded; the trial is still open"
+        )
+    return {name: _measurement(name, value, where) for name, value in result.items()}
+
+
+def limit_words(metric: Metric, digits: int = 4) -> str:
+    """The metric's limits in words: `<= 5 ms`, `>= 0.9`, `0.1..0.3`, or the empty string."""
+    lower, upper = metric.limits
+    unit = f" {metric.unit}" if metric.unit else ""
+    if lower is not None and upper is not None:
+        return f"{lower:.{digits}g}..{upper:.{digits}g}{unit}"
+    if lower is not None:
+        return f">= {lower:.{digits}g}{unit}"
+    return f"<= {upper:.{digits}g}{unit}" if upper is not None else ""
+
+
+def _limit_text(metric: Metric) -> str:
+    words = limit_words(metric)
+    return f" (limit {words})" if words else ""
+
+
+def _measurement(name: str, given: object, where: str) -> Measurement:
+    value, sem = (given.value, given.sem) if isinstance(given, Measurement) else (given, None)
+    for label, number in (("", value), ("standard error of ", sem)):
+        if number is None and label:
+            continue
+        if isinstance(number, bool) or not isinstance(number, numbers.Real) and not _is_scalar_array(number):
+            raise NotANumber(
+                f"{where}: {label}metric {name!r} is {number!r} ({type(number).__name__}), not a number. "
+                "Nothing recorded; the trial is still open"
+            )
+        if not math.isfinite(float(number)):  # type: ignore[arg-type]
+            raise NotFinite(
+                f"{where}: {label}metric {name!r} is {float(number)}. "  # type: ignore[arg-type]
+                'Report a finite number, or study.fail(trial, "diverged") so that the region is learned. '
+                "Nothing recorded; the trial is still open"
+            )
+    if sem is not None and float(sem) < 0:
+        raise NotFinite(f"{where}: the standard error of metric {name!r} is {sem!r}, below 0. Nothing recorded")
+    return Measurement(float(value), None if sem is None else float(sem))  # type: ignore[arg-type]
+
+
+def _is_scalar_array(value: object) -> bool:
+    """Whether `value` is a number in an array's clothes (a numpy or torch scalar), without importing either."""
+    return getattr(value, "shape", None) == () and hasattr(value, "__float__") and getattr(value, "dtype", None) != bool
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip() or name != name.strip():
+        raise MetricError(f"metric name {name!r} is not a plain non-empty text")
+
+
+def _number_or_none(metric: Objective | Constraint, attribute: str) -> None:
+    value = getattr(metric, attribute)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise MetricError(
+            f"metric {metric.name!r}: {attribute}={value!r} is not a finite number. Limits are numbers in the "
+            f'metric\'s unit: {attribute}=5, unit="ms"'
+        )
+    object.__setattr__(metric, attribute, float(value))

@@ -1,0 +1,326 @@
+"""Space: the joint domain of all parameters, with conditions and linear constraints.
+
+Params are plain dicts that hold the active parameters only. The canonical form lists them in the order of the space
+with their types made exact, so equal configurations are equal dicts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
+from hpo.linear import LinearConstraint, parse
+from hpo.parameters import Categorical, Float, Int, Parameter, Value, same_value
+
+Params = dict[str, Any]
+
+_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parameters by name, and linear inequalities between the numeric ones.
+
+    Dots in names mark the stages of a workflow: `data.window`, `model.lr`. A constraint holds back a configuration
+    only while all the parameters it names are active. Every fault of a definition is reported at once, in one
+    SpaceError.
+    """
+
+    parameters: Mapping[str, Parameter]
+    constraints: Sequence[str] = ()
+    linear: tuple[LinearConstraint, ...] = field(init=False, repr=False, compare=False)
+    order: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names, parents before the parameters they activate."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.parameters, Mapping) or not self.parameters:
+            raise SpaceError('a space is a non-empty mapping of name to parameter, like {"lr": Float(1e-5, 1e-1)}')
+        object.__setattr__(self, "parameters", dict(self.parameters))
+        texts = [self.constraints] if isinstance(self.constraints, str) else self.constraints
+        object.__setattr__(self, "constraints", tuple(texts))
+        faults = [*self._name_faults()]
+        order, condition_faults = self._sorted_by_condition()
+        linear, linear_faults = self._parsed_constraints()
+        faults += condition_faults + linear_faults
+        if faults:
+            raise SpaceError(*faults)
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "linear", linear)
+        if linear:
+            self.sample(np.random.default_rng(0), 1)
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in the order of the definition."""
+        return tuple(self.parameters)
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self.parameters[name]
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether there are finitely many configurations."""
+        return all(p.size is not None for p in self.parameters.values())
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether any parameter states its value in production."""
+        return any(p.default is not None for p in self.parameters.values())
+
+    def is_active(self, name: str, params: Mapping[str, object]) -> bool:
+        """Whether `name` exists, given the values of its parents in `params` (absent parents are inactive)."""
+        return all(
+            parent in params and any(same_value(params[parent], v) for v in values)
+            for parent, values in self.parameters[name].active_if.items()
+        )
+
+    def fault(self, params: Mapping[str, object]) -> str | None:
+        """Everything wrong with `params`, or None: unknown, missing, inactive, out of range, constraint broken."""
+        faults = [
+            f"unknown parameter {name!r} (have: {listing(self.names)}).{did_you_mean(str(name), self.names)}"
+            for name in params
+            if name not in self.parameters
+        ]
+        seen: dict[str, object] = {}
+        for name in self.order:
+            active = self.is_active(name, seen)
+            if name in params and not active:
+                faults.append(f"{name} is inactive here: it needs {_condition_words(self.parameters[name])}")
+            elif active and name not in params:
+                faults.append(f"missing parameter {name!r}")
+            elif active:
+                seen[name] = params[name]
+                if wrong := self.parameters[name].fault(params[name]):
+                    faults.append(f"{name}={params[name]!r} {wrong}")
+        if not faults:
+            faults = [f"{c.text!r} does not hold" for c in self.linear if not c.holds(params)]
+        return "; ".join(faults) or None
+
+    def contains(self, params: Mapping[str, object]) -> bool:
+        """Whether `params` is a configuration of this space."""
+        return self.fault(params) is None
+
+    def canonical(self, params: Mapping[str, object]) -> Params:
+        """`params` in canonical form. Raises ParamsError naming every fault."""
+        if fault := self.fault(params):
+            raise ParamsError(f"params {dict(params)!r}: {fault}")
+        return {name: _exact(self.parameters[name], params[name]) for name in self.names if name in params}
+
+    def snapped(self, params: Mapping[str, object]) -> Params:
+        """Complete `params` (values for all names) with each value snapped, and inactive parameters dropped.
+
+        Linear constraints are not looked at.
+        """
+        out: Params = {}
+        for name in self.order:
+            if self.is_active(name, out):
+                p, value = self.parameters[name], params[name]
+                out[name] = value if isinstance(p, Categorical) else p.snap(value)  # type: ignore[arg-type]
+        return {name: out[name] for name in self.names if name in out}
+
+    # -- walking --------------------------------------------------------------------------------------------------
+
+    def at(self, u: Sequence[float]) -> Params:
+        """The configuration at position `u [len(space)]` of the unit cube, one coordinate a parameter in the order of
+        the space. Linear constraints are not looked at."""
+        out: Params = {}
+        position = dict(zip(self.names, u, strict=True))
+        for name in self.order:
+            if self.is_active(name, out):
+                out[name] = self.parameters[name].value_at(float(position[name]))
+        return {name: out[name] for name in self.names if name in out}
+
+    def start(self) -> Params:
+        """The configuration in production: the defaults, and the middle of each parameter that has none. Where this
+        breaks a linear constraint, the nearest (of many) configurations that does not."""
+        middle = {name: p.value_at(0.5) if p.default is None else p.default for name, p in self.parameters.items()}
+        params = self.snapped(middle)
+        if all(c.holds(params) for c in self.linear):
+            return params
+        candidates = self.sample(np.random.default_rng(0), 256)
+
+        def distance(candidate: Params) -> float:
+            return sum(
+                1.0 if (a in candidate) != (a in params) else self._gap(a, candidate[a], params[a])
+                for a in self.names
+                if a in candidate or a in params
+            )
+
+        return min(candidates, key=distance)
+
+    def sample(self, rng: np.random.Generator, n: int) -> list[Params]:
+        """`n` configurations drawn uniformly (log-uniformly on log scales) from those the constraints allow.
+
+        Where nearly nothing is allowed, draws come from random vertices and mixtures of the allowed polytope. Raises
+        SpaceError when nothing is.
+        """
+        out: list[Params] = []
+        tries = 0
+        while len(out) < n and tries < 200 + 50 * n:
+            tries += 1
+            params = self.at(rng.random(len(self)))
+            if all(c.holds(params) for c in self.linear):
+                out.append(params)
+        if len(out) < n:
+            out += self._sample_polytope(rng, n - len(out))
+        return out
+
+    def enumerate(self) -> Iterator[Params]:
+        """Every configuration of a finite space, each once, inactive parameters dropped."""
+        if not self.is_finite:
+            raise SpaceError("the space has a continuous parameter; its configurations cannot be listed")
+
+        def walk(i: int, chosen: Params) -> Iterator[Params]:
+            if i == len(self.order):
+                params = {name: chosen[name] for name in self.names if name in chosen}
+                if all(c.holds(params) for c in self.linear):
+                    yield params
+                return
+            name = self.order[i]
+            if not self.is_active(name, chosen):
+                yield from walk(i + 1, chosen)
+                return
+            for value in self.parameters[name].values():
+                yield from walk(i + 1, {**chosen, name: value})
+
+        return walk(0, {})
+
+    def size(self, most: int) -> int | None:
+        """Number of configurations, or None when there are more than `most` or infinitely many."""
+        if not self.is_finite:
+            return None
+        count = sum(1 for _ in itertools.islice(self.enumerate(), most + 1))
+        return count if count <= most else None
+
+    # -- building -------------------------------------------------------------------------------------------------
+
+    def _name_faults(self) -> Iterator[str]:
+        for name, p in self.parameters.items():
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                yield f"parameter name {name!r} is not letters, digits and underscores, with dots between stages"
+            if not isinstance(p, Float | Int | Categorical):
+                yield f"parameter {name!r} is {p!r}; it must be a Float, Int or Categorical"
+
+    def _sorted_by_condition(self) -> tuple[tuple[str, ...], list[str]]:
+        faults = []
+        parents = {n: list(getattr(p, "active_if", {})) for n, p in self.parameters.items()}
+        for name, p in self.parameters.items():
+            for parent, values in getattr(p, "active_if", {}).items():
+                other = self.parameters.get(parent)
+                if other is None:
+                    hint = did_you_mean(parent, self.parameters)
+                    faults.append(f"parameter {name!r}: active_if names {parent!r}, which is no parameter.{hint}")
+                elif isinstance(other, Float):
+                    faults.append(f"parameter {name!r}: active_if needs a Categorical or Int, {parent!r} is a Float")
+                else:
+                    faults += [
+                        f"parameter {name!r}: active_if[{parent!r}] lists {v!r}, which {fault}"
+                        for v in values
+                        if (fault := other.fault(v))
+                    ]
+        order: list[str] = []
+        while not faults and len(order) < len(parents):
+            ready = [n for n in parents if n not in order and all(x in order for x in parents[n])]
+            if not ready:
+                loop = [n for n in parents if n not in order]
+                faults.append(f"the conditions of {listing(map(repr, loop))} wait for one another")
+            order += ready
+        return tuple(order), faults
+
+    def _parsed_constraints(self) -> tuple[tuple[LinearConstraint, ...], list[str]]:
+        linear: list[LinearConstraint] = []
+        faults: list[str] = []
+        for text in self.constraints:
+            try:
+                parsed = parse(text)
+            except SpaceError as error:
+                faults += error.problems
+                continue
+            for name in {n: None for c in parsed for n in c.coefficients}:
+                if name not in self.parameters:
+                    hint = did_you_mean(name, self.parameters)
+                    faults.append(f"constraint {text!r} names {name!r}, which is no parameter.{hint}")
+                elif isinstance(self.parameters[name], Categorical):
+                    faults.append(f"constraint {text!r} names {name!r}, a Categorical; only numbers can be added")
+            linear += parsed
+        return tuple(linear), faults
+
+    def _gap(self, name: str, a: Value, b: Value) -> float:
+        p = self.parameters[name]
+        if isinstance(p, Categorical) and not p.ordered:
+            return float(not same_value(a, b))
+        return abs(p.position(a) - p.position(b))  # type: ignore[arg-type]
+
+    def _sample_polytope(self, rng: np.random.Generator, n: int) -> list[Params]:
+        """Draws for spaces where rejection fails: a random branch of the discrete choices, then a random mixture of
+        two vertices of what the constraints allow there, found by mixed-integer linear programming."""
+        from scipy.optimize import Bounds, milp  # noqa: PLC0415 - rarely needed, slow to import
+        from scipy.optimize import LinearConstraint as Rows
+
+        out: list[Params] = []
+        for _ in range(20 * n + 20):
+            if len(out) == n:
+                break
+            params = self.at(rng.random(len(self)))
+            rows = [c for c in self.linear if all(name in params for name in c.coefficients)]
+            parents = {parent for p in self.parameters.values() for parent in p.active_if}
+            names = list({name: None for c in rows for name in c.coefficients})
+            bounds = []
+            for name in names:
+                p = self.parameters[name]
+                assert not isinstance(p, Categorical)
+                bounds.append((params[name], params[name]) if name in parents else (p.low, p.high))
+            low, high = np.array(bounds, dtype=float).reshape(-1, 2).T
+            stepped = np.array([self.parameters[name].size is not None for name in names])
+            unit = np.array([getattr(self.parameters[name], "step", None) or 1.0 for name in names])
+            # x = low + unit * z, with z whole where the parameter is stepped
+            matrix = np.array([[c.coefficients.get(name, 0.0) for name in names] for c in rows])
+            limit = np.array([c.upper for c in rows]) - matrix @ low
+            corners = []
+            for _ in range(2):
+                found = milp(
+                    rng.normal(size=len(names)) / np.maximum((high - low) / unit, 1e-12),
+                    constraints=Rows(matrix * unit, -np.inf, limit),
+                    bounds=Bounds(np.zeros(len(names)), np.maximum((high - low) / unit, 0.0)),
+                    integrality=stepped.astype(int),
+                )
+                if found.x is not None:
+                    corners.append(found.x)
+            if len(corners) < 2:
+                continue
+            share = rng.random()
+            for z in ((1 - share) * corners[0] + share * corners[1], corners[0]):
+                values = {**params, **dict(zip(names, (low + unit * z).tolist(), strict=True))}
+                candidate = self.snapped({**self._middle(), **values})
+                if all(c.holds(candidate) for c in self.linear):
+                    out.append(candidate)
+                    break
+        if len(out) < n:
+            if out:
+                return [out[i % len(out)] for i in range(n)]
+            raise SpaceError(f"no configuration found that meets {listing(map(repr, self.constraints))}")
+        return out
+
+    def _middle(self) -> Params:
+        return {name: p.value_at(0.5) for name, p in self.parameters.items()}
+
+
+def _exact(p: Parameter, value: Any) -> Value:
+    if isinstance(p, Float):
+        return p.snap(float(value)) if p.step is not None else float(value)
+    return p.choices[p.index(value)] if isinstance(p, Categorical) else int(value)
+
+
+def _condition_words(p: Parameter) -> str:
+    return " and ".join(f"{parent} in {list(values)!r}" for parent, values in p.active_if.items())
