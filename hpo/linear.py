@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from hpo.errors import SpaceError
 
@@ -27,11 +28,11 @@ class LinearConstraint:
     upper: float
     text: str = field(compare=False)
 
-    def excess(self, params: Mapping[str, object]) -> float:
+    def excess(self, params: Mapping[str, Any]) -> float:
         """How far `params` exceeds the bound; at most 0 when it holds. 0 when a parameter it names is inactive."""
         if any(name not in params for name in self.coefficients):
             return 0.0
-        return sum(c * float(params[name]) for name, c in self.coefficients.items()) - self.upper  # type: ignore[arg-type]
+        return sum(c * float(params[name]) for name, c in self.coefficients.items()) - self.upper
 
     def holds(self, params: Mapping[str, object]) -> bool:
         """Whether the inequality holds, rounding errors forgiven."""
@@ -106,19 +107,19 @@ class _Parser:
         return value
 
     def factor(self) -> _Side:
-        kind, token = self.take()
+        kind, text = self.take()
         if kind == "number":
-            return {"": float(token)}
+            return {"": float(text)}
         if kind == "name":
-            return {token: 1.0}
-        if token == "-":
+            return {text: 1.0}
+        if text == "-":
             return _add({}, self.factor(), -1.0)
-        if token == "(":
+        if text == "(":
             inner = self.side()
             if self.take()[1] != ")":
                 raise self.fault("a parenthesis is not closed")
             return inner
-        raise self.fault(f"cannot read {token!r}" if token else "it ends too early")
+        raise self.fault(f"cannot read {text!r}" if text else "it ends too early")
 
     def peek(self) -> str:
         return self.tokens[self.position][1] if self.position < len(self.tokens) else ""

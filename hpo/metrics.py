@@ -116,7 +116,9 @@ def shortfall(metric: Metric, value: float) -> float:
 
 def is_feasible(metrics: Sequence[Metric], values: Mapping[str, Measurement]) -> bool:
     """Whether every limit is met. The only place in the library that decides this."""
-    return all(m.name in values and shortfall(m, values[m.name].value) == 0 for m in metrics if m.limits != (None, None))
+    return all(
+        m.name in values and shortfall(m, values[m.name].value) == 0 for m in metrics if m.limits != (None, None)
+    )
 
 
 def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], where: str) -> dict[str, Measurement]:
@@ -143,7 +145,8 @@ def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], wher
         )
     if unknown:
         raise UnknownMetric(
-            f"{given}; unknown {listing(map(repr, unknown))} (have: {listing(names)}).{did_you_mean(unknown[0], names)} "
+            f"{given}; unknown {listing(map(repr, unknown))} (have: {listing(names)})."
+            f"{did_you_mean(unknown[0], names)} "
             "Add it to the problem as Tracked, or leave it out. Nothing recorded; the trial is still open"
         )
     return {name: _measurement(name, value, where) for name, value in result.items()}
@@ -170,7 +173,7 @@ def _measurement(name: str, given: object, where: str) -> Measurement:
     for label, number in (("", value), ("standard error of ", sem)):
         if number is None and label:
             continue
-        if isinstance(number, bool) or not isinstance(number, numbers.Real) and not _is_scalar_array(number):
+        if isinstance(number, bool) or (not isinstance(number, numbers.Real) and not _is_scalar_array(number)):
             raise NotANumber(
                 f"{where}: {label}metric {name!r} is {number!r} ({type(number).__name__}), not a number. "
                 "Nothing recorded; the trial is still open"
@@ -188,7 +191,7 @@ def _measurement(name: str, given: object, where: str) -> Measurement:
 
 def _is_scalar_array(value: object) -> bool:
     """Whether `value` is a number in an array's clothes (a numpy or torch scalar), without importing either."""
-    return getattr(value, "shape", None) == () and hasattr(value, "__float__") and getattr(value, "dtype", None) != bool
+    return getattr(value, "shape", None) == () and hasattr(value, "__float__")
 
 
 def _check_name(name: object) -> None:

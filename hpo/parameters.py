@@ -133,18 +133,19 @@ class Int:
         """The value at position `u` of [0, 1]; each value has an equal share (of the exponent where log)."""
         if not self.log:
             return self.low + _bin(u, self.size) * self.step
-        low, high = self._log_edges
+        low, high = self.log_edges
         return self.snap(math.exp(low + u * (high - low)))
 
     def position(self, value: float) -> float:
         """The middle of the share of `value` in [0, 1]."""
         if not self.log:
             return ((value - self.low) / self.step + 0.5) / self.size
-        low, high = self._log_edges
+        low, high = self.log_edges
         return (math.log(value) - low) / (high - low)
 
     @property
-    def _log_edges(self) -> tuple[float, float]:
+    def log_edges(self) -> tuple[float, float]:
+        """Natural logarithms between which the values share the unit interval: half a step beyond both ends."""
         last = self.low + (self.size - 1) * self.step
         return math.log(self.low - min(0.5 * self.step, 0.5 * self.low)), math.log(last + 0.5 * self.step)
 

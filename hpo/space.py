@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,7 +131,7 @@ class Space:
 
     # -- walking --------------------------------------------------------------------------------------------------
 
-    def at(self, u: Sequence[float]) -> Params:
+    def at(self, u: Iterable[float]) -> Params:
         """The configuration at position `u [len(space)]` of the unit cube, one coordinate a parameter in the order of
         the space. Linear constraints are not looked at."""
         out: Params = {}
@@ -265,7 +265,7 @@ class Space:
     def _sample_polytope(self, rng: np.random.Generator, n: int) -> list[Params]:
         """Draws for spaces where rejection fails: a random branch of the discrete choices, then a random mixture of
         two vertices of what the constraints allow there, found by mixed-integer linear programming."""
-        from scipy.optimize import Bounds, milp  # noqa: PLC0415 - rarely needed, slow to import
+        from scipy.optimize import Bounds, milp
         from scipy.optimize import LinearConstraint as Rows
 
         out: list[Params] = []

@@ -1,0 +1,83 @@
+"""Joint Bayesian hyperparameter optimization under several metrics, thresholds and constraints.
+
+    import hpo
+
+    problem = hpo.Problem(
+        hpo.Space({"lr": hpo.Float(1e-5, 1e-1, log=True), "layers": hpo.Int(1, 4)}),
+        [hpo.Objective("accuracy"), hpo.Constraint("latency_ms", upper=5.0, unit="ms")],
+    )
+    study = hpo.open_study("digits", problem)
+    hpo.run(study, train, budget=hpo.Budget(trials=40))
+
+Names are loaded when they are first used: importing this package imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo import errors as errors
+    from hpo import executors as executors
+    from hpo import strategies as strategies
+    from hpo.budget import Budget as Budget
+    from hpo.errors import HpoError as HpoError
+    from hpo.errors import NoFeasibleTrial as NoFeasibleTrial
+    from hpo.errors import SpaceExhausted as SpaceExhausted
+    from hpo.history import History as History
+    from hpo.metrics import Constraint as Constraint
+    from hpo.metrics import Measurement as Measurement
+    from hpo.metrics import Objective as Objective
+    from hpo.metrics import Tracked as Tracked
+    from hpo.parameters import Categorical as Categorical
+    from hpo.parameters import Float as Float
+    from hpo.parameters import Int as Int
+    from hpo.problem import Problem as Problem
+    from hpo.runner import run as run
+    from hpo.space import Space as Space
+    from hpo.study import Study as Study
+    from hpo.study import open_study as open_study
+    from hpo.trial import Trial as Trial
+    from hpo.trial import TrialState as TrialState
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Budget": "budget",
+    "Categorical": "parameters",
+    "Constraint": "metrics",
+    "Float": "parameters",
+    "History": "history",
+    "HpoError": "errors",
+    "Int": "parameters",
+    "Measurement": "metrics",
+    "NoFeasibleTrial": "errors",
+    "Objective": "metrics",
+    "Problem": "problem",
+    "Space": "space",
+    "SpaceExhausted": "errors",
+    "Study": "study",
+    "Tracked": "metrics",
+    "Trial": "trial",
+    "TrialState": "trial",
+    "open_study": "study",
+    "run": "runner",
+}
+_ROOMS = ("errors", "executors", "strategies")
+
+__all__ = [*_HOME, *_ROOMS, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"hpo.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"hpo.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

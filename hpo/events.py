@@ -1,0 +1,151 @@
+"""Event: one line of a study's append-only log; and Ledger, what the events add up to.
+
+| kind      | number | data                                                                                   |
+|-----------|--------|----------------------------------------------------------------------------------------|
+| asked     | yes    | params, why, saw (last event seen), batch [first number, size], strategy, owner, fitted |
+| enqueued  | yes    | params, note                                                                           |
+| added     | yes    | params, values, note                                                                   |
+| started   | yes    | owner                                                                                  |
+| told      | yes    | values, seconds                                                                        |
+| corrected | yes    | values, reason                                                                         |
+| failed    | yes    | kind, message, seconds                                                                 |
+| requeued  | yes    | reason                                                                                 |
+| cancelled | yes    | reason                                                                                 |
+| edited    | no     | metric (the new definition), reason                                                    |
+| noted     | no     | text                                                                                   |
+
+Values are stored as `{name: [value, sem or null]}`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.errors import StorageError, TrialStateError
+from hpo.history import History
+from hpo.problem import Problem
+from hpo.randomness import trial_seed
+from hpo.serialize import measurements_from_json, metric_from_json
+from hpo.trial import TRANSITIONS, Trial, TrialState
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An event before the storage gives it its place and time. `data` holds JSON values only."""
+
+    kind: str
+    number: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the log. `seq` counts from 1 in each study without gaps; `at` is UTC in ISO 8601."""
+
+    seq: int
+    at: str
+    kind: str
+    number: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Ledger:
+    """The trials of a study and its problem as edited, kept up to date by applying events in order."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.problem = problem
+        self.seed = seed
+        self.trials: list[Trial] = []
+        self.seq = 0
+        self.last_ask = 0
+        """Sequence number of the last event that gave out a number or a waiting trial."""
+        self.fitted: Mapping[str, Any] = {}
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Bring the ledger up to date. Raises StorageError for a log with a gap or of a later version."""
+        for event in events:
+            if event.seq != self.seq + 1:
+                raise StorageError(f"the log jumps from event {self.seq} to {event.seq}; it is damaged")
+            self._apply(event)
+            self.seq = event.seq
+
+    def history(self) -> History:
+        """The history as of the last event applied."""
+        return History(self.problem, self.seed, tuple(self.trials), self.fitted)
+
+    def _apply(self, event: Event) -> None:
+        data = event.data
+        match event.kind:
+            case "asked":
+                self._open(event, TrialState.RUNNING, owner=data.get("owner", ""), why=data.get("why", {}))
+                self.fitted = data.get("fitted") or self.fitted
+                self.last_ask = event.seq
+            case "enqueued":
+                self._open(event, TrialState.WAITING, message=data.get("note", ""))
+                self.last_ask = event.seq
+            case "added":
+                values = measurements_from_json(data["values"])
+                self._open(event, TrialState.COMPLETED, values=values, message=data.get("note", ""), ended_at=event.at)
+            case "started":
+                self._step(event, TrialState.RUNNING, owner=data.get("owner", ""))
+                self.last_ask = event.seq
+            case "told":
+                values = measurements_from_json(data["values"])
+                self._step(
+                    event, TrialState.COMPLETED, values=values, seconds=data.get("seconds"), kind=None, message=""
+                )
+            case "corrected":
+                values = measurements_from_json(data["values"])
+                number = self._number(event)
+                self.trials[number] = dataclasses.replace(self.trials[number], values=values, message=data["reason"])
+            case "failed":
+                kind, message = data["kind"], data.get("message", "")
+                self._step(event, TrialState.FAILED, kind=kind, message=message, seconds=data.get("seconds"))
+            case "requeued":
+                attempt = self.trials[self._number(event)].attempt + 1
+                self._step(event, TrialState.WAITING, attempt=attempt, owner="", ended_at="", message=data["reason"])
+            case "cancelled":
+                self._step(event, TrialState.CANCELLED, message=data.get("reason", ""))
+            case "edited":
+                self.problem = self.problem.with_metric(metric_from_json(data["metric"]))
+            case "noted":
+                pass
+            case _:
+                raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
+
+    def _open(self, event: Event, state: TrialState, **fields: Any) -> None:
+        if event.number != len(self.trials):
+            raise StorageError(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
+        self.trials.append(
+            Trial(
+                number=event.number,
+                params=event.data["params"],
+                state=state,
+                seed=trial_seed(self.seed, event.number),
+                source=event.kind,
+                asked_at=event.at,
+                **fields,
+            )
+        )
+
+    def _step(self, event: Event, state: TrialState, **fields: Any) -> None:
+        number = self._number(event)
+        trial = self.trials[number]
+        check_step(trial, state)
+        ended = {} if state.is_in_flight else {"ended_at": event.at}
+        self.trials[number] = dataclasses.replace(trial, state=state, **{**ended, **fields})
+
+    def _number(self, event: Event) -> int:
+        if event.number is None or not 0 <= event.number < len(self.trials):
+            raise StorageError(f"event {event.seq} ({event.kind}) names trial {event.number}, which does not exist")
+        return event.number
+
+
+def check_step(trial: Trial, state: TrialState) -> None:
+    """Raises TrialStateError unless `trial` may go to `state`."""
+    if state not in TRANSITIONS[trial.state]:
+        allowed = ", ".join(sorted(TRANSITIONS[trial.state])) or "nothing: it has ended"
+        raise TrialStateError(f"trial {trial.number} is {trial.state}; it cannot become {state} (allowed: {allowed})")

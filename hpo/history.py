@@ -1,0 +1,129 @@
+"""History: the trials of a study as one ask sees them, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hpo.encoding import key
+from hpo.errors import NoFeasibleTrial
+from hpo.metrics import Objective, is_feasible, limit_words, shortfall
+from hpo.pareto import is_non_dominated
+from hpo.problem import Problem
+from hpo.trial import Trial, TrialState
+
+
+@dataclass(frozen=True)
+class History:
+    """The problem, the study's seed, and its trials in order of number; frozen, so a strategy is a pure function of it.
+
+    `fitted` is what the last model-based suggestion found (hyperparameters by metric): the next fit starts there.
+    """
+
+    problem: Problem
+    seed: int
+    trials: tuple[Trial, ...] = ()
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def completed(self) -> tuple[Trial, ...]:
+        """Trials with a result."""
+        return tuple(t for t in self.trials if t.state is TrialState.COMPLETED)
+
+    @cached_property
+    def failed(self) -> tuple[Trial, ...]:
+        """Trials that ended in failure, of every kind."""
+        return tuple(t for t in self.trials if t.state is TrialState.FAILED)
+
+    @cached_property
+    def in_flight(self) -> tuple[Trial, ...]:
+        """Trials asked or enqueued and not ended."""
+        return tuple(t for t in self.trials if t.state.is_in_flight)
+
+    @cached_property
+    def feasible(self) -> tuple[Trial, ...]:
+        """Completed trials that meet every limit."""
+        return tuple(t for t in self.completed if is_feasible(self.problem.metrics, t.values))
+
+    @cached_property
+    def taken(self) -> frozenset[str]:
+        """Keys of every configuration that needs no further trial: all but the cancelled ones."""
+        return frozenset(key(t.params) for t in self.trials if t.state is not TrialState.CANCELLED)
+
+    @property
+    def best(self) -> Trial:
+        """The feasible trial with the best value of the one objective (the first of equals; without an objective, the
+        first feasible). Raises NoFeasibleTrial naming the closest trial and the limits missed."""
+        objectives = self.problem.objectives
+        if len(objectives) > 1:
+            names = ", ".join(o.name for o in objectives)
+            raise NoFeasibleTrial(f"with several objectives ({names}) there is no single best; see pareto_front")
+        if not self.feasible:
+            raise NoFeasibleTrial(self._nothing_feasible())
+        if not objectives:
+            return self.feasible[0]
+        return max(self.feasible, key=lambda t: (oriented(objectives[0], t), -t.number))
+
+    @property
+    def has_best(self) -> bool:
+        """Whether any trial is feasible."""
+        return bool(self.feasible)
+
+    def closest(self) -> Trial:
+        """The completed trial that misses the limits by least: the sum over metrics of the shortfall in units of the
+        spread seen. The best one where trials are feasible. Raises NoFeasibleTrial while nothing has completed."""
+        if not self.completed:
+            raise NoFeasibleTrial("no trial has completed yet")
+        if len(self.problem.objectives) <= 1 and self.feasible:
+            return self.best
+        return self.completed[int(np.argmin(self.violations()))]
+
+    def violations(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Of each completed trial `[n]`: the sum over limited metrics of shortfall / spread; 0 when feasible."""
+        total = np.zeros(len(self.completed))
+        for metric in self.problem.limited:
+            values = np.array([t.values[metric.name].value for t in self.completed])
+            misses = np.array([shortfall(metric, v) for v in values])
+            spread = float(np.subtract(*np.percentile(values, [75, 25]))) or float(np.max(np.abs(values))) or 1.0
+            total += misses / spread
+        return total
+
+    @cached_property
+    def pareto_front(self) -> tuple[Trial, ...]:
+        """The feasible trials no other feasible trial dominates, in order of number."""
+        if not self.feasible or not self.problem.objectives:
+            return self.feasible
+        Y = np.array([[oriented(o, t) for o in self.problem.objectives] for t in self.feasible])
+        return tuple(t for t, keep in zip(self.feasible, is_non_dominated(Y), strict=True) if keep)
+
+    def misses(self) -> dict[str, int]:
+        """For each limited metric: how many completed trials miss its limit."""
+        return {
+            m.name: sum(shortfall(m, t.values[m.name].value) > 0 for t in self.completed) for m in self.problem.limited
+        }
+
+    def _nothing_feasible(self) -> str:
+        n = len(self.completed)
+        if not n:
+            return "no trial has completed yet"
+        trial = self.closest()
+        broken = [
+            f"{m.name} {trial.values[m.name].value:.4g}, limit {limit_words(m)}"
+            for m in self.problem.limited
+            if shortfall(m, trial.values[m.name].value) > 0
+        ]
+        missed = ", ".join(f"{name} {count}/{n}" for name, count in self.misses().items() if count)
+        return (
+            f"no trial of {n} meets every limit. Closest: #{trial.number} ({'; '.join(broken)}). "
+            f"Missed: {missed}. See study.closest()"
+        )
+
+
+def oriented(objective: Objective, trial: Trial) -> float:
+    """The trial's value of `objective`, signed so that larger is better."""
+    value = trial.values[objective.name].value
+    return value if objective.goal == "maximize" else -value

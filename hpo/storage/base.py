@@ -1,0 +1,67 @@
+"""Storage: studies by name, each an append-only log of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hpo.events import Draft, Event
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """What is stored of a study besides its log. `definition` is the problem as first given (`serialize`); `facts` are
+    the seed, the strategy, author, reason, time and code version of its creation."""
+
+    id: int
+    name: str
+    definition: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Log(Protocol):
+    """A study's log inside one exclusive transaction: nobody else appends until it ends."""
+
+    def events(self, after: int) -> list[Event]:
+        """The events with `seq > after`, in order."""
+        ...
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Give `drafts` the next sequence numbers and the present time. Durable when the transaction ends without an
+        exception; when it ends with one, nothing is kept."""
+        ...
+
+
+class Storage(Protocol):
+    """Where studies live. Safe to use from many threads and processes at once."""
+
+    @property
+    def url(self) -> str:
+        """How to open it again, without secrets."""
+        ...
+
+    def create(self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any]) -> StudyRecord:
+        """Store a new study. If one of this name exists already (another process was first), return that one."""
+        ...
+
+    def load(self, name: str) -> StudyRecord | None:
+        """The study of this name, or None."""
+        ...
+
+    def names(self) -> list[str]:
+        """Names of all studies, oldest first."""
+        ...
+
+    def events(self, study: int, after: int = 0) -> list[Event]:
+        """The committed events of the study with `seq > after`, in order. Never waits for a writer."""
+        ...
+
+    def transaction(self, study: int) -> AbstractContextManager[Log]:
+        """Exclusive access to the study's log. Waits for other writers; raises StorageError when it cannot."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections. Using the storage afterwards raises StorageError."""
+        ...

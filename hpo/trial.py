@@ -1,0 +1,79 @@
+"""Trial: one evaluation, and the steps it may make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from hpo.metrics import Measurement
+
+
+class TrialState(StrEnum):
+    """waiting and running trials are in flight; the others have ended."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Asked or enqueued, and not ended."""
+        return self in (TrialState.WAITING, TrialState.RUNNING)
+
+
+TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
+    TrialState.WAITING: frozenset({TrialState.RUNNING, TrialState.COMPLETED, TrialState.FAILED, TrialState.CANCELLED}),
+    TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING},
+    TrialState.FAILED: frozenset({TrialState.COMPLETED}),
+    TrialState.CANCELLED: frozenset({TrialState.COMPLETED}),
+    TrialState.COMPLETED: frozenset(),
+    TrialState.STOPPED: frozenset(),
+}
+"""The steps a trial may make. A result that comes late, after a failure or a cancellation, is still a result."""
+
+LEARNED_KINDS = ("oom", "diverged", "timeout", "crash", "error")
+"""Failures the params caused: their region is learned and avoided."""
+RETRIED_KINDS = ("infra", "preempted")
+"""Failures of the machines: the trial is run again and nothing is learned."""
+FAILURE_KINDS = LEARNED_KINDS + RETRIED_KINDS
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of one configuration: what its events add up to."""
+
+    number: int
+    params: Mapping[str, Any]
+    state: TrialState
+    seed: int
+    """For the training's own randomness: 31 bits, a function of the study's seed and the number."""
+    values: Mapping[str, Measurement] = field(default_factory=dict)
+    source: str = "asked"
+    """asked (suggested by a strategy), enqueued (made by hand) or added (measured elsewhere)."""
+    why: Mapping[str, Any] = field(default_factory=dict)
+    """Why this configuration: role, predictions, probabilities, what was known. See docs/explanation."""
+    kind: str | None = None
+    """Kind of the failure, of FAILURE_KINDS."""
+    message: str = ""
+    attempt: int = 1
+    owner: str = ""
+    """The driver that runs it, as `host:pid:start time`; empty for plain ask/tell."""
+    asked_at: str = ""
+    ended_at: str = ""
+    seconds: float | None = None
+    """How long the evaluation took, where the runner measured it."""
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{k}={_short(v)}" for k, v in self.params.items())
+        values = ", ".join(f"{k}={v.value:.4g}" for k, v in self.values.items())
+        ending = f" -> {values}" if values else f" ({self.kind})" if self.kind else ""
+        return f"Trial {self.number} {self.state}: {params}{ending}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
