@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hpo.errors import HpoError as HpoError
     from hpo.errors import NoFeasibleTrial as NoFeasibleTrial
     from hpo.errors import SpaceExhausted as SpaceExhausted
+    from hpo.errors import TrialFailed as TrialFailed
     from hpo.history import History as History
     from hpo.metrics import Constraint as Constraint
     from hpo.metrics import Measurement as Measurement
@@ -60,6 +61,7 @@ _HOME = {
     "Study": "study",
     "Tracked": "metrics",
     "Trial": "trial",
+    "TrialFailed": "errors",
     "TrialState": "trial",
     "open_study": "study",
     "run": "runner",

@@ -81,6 +81,17 @@ class Encoder:
                 X[:, columns.start] = [_position(p, params[name]) if name in params else 0.5 for params in trials]
         return X
 
+    def from_cube(self, U: Array) -> Array:
+        """`X [n, d]`, snapped, at positions `U [n, len(space)]` of the unit cube, one coordinate a parameter."""
+        X = np.empty((len(U), self.d))
+        for i, (name, columns) in enumerate(self.columns.items()):
+            p = self.space[name]
+            if isinstance(p, Categorical) and not p.ordered:
+                X[:, columns] = self.levels[name][np.minimum((U[:, i] * p.size).astype(int), p.size - 1)]
+            else:
+                X[:, columns.start] = U[:, i]
+        return self.snapped(X)
+
     def decode(self, X: Array) -> list[Params]:
         """The configurations nearest to the rows of `X [n, d]`: snapped, inactive parameters dropped.
 

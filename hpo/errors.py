@@ -15,6 +15,7 @@
     │   ├── StudyNotFound, TrialNotFound
     │   └── NoFeasibleTrial                no completed trial meets every limit
     ├── SpaceExhausted (RuntimeError)      every configuration of a finite space has been tried
+    ├── TrialFailed (RuntimeError)       raised by an objective, to say how the trial failed
     ├── StorageError (RuntimeError)
     ├── ExecutorError (RuntimeError)
     └── MissingExtra (ImportError)
@@ -114,6 +115,17 @@ class NoFeasibleTrial(NotFound):
 
 class SpaceExhausted(HpoError, RuntimeError):
     """Every configuration of a finite space has been tried or is in flight."""
+
+
+class TrialFailed(HpoError, RuntimeError):
+    """Raised inside an objective: this trial has no result, and `kind` says why.
+
+    oom, diverged, timeout, crash and error are laid to the params; infra and preempted to the machine.
+    """
+
+    def __init__(self, kind: str, message: str = "") -> None:
+        self.kind = kind
+        super().__init__(message or kind)
 
 
 class StorageError(HpoError, RuntimeError):

@@ -3,8 +3,8 @@
 | kind      | number | data                                                                                   |
 |-----------|--------|----------------------------------------------------------------------------------------|
 | asked     | yes    | params, why, saw (last event seen), batch [first number, size], strategy, owner, fitted |
-| enqueued  | yes    | params, note                                                                           |
-| added     | yes    | params, values, note                                                                   |
+| enqueued  | yes    | params, why, note                                                                      |
+| added     | yes    | params, why, values, note                                                              |
 | started   | yes    | owner                                                                                  |
 | told      | yes    | values, seconds                                                                        |
 | corrected | yes    | values, reason                                                                         |
@@ -84,11 +84,12 @@ class Ledger:
                 self.fitted = data.get("fitted") or self.fitted
                 self.last_ask = event.seq
             case "enqueued":
-                self._open(event, TrialState.WAITING, message=data.get("note", ""))
+                self._open(event, TrialState.WAITING, message=data.get("note", ""), why=data.get("why", {}))
                 self.last_ask = event.seq
             case "added":
                 values = measurements_from_json(data["values"])
-                self._open(event, TrialState.COMPLETED, values=values, message=data.get("note", ""), ended_at=event.at)
+                note, why = data.get("note", ""), data.get("why", {})
+                self._open(event, TrialState.COMPLETED, values=values, message=note, why=why, ended_at=event.at)
             case "started":
                 self._step(event, TrialState.RUNNING, owner=data.get("owner", ""))
                 self.last_ask = event.seq

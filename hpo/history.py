@@ -100,6 +100,31 @@ class History:
         Y = np.array([[oriented(o, t) for o in self.problem.objectives] for t in self.feasible])
         return tuple(t for t, keep in zip(self.feasible, is_non_dominated(Y), strict=True) if keep)
 
+    def records(self) -> list[dict[str, Any]]:
+        """One flat row a trial: number, state, `param.*`, `metric.*`, `ok.*` (limit met), seconds, role, kind."""
+        return [self._record(t) for t in self.trials]
+
+    def _record(self, t: Trial) -> dict[str, Any]:
+        told = t.values
+        return {
+            "number": t.number,
+            "state": str(t.state),
+            **{f"param.{name}": t.params.get(name) for name in self.problem.space.names},
+            **{f"metric.{m.name}": told[m.name].value if m.name in told else None for m in self.problem.metrics},
+            **{
+                f"ok.{m.name}": shortfall(m, told[m.name].value) == 0 if m.name in told else None
+                for m in self.problem.limited
+            },
+            "is_feasible": is_feasible(self.problem.metrics, told) if t.state is TrialState.COMPLETED else None,
+            "seconds": t.seconds,
+            "role": t.why.get("role"),
+            "kind": t.kind,
+            "attempt": t.attempt,
+            "seed": t.seed,
+            "asked_at": t.asked_at,
+            "ended_at": t.ended_at,
+        }
+
     def misses(self) -> dict[str, int]:
         """For each limited metric: how many completed trials miss its limit."""
         return {

@@ -274,7 +274,7 @@ def _check_range(p: Numeric, kind: str) -> None:
         raise SpaceError(f"log scale needs low > 0, got low={p.low:g}. Try low={smallest}, or log=False")
     if p.step is not None and p.step <= 0:
         raise SpaceError(f"step={p.step:g} must be positive")
-    if p.step is not None and p.step > p.high - p.low:
+    if p.step is not None and steps(p.low, p.high, p.step) < 1:
         raise SpaceError(f"step={p.step:g} is wider than the range {p.low:g}..{p.high:g}")
     if p.log and kind == "Float" and p.step is not None:
         raise SpaceError("step and log=True do not go together: a step is constant, a log scale is not. Drop one")

@@ -1,0 +1,63 @@
+"""Replay: derive every suggestion of a study again from what its ask saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpo.encoding import key
+from hpo.errors import SpaceExhausted
+from hpo.events import Event, Ledger
+from hpo.problem import Problem
+from hpo.randomness import generator
+from hpo.strategies.settings import from_json
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of a replay: how many suggestions were derived again, and the first that came out otherwise."""
+
+    n_checked: int
+    first_difference: int | None = None
+    """Number of the first trial whose params differ."""
+    stored: str = ""
+    derived: str = ""
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether every suggestion came out as stored."""
+        return self.first_difference is None
+
+    def __str__(self) -> str:
+        if self.is_identical:
+            return f"{self.n_checked} suggestions derived again, all identical"
+        return (
+            f"trial {self.first_difference} differs after {self.n_checked} identical suggestions: "
+            f"stored {self.stored}, derived {self.derived}. Other versions of numpy, scipy or hpo may round otherwise"
+        )
+
+
+def replay(problem: Problem, seed: int, events: Sequence[Event]) -> Replay:
+    """Walk the log and ask each strategy again with the history its ask saw.
+
+    `problem` is the definition as first given; edits are part of the log.
+    """
+    ledger = Ledger(problem, seed)
+    asked = [e for e in events if e.kind == "asked"]
+    checked = 0
+    while asked:
+        first, n = asked[0].data["batch"]
+        batch = [e for e in asked if e.data["batch"] == [first, n]]
+        asked = asked[len(batch) :]
+        data = batch[0].data
+        ledger.apply(events[ledger.seq : data["saw"]])
+        try:
+            again = from_json(data["strategy"]).suggest(ledger.history(), n, generator(seed, "suggest", first))
+        except SpaceExhausted:
+            again = []
+        for i, event in enumerate(batch):
+            derived = key(again[i].params) if i < len(again) else "nothing"
+            if derived != key(event.data["params"]):
+                return Replay(checked, event.number, key(event.data["params"]), derived)
+            checked += 1
+    return Replay(checked)

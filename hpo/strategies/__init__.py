@@ -1,0 +1,10 @@
+"""Strategies: what suggests configurations. The face of the room."""
+
+from hpo.strategies.base import Strategy, Suggestion
+from hpo.strategies.bayesian import Bayesian
+from hpo.strategies.grid import Grid
+from hpo.strategies.one_at_a_time import OneAtATime
+from hpo.strategies.random import Random
+from hpo.strategies.sobol import Sobol
+
+__all__ = ["Bayesian", "Grid", "OneAtATime", "Random", "Sobol", "Strategy", "Suggestion"]

@@ -1,0 +1,78 @@
+"""Grid search: every combination of a few values per parameter, in order."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.errors import SettingsError, SpaceExhausted
+from hpo.history import History
+from hpo.parameters import Parameter, Value
+from hpo.space import Params, Space
+from hpo.strategies.base import Suggestion, distinct
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`levels` values per parameter (one number for all, or by name), evenly spaced with half a cell free at both ends;
+    a parameter with fewer values shows them all. `budget` instead picks the largest grid of at most that many
+    configurations, giving each parameter its second value before any its third.
+
+    The grid ends with SpaceExhausted. Raises SettingsError unless exactly one of the two is given.
+    """
+
+    levels: int | Mapping[str, int] | None = None
+    budget: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.levels is None) == (self.budget is None):
+            raise SettingsError("a Grid takes either levels or budget, like Grid(levels=3) or Grid(budget=30)")
+
+    def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
+        """See Strategy.suggest."""
+        levels = self.levels_of(history.problem.space)
+        points = distinct(self.points(history.problem.space), history.taken, n)
+        if not points:
+            raise SpaceExhausted(f"the grid of {' x '.join(map(str, levels.values()))} has been tried")
+        return [Suggestion(params, {"role": "explore", "how": "next point of the grid"}) for params in points]
+
+    def levels_of(self, space: Space) -> dict[str, int]:
+        """How many values each parameter takes."""
+        most = {name: p.size or 10**9 for name, p in space.parameters.items()}
+        if self.budget is None:
+            given = self.levels
+            asked = {name: given.get(name, 1) if isinstance(given, Mapping) else given or 1 for name in space.names}
+            return {name: min(asked[name], most[name]) for name in space.names}
+        levels = dict.fromkeys(space.names, 1)
+        while True:
+            for name in sorted(space.names, key=lambda x: levels[x]):
+                grown = {**levels, name: levels[name] + 1}
+                if levels[name] < most[name] and math.prod(grown.values()) <= self.budget:
+                    levels = grown
+                    break
+            else:
+                return levels
+
+    def points(self, space: Space) -> Iterator[Params]:
+        """The grid's configurations, the last parameter moving fastest; conditions may make neighbours equal."""
+        start = space.start()
+        axes = [spread(p, k, start.get(name)) for (name, p), k in zip(
+            space.parameters.items(), self.levels_of(space).values(), strict=True
+        )]
+        for values in itertools.product(*axes):
+            params = space.snapped(dict(zip(space.names, values, strict=True)))
+            if all(c.holds(params) for c in space.linear):
+                yield params
+
+
+def spread(p: Parameter, k: int, middle: Value = None, shift: float = 0.0) -> list[Value]:
+    """`k` values of `p`, at the middles of `k` equal cells moved by `shift` cells (wrapping round); a single value is
+    the one in production."""
+    if k == 1 and middle is not None:
+        return [middle]
+    values = [p.value_at(((i + 0.5 + shift) / k) % 1.0) for i in range(k)]
+    return list(dict.fromkeys(values))

@@ -1,0 +1,20 @@
+"""Random search: independent draws, each configuration once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.history import History
+from hpo.strategies.base import Suggestion, random_distinct
+
+
+@dataclass(frozen=True)
+class Random:
+    """Draws uniformly from the space (log-uniformly on log scales). Bergstra & Bengio, JMLR 13 (2012)."""
+
+    def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
+        """See Strategy.suggest."""
+        drawn = random_distinct(history.problem.space, history.taken, n, rng)
+        return [Suggestion(params, {"role": "explore", "how": "drawn at random"}) for params in drawn]

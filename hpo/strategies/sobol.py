@@ -1,0 +1,43 @@
+"""Scrambled Sobol search: points that fill the space evenly, in a sequence that goes on from ask to ask."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.history import History
+from hpo.space import Params
+from hpo.strategies.base import Suggestion, distinct, random_distinct
+
+
+@dataclass(frozen=True)
+class Sobol:
+    """One Owen-scrambled Sobol sequence per study (Sobol 1967; Owen, J. Complexity 14 (1998)), entered at the number of
+    the next trial. Points that a constraint forbids or that are taken are passed over."""
+
+    def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
+        """See Strategy.suggest."""
+        space = history.problem.space
+
+        def sequence() -> Iterator[Params]:
+            from scipy.stats import qmc
+
+            sampler = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(history.seed))
+            sampler.fast_forward(len(history.trials))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="The balance properties of Sobol")
+                for _ in range(50):
+                    for u in sampler.random(max(n, 8)):
+                        params = space.at(u)
+                        if all(c.holds(params) for c in space.linear):
+                            yield params
+
+        points = distinct(sequence(), history.taken, n)
+        why = {"role": "explore", "how": "next point of the Sobol sequence"}
+        if not points:
+            points = random_distinct(space, history.taken, n, rng)
+            why = {"role": "fallback", "how": "drawn at random: the Sobol sequence gave nothing new"}
+        return [Suggestion(params, why) for params in points]

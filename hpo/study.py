@@ -1,0 +1,368 @@
+"""Study: the whole optimisation of one problem. The only stateful class of the library."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.encoding import key
+from hpo.errors import (
+    DefinitionChanged,
+    MetricError,
+    MissingExtra,
+    ResultConflict,
+    SettingsError,
+    StudyNotFound,
+    TrialNotFound,
+    did_you_mean,
+    listing,
+)
+from hpo.events import Draft, Event, Ledger, check_step
+from hpo.history import History
+from hpo.metrics import Metric, Result, checked_result
+from hpo.problem import Problem
+from hpo.provenance import provenance
+from hpo.randomness import fresh_seed, generator
+from hpo.replay import Replay, replay
+from hpo.serialize import measurements_to_json, metric_to_json, problem_from_json, problem_to_json
+from hpo.storage import Storage, open_storage
+from hpo.storage.base import StudyRecord
+from hpo.strategies import Bayesian, Strategy, Suggestion
+from hpo.strategies.settings import from_json, to_json
+from hpo.trial import FAILURE_KINDS, RETRIED_KINDS, Trial, TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_ATTEMPTS = 3
+"""How often a trial is run before a failure of the machines counts as its failure."""
+
+
+class Study:
+    """Ask for configurations, tell what was measured. Made by `open_study`.
+
+    Safe to use from many threads; any number of processes may share one storage. Everything is kept in the storage's
+    log before a call returns, and nothing is remembered elsewhere: opening the study again goes on where it stopped.
+    """
+
+    def __init__(self, record: StudyRecord, storage: Storage, strategy: Strategy | None = None) -> None:
+        self._record = record
+        self._storage = storage
+        self._strategy = strategy or from_json(record.facts["strategy"])
+        self._ledger = Ledger(problem_from_json(record.definition), record.facts["seed"])
+        self._asking = threading.Lock()
+        self._lock = threading.RLock()
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name it is stored under."""
+        return self._record.name
+
+    @property
+    def problem(self) -> Problem:
+        """The problem, with the limits as last edited."""
+        return self.history.problem
+
+    @property
+    def seed(self) -> int:
+        """The seed all randomness of this study derives from."""
+        return self._ledger.seed
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Who made the study, when, why and with what code; the seed and the strategy."""
+        return self._record.facts
+
+    @property
+    def storage(self) -> Storage:
+        """Where it is stored."""
+        return self._storage
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    def ask(self, n: int | None = None, *, owner: str = "") -> Any:
+        """The next trial to run, or with `n` a list of at most `n`: distinct, and aware of everything in flight.
+
+        Waiting trials (enqueued or to be repeated) are served first. `owner` marks trials that belong to a driver.
+        Raises SpaceExhausted when every configuration of a finite space has been given out.
+        """
+        if n is not None and (not isinstance(n, int) or n < 1):
+            raise SettingsError(f"ask({n!r}): ask() gives one trial, ask(8) a list of up to eight")
+        trials = self._ask(n or 1, owner)
+        return trials if n is not None else trials[0]
+
+    def tell(
+        self,
+        trial: Trial | int,
+        values: Mapping[str, Result],
+        *,
+        replace: bool = False,
+        reason: str = "",
+        seconds: float | None = None,
+    ) -> Trial:
+        """Record what was measured: a number or Measurement for each metric of the problem (tracked ones may be
+        absent). Telling the same values again changes nothing; to correct them, `replace=True` and a `reason`.
+
+        Raises a ResultError when the result breaks the metrics' contracts (nothing is recorded), TrialNotFound.
+        """
+        number = _number(trial)
+
+        def decide(ledger: Ledger) -> list[Draft]:
+            current = self._known(ledger, number)
+            told = checked_result(ledger.problem.metrics, values, f"trial {number}")
+            plain = {"values": measurements_to_json(told)}
+            if current.state is not TrialState.COMPLETED:
+                check_step(current, TrialState.COMPLETED)
+                return [Draft("told", number, {**plain, "seconds": seconds})]
+            if dict(current.values) == told:
+                return []
+            if not replace:
+                stored = ", ".join(f"{k}={v.value:.4g}" for k, v in current.values.items())
+                raise ResultConflict(
+                    f"trial {number} already has {stored} ({current.ended_at[:19]}). Same values are ignored; to correct "
+                    f'it: tell({number}, ..., replace=True, reason="...")'
+                )
+            if not reason:
+                raise ResultConflict(f'trial {number}: a correction needs a reason: tell(..., replace=True, reason="...")')
+            return [Draft("corrected", number, {**plain, "reason": reason})]
+
+        self._write(decide)
+        return self._ledger.trials[number]
+
+    def fail(
+        self, trial: Trial | int, kind: str = "error", message: str = "", *, seconds: float | None = None
+    ) -> Trial:
+        """Record that a trial gave no result. oom, diverged, timeout, crash and error are laid to its params, and
+        the region is learned; infra and preempted are laid to the machines: the trial waits to be run again, three
+        times at most, and nothing is learned."""
+        number = _number(trial)
+        if kind not in FAILURE_KINDS:
+            hint = did_you_mean(str(kind), FAILURE_KINDS)
+            raise SettingsError(f"failure kind {kind!r} is not one of {listing(FAILURE_KINDS)}.{hint}")
+
+        def decide(ledger: Ledger) -> list[Draft]:
+            current = self._known(ledger, number)
+            if kind in RETRIED_KINDS and current.attempt < MOST_ATTEMPTS:
+                check_step(current, TrialState.WAITING)
+                return [Draft("requeued", number, {"reason": f"{kind}: {message}" if message else kind})]
+            check_step(current, TrialState.FAILED)
+            return [Draft("failed", number, {"kind": kind, "message": message[:1000], "seconds": seconds})]
+
+        self._write(decide)
+        return self._ledger.trials[number]
+
+    def cancel(self, trial: Trial | int, reason: str = "") -> Trial:
+        """End a trial that will not be run. Its configuration may be suggested again."""
+        return self._step(trial, TrialState.CANCELLED, "cancelled", reason)
+
+    def requeue(self, trial: Trial | int, reason: str = "") -> Trial:
+        """Hand a running trial back: the next ask gives it out again, as its next attempt."""
+        return self._step(trial, TrialState.WAITING, "requeued", reason)
+
+    def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
+        """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
+        number = self._write(lambda ledger: [self._opened(ledger, params, "enqueued", {"note": note})])[0].number
+        return self._ledger.trials[number or 0]
+
+    def add(self, params: Mapping[str, Any], values: Mapping[str, Result], note: str = "") -> Trial:
+        """Record a result from elsewhere: production, an earlier study, a colleague. Raises ParamsError, ResultError."""
+
+        def decide(ledger: Ledger) -> list[Draft]:
+            told = checked_result(ledger.problem.metrics, values, "the added result")
+            return [self._opened(ledger, params, "added", {"values": measurements_to_json(told), "note": note})]
+
+        number = self._write(decide)[0].number
+        return self._ledger.trials[number or 0]
+
+    # -- answers --------------------------------------------------------------------------------------------------
+
+    @property
+    def history(self) -> History:
+        """Everything known now, frozen."""
+        with self._lock:
+            self._refresh()
+            return self._ledger.history()
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials in order of number."""
+        return self.history.trials
+
+    @property
+    def best(self) -> Trial:
+        """The best feasible trial. Raises NoFeasibleTrial while there is none; see `closest`."""
+        return self.history.best
+
+    def closest(self) -> Trial:
+        """The trial that misses the limits by least."""
+        return self.history.closest()
+
+    @property
+    def pareto_front(self) -> tuple[Trial, ...]:
+        """The feasible trials that no other dominates."""
+        return self.history.pareto_front
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a trial: number, state, `param.*`, `metric.*`, `ok.*`, seconds, role. Needs pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtra('to_frame needs pandas: pip install "hpo[frame]". study.trials works without') from error
+        return pd.DataFrame(self.history.records())
+
+    # -- the record -----------------------------------------------------------------------------------------------
+
+    def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
+        """Change a metric's limits, unit, description or owner; the edit is logged with its reason and feasibility is
+        judged anew. Role and goal are frozen once trials exist. Raises MetricError."""
+
+        def decide(ledger: Ledger) -> list[Draft]:
+            old = ledger.problem.metric(metric.name)
+            if type(old) is not type(metric) or getattr(old, "goal", None) != getattr(metric, "goal", None):
+                raise MetricError(
+                    f"metric {metric.name!r}: its role and goal are what the trials were measured for and cannot change "
+                    f"(stored {old!r}). Make a new study"
+                )
+            ledger.problem.with_metric(metric)
+            return [Draft("edited", None, {"metric": metric_to_json(metric), "reason": reason})] if old != metric else []
+
+        self._write(decide)
+        return self.problem
+
+    def events(self) -> list[Event]:
+        """The log: every step ever recorded, in order."""
+        return self._storage.events(self._record.id)
+
+    def replay(self) -> Replay:
+        """Derive every suggestion again from what its ask saw, and say where the first differs."""
+        return replay(problem_from_json(self._record.definition), self.seed, self.events())
+
+    def __repr__(self) -> str:
+        history = self.history
+        best = f", best #{history.best.number}" if history.has_best and len(self.problem.objectives) < 2 else ""
+        return f"<Study {self.name!r}: {len(history.trials)} trials, {len(history.in_flight)} in flight{best}>"
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, n: int, owner: str) -> list[Trial]:
+        with self._asking:
+            while True:
+                with self._lock:
+                    self._refresh()
+                    history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
+                waiting = [t.number for t in history.trials if t.state is TrialState.WAITING][:n]
+                drafts = [Draft("started", number, {"owner": owner}) for number in waiting]
+                if len(drafts) < n:
+                    drafts += self._suggested(history, n - len(drafts), saw, owner)
+                with self._lock, self._storage.transaction(self._record.id) as log:
+                    self._ledger.apply(log.events(self._ledger.seq))
+                    if self._ledger.last_ask == last_ask and len(self._ledger.trials) == len(history.trials):
+                        written = log.append(drafts)
+                        break
+            with self._lock:
+                self._refresh()
+                return [self._ledger.trials[e.number] for e in written if e.number is not None]
+
+    def _suggested(self, history: History, n: int, saw: int, owner: str) -> list[Draft]:
+        first = len(history.trials)
+        suggestions = self._strategy.suggest(history, n, generator(self.seed, "suggest", first))
+        name = to_json(self._strategy)
+        return [
+            Draft("asked", first + i, _asked(s, name, saw, (first, n), owner)) for i, s in enumerate(suggestions)
+        ]
+
+    def _write(self, decide: Callable[[Ledger], Sequence[Draft]]) -> list[Event]:
+        """Append what `decide` makes of the log as it stands; nobody else appends in between."""
+        with self._lock:
+            with self._storage.transaction(self._record.id) as log:
+                self._ledger.apply(log.events(self._ledger.seq))
+                drafts = decide(self._ledger)
+                written = log.append(drafts) if drafts else []
+            self._ledger.apply(written)
+            return written
+
+    def _refresh(self) -> None:
+        self._ledger.apply(self._storage.events(self._record.id, self._ledger.seq))
+
+    def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str) -> Trial:
+        number = _number(trial)
+
+        def decide(ledger: Ledger) -> list[Draft]:
+            check_step(self._known(ledger, number), state)
+            return [Draft(kind, number, {"reason": reason})]
+
+        self._write(decide)
+        return self._ledger.trials[number]
+
+    def _known(self, ledger: Ledger, number: int) -> Trial:
+        if not isinstance(number, int) or not 0 <= number < len(ledger.trials):
+            have = f"the study has 0-{len(ledger.trials) - 1}" if ledger.trials else "the study has none yet"
+            raise TrialNotFound(f"no trial {number}; {have}")
+        return ledger.trials[number]
+
+    def _opened(self, ledger: Ledger, params: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> Draft:
+        canonical = ledger.problem.space.canonical(params)
+        role = "replicate" if key(canonical) in ledger.history().taken else kind
+        return Draft(kind, len(ledger.trials), {"params": canonical, "why": {"role": role}, **data})
+
+
+def open_study(
+    name: str,
+    problem: Problem | None = None,
+    *,
+    storage: str | Path | Storage = "hpo.db",
+    seed: int | None = None,
+    strategy: Strategy | None = None,
+    author: str = "",
+    reason: str = "",
+) -> Study:
+    """Create the study `name`, or resume it.
+
+    Without a problem the study must exist. `storage` is a file (SQLite), ":memory:", a database URL or a Storage. A
+    study that was given no seed draws one and keeps it. `strategy` defaults to the stored one, Bayesian when new.
+
+    Raises StudyNotFound, DefinitionChanged (the stored problem or seed differs from the given one; field by field).
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise SettingsError(f"a study needs a name that says what is tuned, got {name!r}")
+    store = open_storage(storage)
+    record = store.load(name)
+    if record is None:
+        if problem is None:
+            known = store.names()
+            raise StudyNotFound(
+                f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
+                + (f"It has {listing(known)}" if known else "It has none yet; give a problem to create it")
+            )
+        facts = {
+            "seed": fresh_seed() if seed is None else int(seed),
+            "strategy": to_json(strategy or Bayesian()),
+            **provenance(author, reason),
+        }
+        record = store.create(name, problem_to_json(problem), facts)
+    study = Study(record, store, strategy)
+    if problem is not None:
+        differences = study.problem.differences(problem)
+        if seed is not None and seed != study.seed:
+            differences.append(f"seed: stored {study.seed}, given {seed}")
+        if differences:
+            raise DefinitionChanged(
+                name,
+                differences,
+                "Leave the problem out to go on with the stored one, edit limits with study.edit_metric(...), "
+                "or pick a new name",
+            )
+    return study
+
+
+def _asked(s: Suggestion, strategy: Mapping[str, Any], saw: int, batch: tuple[int, int], owner: str) -> dict[str, Any]:
+    data = {"params": s.params, "why": s.why, "saw": saw, "batch": list(batch), "strategy": strategy, "owner": owner}
+    return {**data, "fitted": s.fitted} if s.fitted else data
+
+
+def _number(trial: Trial | int) -> int:
+    return trial.number if isinstance(trial, Trial) else trial
