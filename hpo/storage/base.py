@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from hpo.events import Draft, Event
 
+PATIENCE = 60.0
+"""Seconds a writer waits for its turn before it raises StorageError."""
+
 
 @dataclass(frozen=True)
 class StudyRecord:
@@ -22,20 +25,25 @@ class StudyRecord:
 
 
 class Log(Protocol):
-    """A study's log inside one exclusive transaction: nobody else appends until it ends."""
+    """A study's log inside one exclusive transaction: nobody else appends until it ends, and it ends with it."""
 
-    def events(self, after: int) -> list[Event]:
-        """The events with `seq > after`, in order."""
+    def events(self, after: int = 0) -> list[Event]:
+        """The events with `seq > after`, in order, those appended in this transaction among them."""
         ...
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Give `drafts` the next sequence numbers and the present time. Durable when the transaction ends without an
-        exception; when it ends with one, nothing is kept."""
+        exception; when it ends with one, nothing is kept. Raises StorageError, and nothing is appended, when the data
+        of a draft are not JSON values (NaN and infinity are none)."""
         ...
 
 
 class Storage(Protocol):
-    """Where studies live. Safe to use from many threads and processes at once."""
+    """Where studies live. Safe to use from many threads and processes at once.
+
+    What goes in comes out equal (floats bit for bit, tuples as lists) and shared with nobody: changing a returned value
+    changes nothing stored. `hpo.testing.storage.StorageContract` holds a storage to all that is said here.
+    """
 
     @property
     def url(self) -> str:
@@ -43,7 +51,8 @@ class Storage(Protocol):
         ...
 
     def create(self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any]) -> StudyRecord:
-        """Store a new study. If one of this name exists already (another process was first), return that one."""
+        """Store a new study. If one of this name exists already (another process was first), return that one. Raises
+        StorageError for an empty name, one with a NUL or without a UTF-8 form, and for data that are not JSON values."""
         ...
 
     def load(self, name: str) -> StudyRecord | None:
@@ -55,13 +64,16 @@ class Storage(Protocol):
         ...
 
     def events(self, study: int, after: int = 0) -> list[Event]:
-        """The committed events of the study with `seq > after`, in order. Never waits for a writer."""
+        """The committed events of the study with `seq > after`, in order. Never waits for a writer. Raises
+        StudyNotFound."""
         ...
 
     def transaction(self, study: int) -> AbstractContextManager[Log]:
-        """Exclusive access to the study's log. Waits for other writers; raises StorageError when it cannot."""
+        """Exclusive access to the study's log. Waits for other writers, at most `PATIENCE`; raises StorageError when
+        that was not enough or when the thread is in a transaction already, StudyNotFound for an unknown study."""
         ...
 
     def close(self) -> None:
-        """Let go of files and connections. Using the storage afterwards raises StorageError."""
+        """Let go of files and connections, once a transaction of another thread has ended. Using the storage afterwards
+        raises StorageError; closing it again does nothing."""
         ...

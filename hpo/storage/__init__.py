@@ -1,0 +1,23 @@
+"""Where studies live: memory, an SQLite file, a PostgreSQL server. Importing this loads no database library."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hpo.storage.base import Log as Log
+from hpo.storage.base import Storage as Storage
+from hpo.storage.base import StudyRecord as StudyRecord
+from hpo.storage.memory import MemoryStorage as MemoryStorage
+from hpo.storage.opening import open_storage as open_storage
+
+if TYPE_CHECKING:
+    from hpo.storage.sql import SqlStorage as SqlStorage
+
+__all__ = ["Log", "MemoryStorage", "SqlStorage", "Storage", "StudyRecord", "open_storage"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "SqlStorage":
+        raise AttributeError(f"module 'hpo.storage' has no attribute {name!r}")
+    return importlib.import_module("hpo.storage.sql").SqlStorage

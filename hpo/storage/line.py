@@ -1,0 +1,75 @@
+"""Line: an event as it is stored, its data as JSON text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hpo.errors import StorageError
+from hpo.events import Draft, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`Event` with its data written out; immutable to the bottom."""
+
+    seq: int
+    at: str
+    kind: str
+    number: int | None
+    data: str
+
+    def event(self) -> Event:
+        """The event, with data nobody else holds."""
+        return Event(self.seq, self.at, self.kind, self.number, json.loads(self.data))
+
+
+def lines(drafts: Iterable[Draft], last: int) -> list[Line]:
+    """`drafts` as the lines after `last`, at the present time. Raises StorageError for data that are no JSON values."""
+    at = now()
+    return [
+        Line(seq, at, draft.kind, draft.number, to_text(draft.data, f"the data of event {draft.kind!r}"))
+        for seq, draft in enumerate(drafts, start=last + 1)
+    ]
+
+
+def now() -> str:
+    """The present time: UTC, ISO 8601, always with microseconds, so that texts sort as times do."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def to_text(data: Mapping[str, Any], what: str) -> str:
+    """JSON in ASCII. Floats are written by `repr`, the shortest text that reads back to the same 64 bits.
+
+    Raises StorageError naming `what` for anything that would not come back equal: NaN and infinity, keys that are not
+    text, objects. Tuples come back as lists.
+    """
+    try:
+        text = json.dumps(dict(data), allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StorageError(f"{what} cannot be stored: {error}. Give JSON values only") from error
+    for mapping in _mappings(data):
+        for key in mapping:
+            if not isinstance(key, str):
+                raise StorageError(f"{what} cannot be stored: the key {key!r} is not text. Give JSON values only")
+    return text
+
+
+def checked_name(name: str) -> str:
+    """`name`, if every database can hold it. Raises StorageError."""
+    if not name.strip() or "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
+        raise StorageError(f"a study cannot be called {name!r}; give a name of visible characters, without NUL")
+    return name
+
+
+def _mappings(value: Any) -> Iterable[Mapping[Any, Any]]:
+    if isinstance(value, Mapping):
+        yield value
+        for inner in value.values():
+            yield from _mappings(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _mappings(inner)

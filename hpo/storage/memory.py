@@ -1,0 +1,126 @@
+"""MemoryStorage: studies of one process, gone with it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.errors import StorageError, StudyNotFound
+from hpo.events import Draft, Event
+from hpo.storage.base import Log, StudyRecord
+from hpo.storage.line import Line, checked_name, lines, to_text
+from hpo.storage.turn import Turn
+
+
+@dataclass(frozen=True)
+class _Study:
+    definition: str
+    facts: str
+    committed: list[Line] = field(default_factory=list)
+
+
+class MemoryStorage:
+    """For tests and for studies not worth a file. Data are kept as JSON text, so that nothing mutable is shared and
+    whatever works here works on disk."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._turn = Turn()
+        self._studies: dict[str, _Study] = {}
+        self._closed = False
+
+    @property
+    def url(self) -> str:
+        """`:memory:`; opening that gives another, empty storage."""
+        return ":memory:"
+
+    def create(self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any]) -> StudyRecord:
+        """Store a new study, or return the one of this name."""
+        study = _Study(to_text(definition, "the definition"), to_text(facts, "the facts"))
+        with self._guard:
+            self._check_open()
+            self._studies.setdefault(checked_name(name), study)
+            return self._record(name)
+
+    def load(self, name: str) -> StudyRecord | None:
+        """The study of this name, or None."""
+        with self._guard:
+            self._check_open()
+            return self._record(name) if name in self._studies else None
+
+    def names(self) -> list[str]:
+        """Names of all studies, oldest first."""
+        with self._guard:
+            self._check_open()
+            return list(self._studies)
+
+    def events(self, study: int, after: int = 0) -> list[Event]:
+        """The committed events with `seq > after`."""
+        with self._guard:
+            found = self._find(study).committed[max(after, 0) :]
+        return [line.event() for line in found]
+
+    @contextmanager
+    def transaction(self, study: int) -> Iterator[Log]:
+        """Exclusive access to the study's log."""
+        self._check_open()
+        with self._turn.taken():
+            with self._guard:
+                found = self._find(study)
+            log = _MemoryLog(list(found.committed))
+            try:
+                yield log
+            finally:
+                log.ended = True
+            with self._guard:
+                found.committed.extend(log.lines[len(found.committed) :])
+
+    def close(self) -> None:
+        """Forget everything."""
+        if not self._closed:
+            with self._turn.taken(), self._guard:
+                self._closed = True
+                self._studies.clear()
+
+    def __repr__(self) -> str:
+        return "MemoryStorage()"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageError("this storage in memory was closed, and what it held is gone; open another")
+
+    def _find(self, study: int) -> _Study:
+        self._check_open()
+        studies = list(self._studies.values())
+        if not 1 <= study <= len(studies):
+            raise StudyNotFound(f"no study with id {study} in memory; take the id from load() or create()")
+        return studies[study - 1]
+
+    def _record(self, name: str) -> StudyRecord:
+        study = self._studies[name]
+        number = list(self._studies).index(name) + 1
+        return StudyRecord(number, name, json.loads(study.definition), json.loads(study.facts))
+
+
+class _MemoryLog:
+    def __init__(self, committed: list[Line]) -> None:
+        self.lines = committed
+        self.ended = False
+
+    def events(self, after: int = 0) -> list[Event]:
+        self._check()
+        return [line.event() for line in self.lines[max(after, 0) :]]
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        self._check()
+        new = lines(drafts, len(self.lines))
+        self.lines.extend(new)
+        return [line.event() for line in new]
+
+    def _check(self) -> None:
+        if self.ended:
+            raise StorageError("this log's transaction has ended; open another")

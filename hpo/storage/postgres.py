@@ -1,0 +1,90 @@
+"""PostgresServer: a database for a team, reached over the network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hpo.errors import MissingExtra, StorageError
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+_SECRETS = ("password", "sslpassword", "passfile")
+_SCHEMA_LOCK = 0x68706F
+
+
+class PostgresServer:
+    """The database at `url`. Passwords belong into `~/.pgpass` or PGPASSWORD; one in the URL is used and never shown.
+
+    Other programs may have tables in the same schema, as long as none has the name of one of ours. A transaction is
+    exclusive because it begins by locking the study's row; READ COMMITTED, so that every statement after it sees what
+    the previous holder committed.
+    """
+
+    def __init__(self, url: sa.URL, patience: float) -> None:
+        self._url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+        self.patience = patience
+
+    @property
+    def url(self) -> str:
+        """The URL without its password."""
+        shown = self._url.difference_update_query(_SECRETS)._replace(password=None)
+        return shown.render_as_string(hide_password=True)
+
+    @property
+    def where(self) -> str:
+        """The same."""
+        return self.url
+
+    def engine(self) -> sa.Engine:
+        """An engine that tests a pooled connection before it is used: servers restart."""
+        import sqlalchemy as sa
+
+        try:
+            return sa.create_engine(
+                self._url,
+                isolation_level="READ COMMITTED",
+                pool_pre_ping=True,
+                pool_timeout=self.patience,
+                hide_parameters=True,
+            )
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                f"{self.url} needs the driver {error.name!r}, which is not installed: pip install 'psycopg[binary]'"
+            ) from error
+
+    def begin_writing(self, connection: sa.Connection) -> None:
+        """Wait for locks as long as on SQLite. LOCAL, because poolers lend a session to others after a transaction."""
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(1000 * self.patience)}")
+
+    def lock_schema(self, connection: sa.Connection) -> None:
+        """An advisory lock, since there may be no table yet to lock."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+
+    def adopt(self, connection: sa.Connection, tables: frozenset[str], own: frozenset[str]) -> None:
+        """Raises StorageError when some of our names, but not all, are taken."""
+        taken = tables & own
+        if taken and taken != own:
+            raise StorageError(
+                f"{self.where} has tables of other programs with our names ({', '.join(sorted(taken))}); give another "
+                "database, or another schema with ?options=-csearch_path%3Dhpo"
+            )
+
+    def back_up(self, revision: str) -> None:
+        """Left to the server's own backups; the upgrade is one transaction, and it ends whole or not at all."""
+
+    def explain(self, error: sa.exc.DBAPIError) -> str:
+        """Named by the SQLSTATE, where the server gave one."""
+        state = getattr(error.orig, "sqlstate", None) or ""
+        text = " ".join(str(error.orig).split())
+        if state == "55P03":
+            return (
+                f"another process has kept the study in {self.where} locked for {self.patience:g} s. Nothing was "
+                "stored; repeat the step"
+            )
+        if error.connection_invalidated or not state:
+            return (
+                f"{self.where} cannot be reached or the connection broke: {text}. A step under way may be stored or "
+                "not: read the study before you repeat it"
+            )
+        return f"{self.where}: {text} (SQLSTATE {state}). Nothing of this step was stored"

@@ -1,0 +1,186 @@
+"""SqlStorage: studies in an SQL database, through SQLAlchemy Core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from hpo.errors import StorageError, StudyNotFound
+from hpo.events import Draft, Event
+from hpo.storage import schema as tables
+from hpo.storage.base import PATIENCE, Log, StudyRecord
+from hpo.storage.connections import Connections
+from hpo.storage.database import Database
+from hpo.storage.line import Line, checked_name, lines, now, to_text
+from hpo.storage.postgres import PostgresServer
+from hpo.storage.sqlite import SqliteFile
+
+_BY_NAME = sa.select(tables.study).where(tables.study.c.name == sa.bindparam("name"))
+_NAMES = sa.select(tables.study.c.name).order_by(tables.study.c.id)
+_THIS = tables.study.c.id == sa.bindparam("study")
+_AFTER = sa.and_(tables.event.c.study_id == tables.study.c.id, tables.event.c.seq > sa.bindparam("after"))
+_LINES = [tables.event.c[name] for name in ("seq", "at", "kind", "number", "data")]
+# The outer join tells a study without new events (one row of nulls) from no study (no row) in one query.
+_EVENTS = sa.select(*_LINES).select_from(tables.study.outerjoin(tables.event, _AFTER)).where(_THIS).order_by(_LINES[0])
+_LOCK = sa.select(tables.study.c.last_seq).where(_THIS).with_for_update()
+_LAST = sa.update(tables.study).where(_THIS).values(last_seq=sa.bindparam("last"))
+
+
+class SqlStorage:
+    """Studies in an SQLite file or on a PostgreSQL server; threads, processes and machines may share a server, threads
+    and processes of one machine a file.
+
+    `where` is a path or a URL (`sqlite:///...`, `postgresql+psycopg://...`). The database gets its tables, or their
+    upgrade, as it is opened; `patience` is how many seconds a writer waits for its turn. Raises StorageError when it
+    cannot be opened; nothing is left half written.
+    """
+
+    def __init__(self, where: str | Path, patience: float = PATIENCE) -> None:
+        self._database = _database(where, patience)
+        self._connections = Connections(self._database)
+        try:
+            tables.prepare(self._database, self._connections)
+        except BaseException:
+            self._connections.close()
+            raise
+
+    @property
+    def url(self) -> str:
+        """How to open it again, without secrets."""
+        return self._database.url
+
+    def create(self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any]) -> StudyRecord:
+        """Store a new study, or return the one of this name."""
+        row = {
+            "name": checked_name(name),
+            "definition": to_text(definition, "the definition"),
+            "facts": to_text(facts, "the facts"),
+            "created_at": now(),
+            "last_seq": 0,
+        }
+        found = self.load(name)
+        if found is None:
+            # Refused where another was first; in a savepoint, because PostgreSQL would end the transaction.
+            with (
+                self._connections.writing() as connection,
+                self._connections.explained(),
+                suppress(sa.exc.IntegrityError),
+                connection.begin_nested(),
+            ):
+                connection.execute(tables.study.insert(), row)
+            found = self.load(name)
+        assert found is not None, "studies are never deleted"
+        return found
+
+    def load(self, name: str) -> StudyRecord | None:
+        """The study of this name, or None."""
+        with self._connections.reading() as connection, self._connections.explained():
+            row = connection.execute(_BY_NAME, {"name": name}).one_or_none()
+        if row is None:
+            return None
+        return StudyRecord(row.id, row.name, json.loads(row.definition), json.loads(row.facts))
+
+    def names(self) -> list[str]:
+        """Names of all studies, oldest first."""
+        with self._connections.reading() as connection, self._connections.explained():
+            return list(connection.execute(_NAMES).scalars())
+
+    def events(self, study: int, after: int = 0) -> list[Event]:
+        """The committed events with `seq > after`."""
+        with self._connections.reading() as connection, self._connections.explained():
+            return _events(connection, study, after)
+
+    @contextmanager
+    def transaction(self, study: int) -> Iterator[Log]:
+        """Exclusive access to the study's log."""
+        with self._connections.writing() as connection:
+            with self._connections.explained():
+                last = connection.execute(_LOCK, {"study": study}).scalar_one_or_none()
+            if last is None:
+                raise _unknown(study)
+            log = _SqlLog(self._connections, connection, study, last)
+            try:
+                yield log
+            finally:
+                log.ended = True
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._connections.close()
+
+    def __repr__(self) -> str:
+        return f"SqlStorage({self.url!r})"
+
+
+class _SqlLog:
+    def __init__(self, connections: Connections, connection: sa.Connection, study: int, last: int) -> None:
+        self._connections = connections
+        self._connection = connection
+        self._study = study
+        self._last = last
+        self.ended = False
+
+    def events(self, after: int = 0) -> list[Event]:
+        self._check()
+        with self._connections.explained():
+            return _events(self._connection, self._study, after)
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        self._check()
+        new = lines(drafts, self._last)
+        if not new:
+            return []
+        rows = [
+            {"study_id": self._study, "seq": x.seq, "at": x.at, "kind": x.kind, "number": x.number, "data": x.data}
+            for x in new
+        ]
+        with self._connections.explained():
+            self._connection.execute(tables.event.insert(), rows)
+            self._connection.execute(_LAST, {"study": self._study, "last": new[-1].seq})
+        self._last = new[-1].seq
+        return [line.event() for line in new]
+
+    def _check(self) -> None:
+        self._connections.check()
+        if self.ended:
+            raise StorageError("this log's transaction has ended; open another")
+
+
+def _database(where: str | Path, patience: float) -> Database:
+    if isinstance(where, str) and "://" in where:
+        try:
+            url = sa.make_url(where)
+        except (sa.exc.ArgumentError, ValueError):
+            # The text stays out of the message, and its error out of the chain: it may hold a password.
+            raise StorageError(
+                "the database URL cannot be read; give sqlite:///path or postgresql+psycopg://user@host/database, with "
+                "@ : / ? in a password written as %40 %3A %2F %3F"
+            ) from None
+        if url.get_backend_name() == "postgresql":
+            return PostgresServer(url, patience)
+        if url.get_backend_name() != "sqlite" or url.query:
+            raise StorageError(
+                f"no storage for {url.drivername}:// URLs"
+                + (" with options" if url.query else "")
+                + "; give sqlite:///path or postgresql+psycopg://user@host/database"
+            )
+        where = url.database or ":memory:"
+    if str(where) == ":memory:":
+        raise StorageError("a database in memory is no SqlStorage; use MemoryStorage, or open_storage(':memory:')")
+    return SqliteFile(Path(where), patience)
+
+
+def _events(connection: sa.Connection, study: int, after: int) -> list[Event]:
+    rows = connection.execute(_EVENTS, {"study": study, "after": after}).all()
+    if not rows:
+        raise _unknown(study)
+    return [Line(*row).event() for row in rows if row.seq is not None]
+
+
+def _unknown(study: int) -> StudyNotFound:
+    return StudyNotFound(f"no study with id {study}; take the id from load() or create()")

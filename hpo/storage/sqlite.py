@@ -1,0 +1,224 @@
+"""SqliteFile: a database in one file, made safe to share among the processes of one machine.
+
+Choices, and why:
+
+* Write-ahead log: readers never wait for a writer, nor a writer for them.
+* BEGIN IMMEDIATE: a transaction takes the write lock first. One that reads and then upgrades fails at once when another
+  was quicker, whatever the time-out; one that starts as a writer waits its turn.
+* synchronous=FULL: the log is synced at each commit, so a result that was acknowledged survives a power cut. NORMAL
+  commits several thousand times a second instead of several hundred, but a power cut takes the last ones back; a
+  training costs more than the millisecond.
+* Mode 0600: a study tells what a team works on. SQLite gives its `-wal` and `-shm` files the mode of the database.
+* Local file systems only: the locks and the shared memory of the log hold on one machine. On a network file system two
+  machines damage the file, sooner or later, without a message; hence no way around the refusal.
+* This process never opens and closes the file by itself: closing any descriptor of a file drops every POSIX lock the
+  process holds on it, those of SQLite among them.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from hpo.errors import StorageError
+from hpo.storage.mounts import network_file_system, read_mountinfo
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+_creating = threading.Lock()
+"""Held while a file is made and while one is opened, so that the descriptor that made it is closed before any lock."""
+
+
+class SqliteFile:
+    """The database file at `path`, made empty when it does not exist.
+
+    Raises StorageError: no such folder, no permission, a folder, a network file system.
+    """
+
+    def __init__(self, path: Path, patience: float) -> None:
+        self.path = Path(os.path.realpath(path.expanduser()))
+        self.patience = patience
+        if not self.path.parent.is_dir():
+            raise StorageError(f"no folder {self.path.parent} for {self.path.name}; make it, or give another path")
+        shared = network_file_system(self.path, read_mountinfo())
+        if shared:
+            raise StorageError(
+                f"{self.path} is on a network file system ({shared}), where SQLite loses data. Give a path on a local "
+                "disk (SQLite) or the URL of a server: postgresql+psycopg://user@host/database"
+            )
+        self._identity = self._created()
+
+    @property
+    def url(self) -> str:
+        """`sqlite:////absolute/path`."""
+        import sqlalchemy as sa
+
+        return sa.URL.create("sqlite", database=str(self.path)).render_as_string()
+
+    @property
+    def where(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def engine(self) -> sa.Engine:
+        """An engine whose connections leave transactions to us and wait `patience` for a lock."""
+        import sqlalchemy as sa
+
+        return sa.create_engine(
+            "sqlite://",
+            creator=self._connect,
+            poolclass=sa.QueuePool,
+            pool_size=4,
+            max_overflow=-1,
+            hide_parameters=True,
+        )
+
+    def begin_writing(self, connection: sa.Connection) -> None:
+        """Take the write lock. Raises StorageError when the file is no longer the one that was opened."""
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            there = _identity(self.path)
+        except FileNotFoundError:
+            there = None
+        if there != self._identity:
+            raise StorageError(
+                f"{self.path} was moved, replaced or deleted while it was open. Nothing was stored; put it back or open "
+                "the study again"
+            )
+
+    def lock_schema(self, connection: sa.Connection) -> None:
+        """The write lock is on the whole file."""
+
+    def adopt(self, connection: sa.Connection, tables: frozenset[str], own: frozenset[str]) -> None:
+        """Switch the file to the write-ahead log, which it remembers."""
+        if tables and not own <= tables:
+            raise StorageError(
+                f"{self.path} is a database of something else (tables {_some(tables)}); give another path"
+            )
+        mode = _wal(connection, time.monotonic() + self.patience)
+        if mode != "wal":
+            raise StorageError(
+                f"the file system of {self.path} cannot hold SQLite's write-ahead log (journal mode stayed {mode!r}); "
+                "give a path on a local disk"
+            )
+
+    def back_up(self, revision: str) -> None:
+        """Write `<file>.before-<revision>`, complete or not at all."""
+        target = self.path.with_name(f"{self.path.name}.before-{revision}")
+        part = target.with_name(f"{target.name}.part")
+        part.unlink(missing_ok=True)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self.path.stat().st_mode & 0o777))
+        try:
+            with closing(self._connect()) as source, closing(sqlite3.connect(part)) as copy:
+                source.backup(copy)
+        except sqlite3.Error as error:
+            part.unlink(missing_ok=True)
+            raise StorageError(
+                f"no copy of {self.path} could be made before its upgrade: {error}. Nothing was changed; make room in "
+                f"{self.path.parent} and open it again"
+            ) from error
+        os.replace(part, target)
+
+    def explain(self, error: sa.exc.DBAPIError) -> str:
+        """Named by SQLite's own error code."""
+        code = getattr(error.orig, "sqlite_errorname", "") or ""
+        for prefix, text in _EXPLANATIONS:
+            if code.startswith(prefix):
+                return text.format(path=self.path, patience=self.patience)
+        return f"{self.path}: {error.orig} ({code or type(error.orig).__name__})"
+
+    def _created(self) -> tuple[int, int]:
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
+        try:
+            with _creating:
+                os.close(os.open(self.path, flags, 0o600))
+        except FileExistsError:
+            if self.path.is_dir():
+                raise StorageError(f"{self.path} is a folder; give the path of a file in it") from None
+        except OSError as error:
+            raise StorageError(f"cannot make {self.path}: {error.strerror}; give a path where you may write") from error
+        return _identity(self.path)
+
+    def _connect(self) -> sqlite3.Connection:
+        with _creating:
+            connection = sqlite3.connect(
+                f"file:{quote(str(self.path))}?mode=rw",
+                uri=True,
+                timeout=self.patience,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _after_fork() -> None:
+    global _creating
+    _creating = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+_EXPLANATIONS = (
+    (
+        "SQLITE_BUSY",
+        "{path} has been locked by another process for {patience:g} s. Nothing was stored; see who holds it with "
+        "`fuser {path}` and repeat the step",
+    ),
+    ("SQLITE_FULL", "the disk of {path} is full. Nothing of this step was stored; free some space and repeat it"),
+    (
+        "SQLITE_IOERR",
+        "{path} could not be read or written (disk fault, quota or file size limit). Nothing of this step was stored; "
+        "see the system's log and repeat it",
+    ),
+    ("SQLITE_NOTADB", "{path} is not an SQLite database; give another path"),
+    ("SQLITE_CORRUPT", "{path} is damaged; restore a copy, or try `sqlite3 {path} .recover`"),
+    (
+        "SQLITE_READONLY",
+        "{path} or its folder is read-only. Nothing was stored; give yourself the right to write to both, or copy the "
+        "file elsewhere and open the copy",
+    ),
+    ("SQLITE_CANTOPEN", "{path} cannot be opened; see that it exists and that you may write to it and to its folder"),
+    ("SQLITE_PERM", "{path} cannot be opened; see that you may read and write it"),
+)
+"""By the beginning of the code's name; extended codes begin with their plain one."""
+
+
+def _wal(connection: sa.Connection, deadline: float) -> str:
+    # Alone among SQLite's statements this one does not wait for a lock, so two processes that make a file together
+    # would meet "database is locked".
+    import sqlalchemy as sa
+
+    while True:
+        try:
+            return str(connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one())
+        except sa.exc.OperationalError as error:
+            busy = getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _some(names: frozenset[str]) -> str:
+    shown = sorted(names)[:4]
+    return ", ".join(shown) + (", ..." if len(names) > len(shown) else "")
