@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,6 +14,9 @@ from hpo.storage.database import Database
 HEAD = "0001"
 """The revision this version of the library works with: the last of `migrations/versions`."""
 MIGRATIONS = Path(__file__).with_name("migrations")
+
+_upgrading = threading.Lock()
+"""Alembic keeps the migration that runs in module globals."""
 
 metadata = sa.MetaData()
 
@@ -83,7 +87,8 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    command.upgrade(config, revision)
+    with _upgrading:
+        command.upgrade(config, revision)
 
 
 def _revision(connection: sa.Connection, database: Database) -> str:

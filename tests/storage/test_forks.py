@@ -1,0 +1,203 @@
+"""A storage before, during and after a fork."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import StorageError
+from hpo.events import Draft
+from hpo.storage import SqlStorage, connections
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "hpo.db"
+
+
+@pytest.fixture
+def storage(path: Path) -> Iterator[SqlStorage]:
+    with closing(SqlStorage(path)) as storage:
+        storage.create("x", {}, {})
+        yield storage
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def fork(work: Callable[[], None]) -> int:
+    """Run `work` in a forked child; its exit status is 0 when it raises nothing. Gives the child's id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        signal.alarm(60)
+        work()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def succeeded(child: int) -> bool:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def append(storage: SqlStorage, times: int = 1) -> None:
+    for _ in range(times):
+        with storage.transaction(1) as log:
+            log.append([Draft("noted", None, {"process": os.getpid()})])
+
+
+def test_children_go_on_with_the_storage_they_inherit(storage: SqlStorage) -> None:
+    append(storage)
+    children = []
+    for _ in range(4):
+        children.append(fork(lambda: append(storage, 25)))
+        append(storage)
+    assert [succeeded(child) for child in children] == [True] * 4
+    append(storage)
+    events = storage.events(1)
+    assert [event.seq for event in events] == list(range(1, 107))
+    for child in children:
+        assert sum(event.data["process"] == child for event in events) == 25
+
+
+def test_grandchildren(storage: SqlStorage) -> None:
+    def work() -> None:
+        append(storage)
+        assert succeeded(fork(lambda: append(storage)))
+        append(storage)
+
+    assert succeeded(fork(work))
+    assert len(storage.events(1)) == 3
+
+
+def test_a_child_leaves_no_open_file_behind(storage: SqlStorage, path: Path) -> None:
+    append(storage)
+
+    def work() -> None:
+        inherited = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+        assert not [name for name in inherited if name.startswith(str(path))]
+
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("this system does not list open files")
+    assert succeeded(fork(work))
+
+
+def test_a_fork_inside_a_transaction_leaves_it_to_the_parent(storage: SqlStorage, path: Path) -> None:
+    append(storage)
+    parent = os.getpid()
+    refused = 0
+    child = 0
+    try:
+        with storage.transaction(1) as log:
+            log.append([Draft("noted")])
+            child = os.fork()
+            if not child:
+                signal.alarm(60)
+                for use in (
+                    lambda: log.append([Draft("noted")]),
+                    log.events,
+                    lambda: storage.events(1),
+                    lambda: append(storage),
+                    lambda: SqlStorage(path),
+                ):
+                    with pytest.raises(StorageError, match=r"forked while .* was in use"):
+                        use()
+                    refused += 1
+            else:
+                assert succeeded(child)
+                log.append([Draft("noted")])
+    except StorageError:
+        # The end of the child's copy of the transaction is refused too, and the copy is never rolled back.
+        if os.getpid() == parent:
+            raise
+        os._exit(0 if refused == 5 else 1)
+    finally:
+        if os.getpid() != parent:
+            os._exit(1)
+    assert [event.seq for event in storage.events(1)] == [1, 2, 3]
+    append(storage)
+
+
+def test_a_fork_beside_a_transaction(storage: SqlStorage) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with storage.transaction(1) as log:
+            log.append([Draft("noted")])
+            inside.set()
+            assert leave.wait(60)
+            log.append([Draft("noted")])
+
+    def work() -> None:
+        with pytest.raises(StorageError) as caught:
+            append(storage)
+        assert str(caught.value).endswith("Start workers before, or with the 'spawn' method")
+        storage.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert inside.wait(60)
+        assert succeeded(fork(work))
+        assert succeeded(fork(work))
+    finally:
+        leave.set()
+        thread.join()
+    assert [event.seq for event in storage.events(1)] == [1, 2]
+    assert succeeded(fork(lambda: append(storage)))
+    assert len(storage.events(1)) == 3
+
+
+def test_forks_while_threads_write(storage: SqlStorage) -> None:
+    """Forks at any moment: no child hangs, none appends without being heard, and no write of a thread is lost."""
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            append(storage)
+
+    appended = [0, 0]
+
+    def work() -> None:
+        try:
+            append(storage)
+        except StorageError as error:
+            os._exit(7 if "forked while" in str(error) else 8)
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(20):
+            status = os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1])
+            assert status in (0, 7)
+            appended[status == 7] += 1
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    events = storage.events(1)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert sum(event.data["process"] != os.getpid() for event in events) == appended[0]
+
+
+def test_the_registry_forgets_storages(tmp_path: Path) -> None:
+    before = len(connections._alive)
+    storage = SqlStorage(tmp_path / "other.db")
+    assert len(connections._alive) == before + 1
+    storage.close()
+    del storage
+    assert len(connections._alive) == before
