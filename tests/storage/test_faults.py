@@ -9,9 +9,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO
@@ -72,6 +74,21 @@ def test_processes_make_a_file_and_append_to_it_together(tmp_path: Path) -> None
         own = [event.data["i"] for event in events if event.data["process"] == process.pid]
         assert own == [i for i in range(25) for _ in range(2)]
     check(path)
+
+
+def test_threads_make_a_file_together(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for i in range(10):
+            start = threading.Barrier(8)
+
+            def make(path: Path, start: threading.Barrier = start) -> None:
+                start.wait(60)
+                with closing(SqlStorage(path)) as storage:
+                    storage.create("x", {}, {})
+
+            made = [pool.submit(make, tmp_path / f"{i}.db") for _ in range(8)]
+            for future in made:
+                future.result(60)
 
 
 def test_what_a_killed_writer_acknowledged_is_stored(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,16 @@ def test_one_of_many_does_the_upgrade(old: Path, tmp_path: Path, monkeypatch: py
         thread.join()
     assert failures == []
     assert len(upgrades) == 1
+
+
+def test_several_files_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [restored(tmp_path / f"{i}.db", "0001") for i in range(6)]
+    later(tmp_path, monkeypatch, ADD_COLUMN)
+    with ThreadPoolExecutor(6) as pool:
+        for storage in pool.map(SqlStorage, files):
+            check_content(storage)
+            storage.close()
+    assert all(weighted(path) for path in files)
 
 
 # -- new files --------------------------------------------------------------------------------------------------------

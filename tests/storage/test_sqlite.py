@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -222,8 +223,6 @@ def test_locked_by_another_process(filled: Path) -> None:
 
 
 def test_a_thread_that_does_not_let_go(filled: Path) -> None:
-    import threading
-
     with closing(SqlStorage(filled, patience=0.05)) as storage:
         inside, leave = threading.Event(), threading.Event()
 
@@ -252,6 +251,18 @@ def test_locked_while_it_is_opened(path: Path) -> None:
         other.execute("BEGIN EXCLUSIVE")
         assert "has been locked by another process for 0.05 s" in refusal(path)
     SqlStorage(path).close()
+
+
+@pytest.mark.parametrize("begin", ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"])
+def test_opening_waits_for_a_lock(path: Path, begin: str) -> None:
+    path.touch()
+    with closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        other.execute(begin)
+        release = threading.Timer(0.2, other.rollback)
+        release.start()
+        with closing(SqlStorage(path)) as storage:
+            append(storage)
+        release.join()
 
 
 @pytest.mark.parametrize("replaced", [False, True])
