@@ -92,7 +92,6 @@ class Connections:
         """Start afresh, or never again."""
         if self._in_use:
             _torn.add(self._database.where)
-            _keep_for_ever(self._engine)
         self._renew()
 
     def _renew(self) -> None:

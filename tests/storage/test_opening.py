@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from hpo.errors import HpoError, MissingExtra, StorageError
 from hpo.storage import MemoryStorage, SqlStorage, open_storage
 from hpo.storage.base import Storage
+from hpo.storage.postgres import PostgresServer
 
 
 def test_memory_and_storages_themselves() -> None:
@@ -78,6 +80,13 @@ def test_a_server_out_of_reach_or_without_a_driver_shows_no_secret() -> None:
         assert "s3cret" not in str(error)
         error = error.__cause__
     assert str(caught.value).startswith("postgresql+psycopg://me@127.0.0.1:1/db?connect_timeout=5 ")
+
+
+def test_urls_show_no_secret_and_keep_the_rest() -> None:
+    given = "postgresql://me:s3%40cret@host:5433/team?sslmode=require&sslpassword=s3cret&passfile=/s3cret"
+    server = PostgresServer(sa.make_url(given), 60)
+    assert server.url == server.where == "postgresql+psycopg://me@host:5433/team?sslmode=require"
+    assert PostgresServer(sa.make_url("postgresql+psycopg2://h/d"), 60).url == "postgresql+psycopg2://h/d"
 
 
 def test_the_room_loads_no_database_library(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Published contracts: test classes that every storage, executor and strategy must pass, ours and yours."""

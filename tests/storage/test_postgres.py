@@ -1,0 +1,164 @@
+"""SqlStorage on a PostgreSQL server keeps the contract too.
+
+Needs a server and the driver: HPO_TEST_PG=postgresql+psycopg://user@host/database. Each test makes a schema of its own
+there and drops it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import sqlalchemy as sa
+
+from hpo.errors import StorageError
+from hpo.events import Draft
+from hpo.storage import SqlStorage, Storage, schema
+from hpo.storage.connections import Connections
+from hpo.storage.postgres import PostgresServer
+from hpo.testing.storage import StorageContract
+
+SERVER = os.environ.get("HPO_TEST_PG", "")
+APPENDER = Path(__file__).with_name("appender.py")
+
+if not SERVER:
+    pytest.skip("HPO_TEST_PG names no PostgreSQL server", allow_module_level=True)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """The URL of an empty schema."""
+    name = f"hpo_test_{uuid.uuid4().hex}"
+    server = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sa.schema.CreateSchema(name))
+    yield sa.make_url(SERVER).update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(False)
+    with server.connect() as connection:
+        connection.execute(sa.schema.DropSchema(name, cascade=True))
+    server.dispose()
+
+
+class TestPostgres(StorageContract):
+    durable: ClassVar[bool] = True
+
+    @pytest.fixture(autouse=True)
+    def _url(self, url: str) -> None:
+        self.url = url
+
+    def open(self, folder: Path) -> Storage:
+        return SqlStorage(self.url)
+
+
+def test_processes_make_the_tables_and_append_together(url: str) -> None:
+    processes = [
+        subprocess.Popen([sys.executable, str(APPENDER), url, "2", "25"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(6)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    for process in processes:
+        said, _ = process.communicate(timeout=120)
+        assert len(said.split()) == 26
+        assert process.returncode == 0
+    with closing(SqlStorage(url)) as storage:
+        assert [event.seq for event in storage.events(1)] == list(range(1, 301))
+
+
+def test_both_roads_to_the_tables(url: str) -> None:
+    def columns(connection: sa.Connection) -> list[tuple[object, ...]]:
+        query = (
+            "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
+            "WHERE table_schema = current_schema() ORDER BY table_name, ordinal_position"
+        )
+        indexes = "SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() ORDER BY indexdef"
+        return [tuple(row) for text in (query, indexes) for row in connection.exec_driver_sql(text)]
+
+    connections = Connections(PostgresServer(sa.make_url(url), 60))
+    with connections.writing() as connection:
+        schema.upgrade(connection)
+        migrated = columns(connection)
+        for table in (schema.version, *reversed(schema.metadata.sorted_tables)):
+            table.drop(connection)
+    SqlStorage(url).close()
+    with connections.reading() as connection:
+        assert columns(connection) == migrated
+    connections.close()
+
+
+def test_a_lock_that_is_not_given_back(url: str) -> None:
+    with closing(SqlStorage(url)) as one, closing(SqlStorage(url, patience=0.05)) as two:
+        study = one.create("x", {}, {}).id
+        other = one.create("y", {}, {}).id
+        with one.transaction(study) as log:
+            log.append([Draft("noted")])
+            with pytest.raises(StorageError, match=r"kept the study in .* locked for 0.05 s"), two.transaction(study):
+                pytest.fail("the transaction began")
+            with two.transaction(other) as beside:
+                beside.append([Draft("noted")])
+        assert [len(one.events(i)) for i in (study, other)] == [1, 1]
+
+
+def test_tables_of_another_program(url: str) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num text)")
+        connection.exec_driver_sql("CREATE TABLE customers (name text)")
+    SqlStorage(url).close()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE event")
+    engine.dispose()
+    with pytest.raises(StorageError, match=r"with our names \(hpo_version, study\)"):
+        SqlStorage(url)
+
+
+def test_a_connection_that_breaks(url: str) -> None:
+    def broken(storage: SqlStorage, study: int) -> None:
+        with storage.transaction(study) as log:
+            log.append([Draft("noted")])
+            with closing(SqlStorage(url)) as other, other._connections.reading() as connection:
+                connection.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE state = 'idle in transaction' AND pid <> pg_backend_pid() AND query LIKE '%%last_seq%%'"
+                )
+            log.append([Draft("noted")])
+
+    with closing(SqlStorage(url)) as storage:
+        study = storage.create("x", {}, {}).id
+        with pytest.raises(StorageError, match="may be stored or not"):
+            broken(storage, study)
+        assert storage.events(study) == []
+        with storage.transaction(study) as log:
+            assert log.append([Draft("noted")])[0].seq == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_children_go_on_with_the_storage_they_inherit(url: str) -> None:
+    with closing(SqlStorage(url)) as storage:
+        study = storage.create("x", {}, {}).id
+        children = []
+        for i in range(4):
+            child = os.fork()
+            if not child:
+                try:
+                    for _ in range(5):
+                        with storage.transaction(study) as log:
+                            log.append([Draft("noted", i)])
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            children.append(child)
+            with storage.transaction(study) as log:
+                log.append([Draft("noted")])
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+        events = storage.events(study)
+        assert [event.seq for event in events] == list(range(1, 25))
+        assert [sum(event.number == i for event in events) for i in range(4)] == [5] * 4
