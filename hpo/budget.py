@@ -98,7 +98,9 @@ class Budget:
             rooms.append(Room(0, f"the wall time of {self.wall} is over", is_final=True))
         if self.cost is not None and self.reserve is not None:
             free = self.cost - self.spent(history)
-            reason = f"{self.cost - free:.4g} of the cost of {self.cost:.4g} is spent; a trial may cost {self.reserve:.4g}"
+            reason = (
+                f"{self.cost - free:.4g} of the cost of {self.cost:.4g} is spent; a trial may cost {self.reserve:.4g}"
+            )
             rooms.append(Room(math.floor(free / self.reserve + 1e-9), reason, is_final=not history.in_flight))
         if self.target is not None and self.is_target_met(history):
             rooms.append(Room(0, f"the target of {self.target:.4g} is reached", is_final=True))
@@ -130,5 +132,7 @@ def seconds(given: float | str) -> float:
         return float(given)
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*(min|[smhd])", given) if isinstance(given, str) else []
     if not isinstance(given, str) or not parts or "".join(n + u for n, u in parts) != given.replace(" ", ""):
-        raise SettingsError(f'{given!r} is no length of time; write seconds, or text like "90s", "30min", "2h", "1h30min"')
+        raise SettingsError(
+            f'{given!r} is no length of time; write seconds, or text like "90s", "30min", "2h", "1h30min"'
+        )
     return sum(float(n) * _UNITS[u] for n, u in parts)

@@ -85,7 +85,7 @@ class History:
     def violations(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Of each completed trial `[n]`: the sum over limited metrics of shortfall / spread; 0 when feasible."""
         total = np.zeros(len(self.completed))
-        for metric in self.problem.limited:
+        for metric in self.problem.limited if self.completed else ():
             values = np.array([t.values[metric.name].value for t in self.completed])
             misses = np.array([shortfall(metric, v) for v in values])
             spread = float(np.subtract(*np.percentile(values, [75, 25]))) or float(np.max(np.abs(values))) or 1.0

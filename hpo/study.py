@@ -29,8 +29,9 @@ from hpo.replay import Replay, replay
 from hpo.serialize import measurements_to_json, metric_to_json, problem_from_json, problem_to_json
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import StudyRecord
-from hpo.strategies import Bayesian, Strategy, Suggestion
+from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.settings import from_json, to_json
+from hpo.suggestion import Suggestion
 from hpo.trial import FAILURE_KINDS, RETRIED_KINDS, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ class Study:
                     f'it: tell({number}, ..., replace=True, reason="...")'
                 )
             if not reason:
-                raise ResultConflict(f'trial {number}: a correction needs a reason: tell(..., replace=True, reason="...")')
+                raise ResultConflict(
+                    f'trial {number}: a correction needs a reason: tell(..., replace=True, reason="...")'
+                )
             return [Draft("corrected", number, {**plain, "reason": reason})]
 
         self._write(decide)
@@ -228,7 +231,9 @@ class Study:
                     f"(stored {old!r}). Make a new study"
                 )
             ledger.problem.with_metric(metric)
-            return [Draft("edited", None, {"metric": metric_to_json(metric), "reason": reason})] if old != metric else []
+            return (
+                [Draft("edited", None, {"metric": metric_to_json(metric), "reason": reason})] if old != metric else []
+            )
 
         self._write(decide)
         return self.problem
@@ -271,9 +276,7 @@ class Study:
         first = len(history.trials)
         suggestions = self._strategy.suggest(history, n, generator(self.seed, "suggest", first))
         name = to_json(self._strategy)
-        return [
-            Draft("asked", first + i, _asked(s, name, saw, (first, n), owner)) for i, s in enumerate(suggestions)
-        ]
+        return [Draft("asked", first + i, _asked(s, name, saw, (first, n), owner)) for i, s in enumerate(suggestions)]
 
     def _write(self, decide: Callable[[Ledger], Sequence[Draft]]) -> list[Event]:
         """Append what `decide` makes of the log as it stands; nobody else appends in between."""

@@ -13,7 +13,7 @@ from hpo.errors import SettingsError, SpaceExhausted
 from hpo.history import History
 from hpo.parameters import Parameter, Value
 from hpo.space import Params, Space
-from hpo.strategies.base import Suggestion, distinct
+from hpo.suggestion import Suggestion, distinct
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,10 @@ class Grid:
     def points(self, space: Space) -> Iterator[Params]:
         """The grid's configurations, the last parameter moving fastest; conditions may make neighbours equal."""
         start = space.start()
-        axes = [spread(p, k, start.get(name)) for (name, p), k in zip(
-            space.parameters.items(), self.levels_of(space).values(), strict=True
-        )]
+        axes = [
+            spread(p, k, start.get(name))
+            for (name, p), k in zip(space.parameters.items(), self.levels_of(space).values(), strict=True)
+        ]
         for values in itertools.product(*axes):
             params = space.snapped(dict(zip(space.names, values, strict=True)))
             if all(c.holds(params) for c in space.linear):

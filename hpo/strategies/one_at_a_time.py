@@ -12,8 +12,8 @@ from hpo.errors import SpaceExhausted
 from hpo.history import History, oriented
 from hpo.metrics import is_feasible
 from hpo.space import Params, Space
-from hpo.strategies.base import Suggestion, distinct
 from hpo.strategies.grid import spread
+from hpo.suggestion import Suggestion, distinct
 from hpo.trial import Trial
 
 _ROUNDS = 100

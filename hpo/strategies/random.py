@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo.history import History
-from hpo.strategies.base import Suggestion, random_distinct
+from hpo.suggestion import Suggestion, random_distinct
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,9 @@ def to_json(strategy: Strategy) -> dict[str, Any]:
     """The strategy's name and settings as JSON values. Raises SettingsError for one that is not a dataclass."""
     cls = type(strategy)
     if not dataclasses.is_dataclass(strategy):
-        raise SettingsError(f"a strategy is a frozen dataclass, so that its settings can be stored; {cls.__name__} is not")
+        raise SettingsError(
+            f"a strategy is a frozen dataclass, so that its settings can be stored; {cls.__name__} is not"
+        )
     where = f"{cls.__module__}:{cls.__qualname__}"
     name = next((name for name, home in _BUILT_IN.items() if home == where), where)
     fields = dataclasses.fields(strategy)

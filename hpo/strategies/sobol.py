@@ -10,7 +10,7 @@ import numpy as np
 
 from hpo.history import History
 from hpo.space import Params
-from hpo.strategies.base import Suggestion, distinct, random_distinct
+from hpo.suggestion import Suggestion, distinct, random_distinct
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Sobol:
             from scipy.stats import qmc
 
             sampler = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(history.seed))
-            sampler.fast_forward(len(history.trials))
+            if history.trials:
+                sampler.fast_forward(len(history.trials))
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The balance properties of Sobol")
                 for _ in range(50):

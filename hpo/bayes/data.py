@@ -1,0 +1,94 @@
+"""History -> arrays: the one place where signs change. Behind it everything is maximised.
+
+Shapes: n completed trials, f failures to learn from, p trials in flight, d encoded columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.bayes.kernel import Array
+from hpo.encoding import Encoder
+from hpo.history import History
+from hpo.metrics import Constraint, Objective, is_feasible
+from hpo.trial import LEARNED_KINDS
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One metric as a model sees it: larger is better for an objective, as measured for a constraint.
+
+    Attributes:
+        metric: whose values these are.    sign: what they were multiplied by.
+        y: [n] values.    noise: [n] known variances, 0 where a standard error was told and NaN where none was.
+        lower, upper: limits in the units of y, infinite where there is none.
+    """
+
+    metric: Objective | Constraint
+    sign: float
+    y: Array
+    noise: Array
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What the trials of a history say, as arrays.
+
+    Attributes:
+        X: [n, d] completed trials.    X_failed: [f, d] trials whose params made them fail.
+        X_in_flight: [p, d].    feasible: [n] bool, every limit met as measured.
+        objectives, constraints: their measured values, in the order of the problem.
+    """
+
+    encoder: Encoder
+    X: Array
+    X_failed: Array
+    X_in_flight: Array
+    feasible: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    objectives: tuple[Series, ...]
+    constraints: tuple[Series, ...]
+
+
+def training_data(history: History, encoder: Encoder) -> TrainingData:
+    """The arrays of `history`; params are encoded by `encoder`."""
+    problem = history.problem
+    failed = [t.params for t in history.failed if t.kind in LEARNED_KINDS]
+    return TrainingData(
+        encoder=encoder,
+        X=encoder.encode([t.params for t in history.completed]),
+        X_failed=encoder.encode(failed),
+        X_in_flight=encoder.encode([t.params for t in history.in_flight]),
+        feasible=np.array([is_feasible(problem.metrics, t.values) for t in history.completed], dtype=bool),
+        objectives=tuple(_series(history, m) for m in problem.objectives),
+        constraints=tuple(_series(history, m) for m in problem.constraints),
+    )
+
+
+def _series(history: History, metric: Objective | Constraint) -> Series:
+    sign = -1.0 if isinstance(metric, Objective) and metric.goal == "minimize" else 1.0
+    told = [t.values[metric.name] for t in history.completed]
+    lower, upper = metric.limits
+    limits = sorted([sign * (-np.inf if lower is None else lower), sign * (np.inf if upper is None else upper)])
+    return Series(
+        metric=metric,
+        sign=sign,
+        y=sign * np.array([m.value for m in told], dtype=float),
+        noise=np.array([np.nan if m.sem is None else m.sem**2 for m in told], dtype=float),
+        lower=float(limits[0]),
+        upper=float(limits[1]),
+    )
+
+
+def user_units(series: Series, mean: float, sd: float) -> tuple[float, float]:
+    """A prediction of the series in the metric's own direction."""
+    return series.sign * mean, sd
+
+
+def predictions_by_name(rows: Mapping[str, tuple[float, float]]) -> dict[str, list[float]]:
+    """`{name: [mean, sd]}` for JSON."""
+    return {name: [float(mean), float(sd)] for name, (mean, sd) in rows.items()}

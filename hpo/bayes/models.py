@@ -1,0 +1,105 @@
+"""One surrogate per metric, fitted to transformed values, and what it predicts in the metric's own unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.bayes.acquisition import LogProbability
+from hpo.bayes.data import Series, TrainingData
+from hpo.bayes.gp import GP, fit
+from hpo.bayes.kernel import Array, Theta
+from hpo.bayes.transforms import Bilog, Standardize, Transform, YeoJohnson
+
+SUCCESS = "success"
+"""Key of the success model's hyperparameters. A metric may have this name too: metrics are kept apart below."""
+
+
+@dataclass(frozen=True, eq=False)
+class MetricModel:
+    """The surrogate of one metric: `gp` models `transform.forward(series.y)`."""
+
+    series: Series
+    transform: Transform
+    gp: GP
+
+    @property
+    def limit(self) -> LogProbability | None:
+        """The probability that the metric meets its limits, as a utility of `gp`; None without limits."""
+        ends = np.array([self.series.lower, self.series.upper])
+        if not np.isfinite(ends).any():
+            return None
+        inside = np.where(np.isfinite(ends), self.transform.forward(np.where(np.isfinite(ends), ends, 0.0)), ends)
+        return LogProbability(float(inside[0]), float(inside[1]))
+
+    def predict(self, X: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation `[b]` of the metric at `X [b, d]`, in its own unit and direction."""
+        mean, variance = self.gp.posterior(X)
+        mean, sd = self.transform.moments(mean, np.sqrt(variance))
+        return self.series.sign * mean, sd
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """The surrogates of a study: objectives, constraints, and success where trials have failed."""
+
+    objectives: tuple[MetricModel, ...]
+    constraints: tuple[MetricModel, ...]
+    success: GP | None
+
+    @property
+    def by_metric(self) -> tuple[MetricModel, ...]:
+        """All but success."""
+        return (*self.objectives, *self.constraints)
+
+    def fitted(self) -> dict[str, list[float]]:
+        """Hyperparameters by metric, for the next fit to start from. Plain numbers."""
+        out = {f"metric:{m.series.metric.name}": m.gp.theta.to_list() for m in self.by_metric}
+        return {**out, SUCCESS: self.success.theta.to_list()} if self.success else out
+
+
+def fit_models(data: TrainingData, fitted: Mapping[str, Sequence[float]]) -> Models:
+    """Fit every surrogate, each starting from what the last fit found (`fitted`, empty at first)."""
+    objectives = tuple(_metric_model(data, s, YeoJohnson.of(s.y), fitted) for s in data.objectives)
+    constraints = tuple(_metric_model(data, s, _constraint_transform(s), fitted) for s in data.constraints)
+    return Models(objectives, constraints, _success_model(data, fitted) if len(data.X_failed) else None)
+
+
+def _metric_model(
+    data: TrainingData, series: Series, transform: Transform, fitted: Mapping[str, Sequence[float]]
+) -> MetricModel:
+    groups = data.encoder.groups
+    y = transform.forward(series.y)
+    start = _start(fitted.get(f"metric:{series.metric.name}"), data)
+    return MetricModel(series, transform, fit(data.X, y, groups=groups, noise=_known_noise(series, transform), start=start))
+
+
+def _constraint_transform(series: Series) -> Transform:
+    """Around a single limit the bilog keeps what decides feasibility and tames what is far from it; between two limits
+    the values are only made symmetric."""
+    limits = [end for end in (series.lower, series.upper) if np.isfinite(end)]
+    return Bilog.of(series.y, limits[0]) if len(limits) == 1 else YeoJohnson.of(series.y)
+
+
+def _known_noise(series: Series, transform: Transform) -> Array | None:
+    """Told variances in transformed units, by the slope of the transform; unknown ones are left to the learned noise."""
+    if np.isnan(series.noise).all():
+        return None
+    return np.nan_to_num(series.noise) * transform.slope(series.y) ** 2
+
+
+def _success_model(data: TrainingData, fitted: Mapping[str, Sequence[float]]) -> GP:
+    """A GP of the labels 1 (completed) and -1 (failed): success is where it is above 0."""
+    X = np.concatenate([data.X, data.X_failed])
+    y = np.concatenate([np.ones(len(data.X)), -np.ones(len(data.X_failed))])
+    return fit(X, y, groups=data.encoder.groups, start=_start(fitted.get(SUCCESS), data))
+
+
+def _start(vector: Sequence[float] | None, data: TrainingData) -> Theta | None:
+    n_groups = int(data.encoder.groups.max()) + 1
+    return None if vector is None else Theta.from_vector(vector, n_groups)
+
+
+__all__ = ["MetricModel", "Models", "Standardize", "fit_models"]

@@ -1,0 +1,68 @@
+"""Bayesian optimisation: a surrogate of every metric, and the configuration that promises most.
+
+    initial     the configuration in production (or the middle), then points that fill the space
+    feasibility while nothing meets every limit: where all limits are most probably met
+    explore     best expected improvement, worse than the best on average but uncertain
+    exploit     best expected improvement, better than the best on average
+    fallback    the model could not be used; drawn at random
+
+The mathematics: docs/explanation/suggestions.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpo.errors import SettingsError
+from hpo.history import History
+from hpo.suggestion import Suggestion, random_distinct
+from hpo.trial import LEARNED_KINDS
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bayesian:
+    """The default strategy.
+
+    n_initial: configurations tried before the model is asked; by default one more than there are parameters, between
+        4 and 10.
+
+    One suggestion costs milliseconds to tenths of a second. Never raises for numerical reasons: what cannot be modelled
+    is suggested at random and labelled `fallback`.
+    """
+
+    n_initial: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_initial is not None and (not isinstance(self.n_initial, int) or self.n_initial < 1):
+            raise SettingsError(f"n_initial={self.n_initial!r} is not a whole number of at least 1")
+
+    def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
+        """See Strategy.suggest."""
+        from hpo.bayes.propose import propose
+        from hpo.bayes.threads import single_threaded
+        from hpo.strategies.initial import initial_design
+
+        with single_threaded():
+            missing = self._n_initial(history) - len(history.trials)
+            if missing > 0 or not self._is_ready(history):
+                return initial_design(history, min(n, max(missing, 1)) if missing > 0 else n, rng)
+            try:
+                return propose(history, n, rng)
+            except (ArithmeticError, np.linalg.LinAlgError) as error:
+                log.exception("the model failed; suggesting at random")
+                drawn = random_distinct(history.problem.space, history.taken, n, rng)
+                why = {"role": "fallback", "how": f"drawn at random: the model failed ({error})"}
+                return [Suggestion(params, why) for params in drawn]
+
+    def _n_initial(self, history: History) -> int:
+        return self.n_initial or min(max(len(history.problem.space) + 1, 4), 10)
+
+    def _is_ready(self, history: History) -> bool:
+        """Whether a model has something to learn from: two results, or failures to keep away from."""
+        learned = sum(t.kind in LEARNED_KINDS for t in history.failed)
+        return len(history.completed) >= 2 or (learned >= 2 and not history.in_flight)

@@ -1,0 +1,37 @@
+"""The first configurations: the one in production, then points that fill the space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hpo.history import History
+from hpo.randomness import generator
+from hpo.space import Params
+from hpo.suggestion import Suggestion, distinct, random_distinct
+
+
+def initial_design(history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
+    """Up to `n` configurations that need no model. The sequence is one per study and goes on from ask to ask."""
+    from hpo.bayes.halton import halton
+
+    space = history.problem.space
+    start = space.start()
+
+    def sequence() -> Iterator[Params]:
+        yield start
+        points = halton(200 + 20 * (len(history.trials) + n), len(space), generator(history.seed, "initial design"))
+        for u in points:
+            params = space.at(u)
+            if all(c.holds(params) for c in space.linear):
+                yield params
+
+    points = distinct(sequence(), history.taken, n)
+    if not points:
+        points = random_distinct(space, history.taken, n, rng)
+    words = "the configuration in production" if space.has_defaults else "the middle of the space"
+    return [
+        Suggestion(params, {"role": "initial", "how": words if params == start else "fills the space evenly"})
+        for params in points
+    ]
