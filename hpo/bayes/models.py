@@ -11,7 +11,7 @@ from hpo.bayes.acquisition import LogProbability
 from hpo.bayes.data import Series, TrainingData
 from hpo.bayes.gp import GP, fit
 from hpo.bayes.kernel import Array, Theta
-from hpo.bayes.transforms import Bilog, Standardize, Transform, YeoJohnson
+from hpo.bayes.transforms import Bilog, Transform, YeoJohnson
 
 SUCCESS = "success"
 """Key of the success model's hyperparameters. A metric may have this name too: metrics are kept apart below."""
@@ -102,4 +102,3 @@ def _start(vector: Sequence[float] | None, data: TrainingData) -> Theta | None:
     return None if vector is None else Theta.from_vector(vector, n_groups)
 
 
-__all__ = ["MetricModel", "Models", "Standardize", "fit_models"]

@@ -203,4 +203,3 @@ def _nearest(history: History, data: TrainingData, x: Array) -> int | None:
     return history.completed[int(np.argmin(np.sum((data.X - x) ** 2, axis=1)))].number
 
 
-__all__ = ["Aim", "MetricModel", "aim", "propose"]
