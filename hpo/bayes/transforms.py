@@ -1,193 +1,291 @@
-"""Output transforms: what a Gaussian process models in place of the values as measured.
+"""Output transforms: monotone maps from a metric's own unit to one a GP can model, and back.
 
-Every transform is strictly increasing, so comparisons survive, and ends in about unit variance. `slope` is its
-derivative, for carrying a small measurement noise over; `moments` carries a prediction back.
-Shapes: n values; b predictions.
+A GP expects about unit variance and a symmetric shape; metrics are skewed, heavy-tailed or off by many orders of
+magnitude. Each transform is estimated from the data by its `of`, is then a frozen value, and is non-decreasing, so that
+limits can be carried through it. Larger is better by convention of this room. Shapes: n observations, b predictions.
+
+    Standardize   (y - mean) / sd
+    YeoJohnson    a power that straightens skew, its exponent by maximum likelihood
+    Bilog         around the limit of a constraint, which maps to 0 exactly
+    HalfRank      the better half as it is, the worse half by rank: blind to how bad an outlier is
+
+Every transform accepts any finite data: one point, ties, constants, values of 1e300.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from hpo.bayes.kernel import Array
+from hpo.bayes.likelihood import LOG_2PI
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-_LAMBDAS = np.linspace(-2.0, 4.0, 61)
-_SHRINK = 0.05  # log likelihood per observation that a power must gain before it leaves 1
-_REACH = 2.0  # how far beyond the values seen, in their range, a prediction is carried back
+_LARGEST = float(np.finfo(float).max)
+_WIDEST = 1e6  # no observation lies further out than this many scales, so that powers of it stay finite
+_CLIP = 1e9  # nor does any other value put through a transform
+_EXPONENTS = (-1.0, 3.0)
+_PREFERENCE = 2.0  # nats the more complex transform must gain over `Standardize`
+_HEAVY = 6.0  # standard deviations of the better half below the median that make a tail heavy
 
 
-class Transform(Protocol):
-    """A strictly increasing map of values, and its inverse."""
+class Transform(ABC):
+    """A non-decreasing map between user's values y and model's values t, both [n]."""
 
+    @abstractmethod
     def forward(self, y: Array) -> Array:
-        """Transformed values, of the shape of y."""
-        ...
+        """Model's values of user's values."""
 
+    @abstractmethod
+    def inverse(self, t: Array) -> Array:
+        """User's values of model's values; always finite."""
+
+    @abstractmethod
     def slope(self, y: Array) -> Array:
-        """Derivative of `forward` at y."""
-        ...
+        """Derivative dt/dy at y; the sum of its logarithm is the log Jacobian."""
 
     def moments(self, mean: Array, sd: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation `[b]`, in measured units, of a value whose transform is N(mean, sd^2) `[b]`."""
-        ...
+        """A normal prediction in t as a central value and a deviation in y, each [b].
+
+        By quantiles, which survive any tail: the median, and half the distance between the 16 % and 84 % points.
+        """
+        low, high = self.inverse(mean - sd), self.inverse(mean + sd)
+        return self.inverse(mean), 0.5 * high - 0.5 * low
 
 
 @dataclass(frozen=True)
-class Scale:
-    """y -> (y - centre) / width. What all others begin with; survives constant, huge and single values."""
+class Standardize(Transform):
+    """t = (y - centre) / scale."""
 
-    centre: float = 0.0
-    width: float = 1.0
+    centre: float
+    scale: float
 
     @classmethod
-    def of(cls, y: Array, centre: float | None = None) -> Scale:
-        """Around the mean (or `centre`), by the standard deviation; the width of a constant is 1."""
-        if not len(y):
-            return cls(0.0 if centre is None else centre)
-        top = float(np.abs(y).max()) or 1.0  # computed in units of the largest value, so that nothing overflows
-        middle = float((y / top).mean()) * top if centre is None else centre
-        spread = float(np.sqrt(np.mean(((y - middle) / top) ** 2))) * top
-        return cls(middle, spread if spread > 1e-12 * top else 1.0)
+    def of(cls, y: Array) -> Standardize:
+        """Mean and standard deviation of y [n]; a constant is centred only."""
+        size = _size(y)
+        unit = y / size
+        sd = float(unit.std())
+        return cls(centre=size * float(unit.mean()), scale=size * (sd if sd > 1e-14 else 1.0))
 
     def forward(self, y: Array) -> Array:
-        """See Transform."""
-        return (y - self.centre) / self.width
+        return (0.5 * y - 0.5 * self.centre) / (0.5 * self.scale)  # halves, since a difference may overflow
 
-    def inverse(self, z: Array) -> Array:
-        """Measured units."""
-        return self.centre + self.width * z
+    def inverse(self, t: Array) -> Array:
+        return _finite(self.centre, self.scale, t)
 
     def slope(self, y: Array) -> Array:
-        """See Transform."""
-        return np.full_like(y, 1.0 / self.width)
-
-    def moments(self, mean: Array, sd: Array) -> tuple[Array, Array]:
-        """See Transform."""
-        return self.inverse(mean), self.width * sd
+        return np.full(np.shape(y), 1.0 / self.scale)
 
 
 @dataclass(frozen=True)
-class YeoJohnson:
-    """Power transform towards a normal distribution (Yeo and Johnson, Biometrika 87 (2000), eq. 2.1) of values scaled
-    to unit variance, scaled again after. `power = 1` changes nothing; the power is kept there unless another describes
-    the values clearly better."""
+class YeoJohnson(Transform):
+    """A power transform of robustly standardised values z, standardised again (Yeo and Johnson, Biometrika 2000).
 
-    power: float
-    before: Scale
-    after: Scale
-    span: tuple[float, float] = field(default=(-np.inf, np.inf))
-    """Range of values that predictions are carried back into."""
+        t ~ sign(z) ((1 + |z|)^p - 1) / p,    p = exponent for z >= 0 and 2 - exponent for z < 0 (log at p = 0)
+
+    Exponents above 1 compress the bad tail and stretch the good one.
+    """
+
+    robust: Standardize
+    exponent: float
+    final: Standardize
 
     @classmethod
     def of(cls, y: Array) -> YeoJohnson:
-        """The power of greatest profile likelihood in [-2, 4], less a price for leaving 1."""
-        before = Scale.of(y)
-        x = before.forward(y)
-        n = len(y)
-        power = 1.0
-        if n >= 5 and np.ptp(x) > 0:
-            Z = _yeo_johnson(x[None, :], _LAMBDAS[:, None])
-            logs = np.sign(x) * np.log1p(np.abs(x))
-            likelihood = -0.5 * n * np.log(np.maximum(Z.var(axis=1), 1e-300)) + (_LAMBDAS - 1.0) * logs.sum()
-            likelihood -= 0.5 * (_LAMBDAS - 1.0) ** 2 + n * _SHRINK * (np.abs(_LAMBDAS - 1.0) > 1e-9)
-            power = float(_LAMBDAS[np.argmax(likelihood)])
-        after = Scale.of(_yeo_johnson(x, np.float64(power)))
-        room = _REACH * float(np.ptp(x)) if n else 0.0
-        span = (float(x.min()) - room, float(x.max()) + room) if n and room else (-np.inf, np.inf)
-        return cls(power, before, after, span)
+        """The most likely exponent in [-1, 3] if t is normal, with a weak normal prior around 1, of sd 1."""
+        robust = _robust(y)
+        z = robust.forward(y)
+        grid, step = np.linspace(*_EXPONENTS, 33), (_EXPONENTS[1] - _EXPONENTS[0]) / 32
+        best = grid[_log_likelihood(z, grid).argmax()]
+        finer = np.clip(best + step * np.linspace(-1.0, 1.0, 33), *_EXPONENTS)
+        exponent = float(finer[_log_likelihood(z, finer).argmax()])
+        return cls(robust, exponent, Standardize.of(_power(z, exponent)))
 
     def forward(self, y: Array) -> Array:
-        """See Transform."""
-        return self.after.forward(_yeo_johnson(self.before.forward(y), np.float64(self.power)))
+        return self.final.forward(_power(self._z(y), self.exponent))
 
-    def inverse(self, z: Array) -> Array:
-        """Measured units; beyond the range of the power transform, the end of the span."""
-        x = _inverse_yeo_johnson(self.after.inverse(z), self.power)
-        return self.before.inverse(np.clip(x, *self.span))
+    def inverse(self, t: Array) -> Array:
+        t = self.final.inverse(t)
+        p = np.where(t >= 0.0, self.exponent, 2.0 - self.exponent)
+        is_log = np.abs(p) < 1e-9
+        # Where p < 0 the power has a ceiling 1/|p|, which a prediction may exceed.
+        root = np.log1p(np.maximum(p * np.abs(t), np.nextafter(-1.0, 0.0))) / np.where(is_log, 1.0, p)
+        log_size = np.minimum(np.where(is_log, np.abs(t), root), np.log1p(_CLIP))
+        return self.robust.inverse(np.sign(t) * np.expm1(log_size))
 
     def slope(self, y: Array) -> Array:
-        """See Transform."""
-        x = self.before.forward(y)
-        return (1.0 + np.abs(x)) ** (np.sign(x) * (self.power - 1.0)) / (self.before.width * self.after.width)
+        z = self._z(y)
+        power = np.exp(np.sign(z) * (self.exponent - 1.0) * np.log1p(np.abs(z)))
+        return power / self.final.scale / self.robust.scale
 
-    def moments(self, mean: Array, sd: Array) -> tuple[Array, Array]:
-        """See Transform."""
-        return _moments(self.inverse, mean, sd)
+    def _z(self, y: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.clip(self.robust.forward(y), -_CLIP, _CLIP)
 
 
 @dataclass(frozen=True)
-class Bilog:
-    """y -> sign(c) log(1 + |c|), c = (y - limit) / width: keeps the limit at exactly 0 and full detail near it, and
-    flattens what is far away (Eriksson and Poloczek, AISTATS 2021, section 3)."""
+class Bilog(Transform):
+    """t = sign(z) log(1 + |z|) / spread with z = (y - threshold) / unit; the threshold maps to 0 exactly.
 
-    limit: float
-    scale: Scale
-    after: float
+    Keeps what decides feasibility and tames what is far from it (Eriksson and Poloczek, AISTATS 2021). Scaling by
+    `spread` without centring leaves zero where it is.
+    """
+
+    threshold: float
+    unit: float
+    spread: float
 
     @classmethod
-    def of(cls, y: Array, limit: float) -> Bilog:
-        """In units of the spread of the values around their median, then to unit root mean square about 0."""
-        spread = Scale.of(y - np.median(y), 0.0) if len(y) else Scale()
-        scale = Scale(limit, spread.width)
-        z = _bilog(scale.forward(y))
-        size = float(np.sqrt(np.mean(z * z))) if len(y) else 1.0
-        return cls(limit, scale, size if size > 1e-9 else 1.0)
+    def of(cls, y: Array, threshold: float) -> Bilog:
+        """Unit: the median distance from the threshold. Spread: the standard deviation of the logarithms."""
+        distance = np.abs(0.5 * y - 0.5 * threshold)
+        half = float(np.median(distance)) or float(distance.max(initial=0.0)) or 0.5 * _size(np.array([threshold]))
+        unit = min(max(2.0 * half, 1e-290), _LARGEST)
+        z = (0.5 * y - 0.5 * threshold) / (0.5 * unit)
+        spread = float(np.std(np.sign(z) * np.log1p(np.abs(z))))
+        return cls(threshold=float(threshold), unit=unit, spread=spread if spread > 1e-14 else 1.0)
 
     def forward(self, y: Array) -> Array:
-        """See Transform."""
-        return _bilog(self.scale.forward(y)) / self.after
+        z = self._z(y)
+        return np.sign(z) * np.log1p(np.abs(z)) / self.spread
 
-    def inverse(self, z: Array) -> Array:
-        """Measured units."""
-        z = np.clip(z * self.after, -50.0, 50.0)
-        return self.scale.inverse(np.sign(z) * np.expm1(np.abs(z)))
+    def inverse(self, t: Array) -> Array:
+        log_size = np.minimum(np.abs(t) * self.spread, np.log(_LARGEST))
+        return _finite(self.threshold, self.unit, np.sign(t) * np.expm1(log_size))
 
     def slope(self, y: Array) -> Array:
-        """See Transform."""
-        return 1.0 / ((1.0 + np.abs(self.scale.forward(y))) * self.scale.width * self.after)
+        return 1.0 / (1.0 + np.abs(self._z(y))) / self.spread / self.unit
 
-    def moments(self, mean: Array, sd: Array) -> tuple[Array, Array]:
-        """See Transform."""
-        return _moments(self.inverse, mean, sd)
-
-
-def _moments(inverse: Callable[[Array], Array], mean: Array, sd: Array) -> tuple[Array, Array]:
-    """By Gauss-Hermite quadrature with 21 nodes."""
-    values = inverse(mean[:, None] + sd[:, None] * _NODES)
-    top = np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-300)
-    scaled = values / top
-    middle = scaled @ _WEIGHTS
-    spread = np.sqrt(np.maximum((scaled - middle[:, None]) ** 2 @ _WEIGHTS, 0.0))
-    return middle * top[:, 0], spread * top[:, 0]
+    def _z(self, y: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.clip((0.5 * y - 0.5 * self.threshold) / (0.5 * self.unit), -_LARGEST, _LARGEST)
 
 
-def _bilog(c: Array) -> Array:
-    bent: Array = np.sign(c) * np.log1p(np.abs(c))
-    return bent
+@dataclass(frozen=True, eq=False)
+class HalfRank(Transform):
+    """The better half linear, t = (y - median) / scale; the worse half replaced by normal quantiles of its ranks.
+
+    Scale is the root mean square distance of the better half from the median, so both halves are of one spread (the
+    label warping of Vizier, Song et al. 2024, arXiv:2408.11527). Between observed values the worse half is
+    interpolated; below all of them it goes on with its average slope.
+
+    Attributes:
+        median: where the halves meet.
+        scale: of the better half.
+        knots: [k] distinct observed values below the median and the median, ascending.
+        ranks: [k] their normal quantiles, ending in 0.
+    """
+
+    median: float
+    scale: float
+    knots: Array
+    ranks: Array
+
+    @classmethod
+    def of(cls, y: Array) -> HalfRank:
+        """Estimate from y [n]."""
+        size = _size(y)
+        unit = np.sort(y) / size
+        median = float(np.median(unit))
+        scale = float(np.sqrt(np.mean((unit[unit >= median] - median) ** 2))) or median - float(unit[0]) or 1.0
+        worse, counts = np.unique(unit[unit < median], return_counts=True)
+        middle_rank = np.cumsum(counts) - 0.5 * counts  # ties share their middle rank
+        return cls(
+            median=size * median,
+            scale=size * max(scale, 1e-14),
+            knots=size * np.append(worse, median),
+            ranks=np.append(ndtri(middle_rank / len(y)), 0.0),
+        )
+
+    def forward(self, y: Array) -> Array:
+        better = (0.5 * np.maximum(y, self.median) - 0.5 * self.median) / (0.5 * self.scale)
+        below = (0.5 * np.minimum(y, self.knots[0]) - 0.5 * self.knots[0]) * (2.0 * self._tail_slope)
+        inside = np.interp(np.clip(y, self.knots[0], self.median), self.knots, self.ranks)
+        return better + inside + below
+
+    def inverse(self, t: Array) -> Array:
+        inside = np.interp(np.clip(t, self.ranks[0], 0.0), self.ranks, self.knots)
+        above, below = np.maximum(t, 0.0), np.minimum(t - self.ranks[0], 0.0)
+        return _finite(_finite(inside, self.scale, above), 1.0 / self._tail_slope, below)
+
+    def slope(self, y: Array) -> Array:
+        if len(self.knots) == 1:
+            return np.full(np.shape(y), 1.0 / self.scale)
+        segments = np.diff(self.ranks) / np.diff(self.knots)
+        slopes = np.concatenate([[self._tail_slope], segments, [1.0 / self.scale]])
+        return slopes[np.searchsorted(self.knots, y, side="right")]
+
+    @property
+    def _tail_slope(self) -> float:
+        if len(self.knots) == 1:
+            return 1.0 / self.scale
+        return float(-self.ranks[0] / (2.0 * (0.5 * self.median - 0.5 * self.knots[0])))
 
 
-def _yeo_johnson(x: Array, power: Array | np.float64) -> Array:
-    """((1 + x)^p - 1) / p for x >= 0 and -((1 - x)^(2 - p) - 1) / (2 - p) below, with logarithms at p = 0 and 2."""
-    logs = np.log1p(np.abs(x))
-    exponent = np.where(x >= 0, power, 2.0 - power)
-    small = np.abs(exponent) < 1e-12
-    safe = np.where(small, 1.0, exponent)
-    size = np.where(small, logs, np.expm1(np.minimum(safe * logs, 300.0)) / safe)
-    out: Array = np.where(x >= 0, size, -size)
-    return out
+def choose(y: Array, leave_one_out: Callable[[Array], tuple[Array, Array]]) -> Transform:
+    """The transform under which a model predicts y [n] best, the simplest in case of doubt.
+
+    `leave_one_out(t)` fits a model to transformed outputs and returns the mean and variance of each one predicted from
+    the others. Scored by the log predictive density of y itself (the log slope added), the better half counting twice
+    since there the search goes on. `YeoJohnson` must gain more than 2 nats over `Standardize`. A bad tail that stays
+    heavy under the best power is cut by `HalfRank`, by rule and not by score: ranks adapt to the data too freely to be
+    compared by density.
+    """
+    simple, power = Standardize.of(y), YeoJohnson.of(y)
+    if len(y) > 2:
+        t = np.sort(power.forward(y))
+        middle = np.median(t)
+        better = np.sqrt(np.mean((t[t >= middle] - middle) ** 2))
+        if middle - t[0] > _HEAVY * better > 0.0:
+            return HalfRank.of(y)
+    weights = np.where(y >= np.median(y), 2.0, 1.0)
+
+    def score(transform: Transform) -> float:
+        t = transform.forward(y)
+        mean, variance = leave_one_out(t)
+        with np.errstate(divide="ignore", over="ignore"):
+            density = -0.5 * ((t - mean) ** 2 / variance + np.log(variance) + LOG_2PI)
+            return float(weights @ (density + np.log(transform.slope(y))))
+
+    return power if score(power) > score(simple) + _PREFERENCE else simple
 
 
-def _inverse_yeo_johnson(z: Array, power: float) -> Array:
-    exponent = np.where(z >= 0, power, 2.0 - power)
-    small = np.abs(exponent) < 1e-12
-    safe = np.where(small, 1.0, exponent)
-    argument = np.maximum(np.where(small, 0.0, safe * np.abs(z)), -1.0 + 1e-15)
-    logs = np.where(small, np.abs(z), np.log1p(argument) / safe)
-    out: Array = np.sign(z) * np.expm1(np.minimum(logs, 300.0))
-    return out
+def _size(y: Array) -> float:
+    """The largest absolute value, or 1 if there is none: dividing by it keeps squares finite."""
+    return max(float(np.abs(y).max(initial=0.0)), 1e-290) if np.any(y) else 1.0
+
+
+def _finite(base: Array | float, factor: float, t: Array) -> Array:
+    """Compute base + factor t, cut at the largest float."""
+    with np.errstate(over="ignore"):
+        moved: Array = base + np.clip(factor * t, -_LARGEST, _LARGEST)
+    return np.clip(moved, -_LARGEST, _LARGEST)
+
+
+def _robust(y: Array) -> Standardize:
+    """Median and interquartile range (as a standard deviation), widened so that no value lies beyond `_WIDEST`."""
+    size = _size(y)
+    low, middle, high = np.quantile(y / size, [0.25, 0.5, 0.75])
+    sd, furthest = float(np.std(y / size)), float(np.abs(y / size - middle).max())
+    scale = max((high - low) / 1.349 or sd, furthest / _WIDEST)
+    return Standardize(centre=size * float(middle), scale=size * (float(scale) if scale > 1e-14 else 1.0))
+
+
+def _power(z: Array, exponent: float | Array) -> Array:
+    """Yeo and Johnson's power of z, before standardising."""
+    p = np.where(z >= 0.0, exponent, 2.0 - exponent)
+    u = np.log1p(np.abs(z))
+    is_log = np.abs(p) < 1e-9
+    return np.sign(z) * np.where(is_log, u, np.expm1(p * u) / np.where(is_log, 1.0, p))
+
+
+def _log_likelihood(z: Array, exponents: Array) -> Array:
+    """Profile log likelihood plus log prior of each exponent [k] for z [n]; the constant case prefers 1."""
+    t = _power(z[None], exponents[:, None])
+    jacobian = (exponents - 1.0) * np.sum(np.sign(z) * np.log1p(np.abs(z)))
+    spread = np.maximum(t.var(axis=1), 1e-200)
+    return -0.5 * len(z) * np.log(spread) + jacobian - 0.5 * (exponents - 1.0) ** 2
