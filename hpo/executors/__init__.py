@@ -1,0 +1,50 @@
+"""Where work runs: in this thread, in threads, in processes, as commands.
+
+Names are loaded when they are first used, so that a supervising process loads only what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.executors.base import CloseMode as CloseMode
+    from hpo.executors.base import Executor as Executor
+    from hpo.executors.base import Function as Function
+    from hpo.executors.base import Kind as Kind
+    from hpo.executors.base import Outcome as Outcome
+    from hpo.executors.base import Pool as Pool
+    from hpo.executors.base import Work as Work
+    from hpo.executors.inline import Inline as Inline
+    from hpo.executors.processes import Processes as Processes
+    from hpo.executors.subprocess import Subprocess as Subprocess
+    from hpo.executors.threads import Threads as Threads
+
+_HOME = {
+    "CloseMode": "base",
+    "Executor": "base",
+    "Function": "base",
+    "Inline": "inline",
+    "Kind": "base",
+    "Outcome": "base",
+    "Pool": "base",
+    "Processes": "processes",
+    "Subprocess": "subprocess",
+    "Threads": "threads",
+    "Work": "base",
+}
+
+__all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hpo.executors' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"hpo.executors.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,194 @@
+"""What an executor is: it runs work somewhere and says how each piece ended.
+
+An `Executor` is a value that says where and how many (`Processes(4)`). `start(function)` opens a `Pool`, which lives:
+
+    with Processes(4).start(function) as pool:
+        pool.submit(Work(id="17", payload={"x": 0.5}, timeout=60))
+        for outcome in pool.wait():
+            ...
+
+Executors know functions, commands and their outcomes, and nothing else: what a payload means is the caller's business.
+Payloads and values are plain JSON, on every executor alike, because they cross machines on some.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+from hpo.errors import ExecutorError
+
+Function = Callable[[dict[str, Any]], Mapping[str, Any]]
+"""What function executors run: a payload in, a plain JSON mapping out."""
+
+Kind = Literal["error", "timeout", "oom", "crash", "cancelled", "infra"]
+"""How a work failed: error (the function raised, the command returned another code than 0), timeout, oom (beyond its
+memory limit, MemoryError, or ended by the kernel for want of memory), crash (the process died: a signal, os._exit),
+cancelled (by `cancel` or `close`), infra (not its own fault: the machine or the process that watched it was lost)."""
+
+
+class CloseMode(StrEnum):
+    """What `close` does with work that has not ended."""
+
+    DRAIN = "drain"
+    """Let all of it end."""
+    KILL = "kill"
+    """Cancel all of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One call of the function, or one run of the command."""
+
+    id: str
+    """Unique among the works in flight; also the name of its log files."""
+    payload: Mapping[str, Any]
+    """Plain JSON; copied, so that later changes of the original do not matter."""
+    timeout: float | None = None
+    """Seconds it may take, from its start (not from its submission)."""
+    memory: int | None = None
+    """Bytes that all its processes together may hold resident."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of its process, beside the inherited ones."""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ExecutorError("a work needs an id; '' was given")
+        for name, limit in (("timeout", self.timeout), ("memory", self.memory)):
+            if limit is not None and not limit > 0:
+                raise ExecutorError(f"work {self.id!r}: {name} must be above 0 or None, got {limit}")
+        try:
+            payload = plain(self.payload)
+        except TypeError as error:
+            raise ExecutorError(f"work {self.id!r}: the payload {error}") from error
+        object.__setattr__(self, "payload", payload)
+        object.__setattr__(self, "env", dict(self.env))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one work ended: with a `value`, or with a `kind` of failure and a message."""
+
+    id: str
+    value: Mapping[str, Any] | None = None
+    kind: Kind | None = None
+    message: str = ""
+    log_tail: str = ""
+    """After a failure: the last lines of the traceback, or of what the process wrote."""
+    logs: tuple[str, ...] = ()
+    """Files that keep all the work wrote, where a log folder was given."""
+    started_at: float | None = None
+    """Unix time of its start; None if it never started."""
+    seconds: float = 0.0
+    """From its start until it, and every process it started, was gone."""
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.kind is None):
+            raise ExecutorError(f"outcome of {self.id!r}: give either a value or a kind of failure")
+
+
+class Pool(ABC):
+    """A started executor. Safe to use from many threads at once.
+
+    Each submitted work is delivered exactly once, by `wait` or by `close`, in the order in which works end.
+    """
+
+    @property
+    @abstractmethod
+    def capacity(self) -> int:
+        """How many works run at once; more may be submitted, and wait their turn."""
+
+    @abstractmethod
+    def submit(self, *works: Work) -> None:
+        """Take all of `works`, or none. Returns at once.
+
+        Raises ExecutorError if the pool is closed, an id is already in flight, or a work asks for what this executor
+        cannot do.
+        """
+
+    @abstractmethod
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Outcomes not delivered yet: as soon as there is at least one.
+
+        Empty after `timeout` seconds, and at once when nothing is in flight.
+        """
+
+    @abstractmethod
+    def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
+        """Ask that these end now as "cancelled"; returns at once, the outcomes come by `wait`.
+
+        Queued works never start. On isolated executors, running ones get SIGTERM, and SIGKILL after `grace` seconds
+        (None: the executor's own); on the others they run on and end as they end. A work that ended just before keeps
+        its outcome; ids that are not in flight are ignored.
+        """
+
+    @abstractmethod
+    def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
+        """Take no more work, end what is in flight as `mode` says, let go of everything, and return the outcomes not
+        delivered yet. Closing again returns []."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drain; after an exception, kill."""
+        self.close(CloseMode.DRAIN if kind is None else CloseMode.KILL)
+
+
+class Executor(Protocol):
+    """Where work runs, as a value: it may be started many times."""
+
+    @property
+    def isolated(self) -> bool:
+        """Whether each work runs in processes of its own: then timeouts, memory limits and `env` are honoured, running
+        work can be cancelled, and a crash fails only its own work."""
+        ...
+
+    def start(self, function: Function | None = None) -> Pool:
+        """Open a pool that runs `function`; executors that run a command take None."""
+        ...
+
+
+def plain(value: object) -> dict[str, Any]:
+    """A copy of `value` as it reads after a journey through JSON.
+
+    Raises TypeError, worded to follow the name of what was given, if it is no mapping or holds anything else than
+    text, numbers, booleans, None, lists and mappings.
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"is a {type(value).__name__}, not a mapping: {_cut(value)}")
+    try:
+        copy: dict[str, Any] = json.loads(json.dumps(dict(value)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"is not plain JSON ({error}): {_cut(value)}") from error
+    return copy
+
+
+def only_function(function: Function | None, executor: object) -> Function:
+    """The function a function executor was started with; raises ExecutorError if there is none to call."""
+    if not callable(function):
+        raise ExecutorError(f"{executor!r} runs a function: start(function), got {function!r}")
+    return function
+
+
+def refuse_limits(works: Iterable[Work], executor: str) -> None:
+    """Raise ExecutorError if a work asks for what only an isolated executor can do."""
+    for work in works:
+        asked = [name for name in ("timeout", "memory", "env") if getattr(work, name)]
+        if asked:
+            raise ExecutorError(
+                f"work {work.id!r} asks for {' and '.join(asked)}, but {executor} runs it inside this process, where it"
+                " can be neither stopped nor limited. Leave them out, or use Processes"
+            )
+
+
+def _cut(value: object, most: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 3] + "..."

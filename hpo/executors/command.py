@@ -1,0 +1,155 @@
+"""Commands of any language: how params go in and how metrics come out.
+
+In:  `{name}` in the arguments; a JSON file, its path in HPO_PARAMS; one variable HPO_PARAM_<NAME> each.
+Out: JSON objects, one a line, on standard output (the last value of a metric wins; other lines are log), or one JSON
+     object in the file named by HPO_RESULT, which then is the whole result.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import ExecutorError, did_you_mean, listing
+
+Part = str | tuple[str, ...]
+"""An argument, or a group of arguments that is left out when one of its parameters is absent."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """An argument template: `("python", "train.py", "--lr", "{model.lr}", ("--momentum", "{model.momentum}"))`.
+
+    No shell is involved. `{{` and `}}` are literal braces.
+    """
+
+    parts: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts or not isinstance(self.parts[0], str):
+            raise ExecutorError(f"a command begins with its program, as text; got {self.parts!r}")
+        for text in self._texts():
+            _pieces(text)
+
+    @classmethod
+    def of(cls, parts: Sequence[str | Sequence[str]]) -> Command:
+        """The template as users write it, with lists for groups."""
+        return cls(tuple(part if isinstance(part, str) else tuple(part) for part in parts))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The parameters its placeholders ask for."""
+        return frozenset(name for text in self._texts() for _, name in _pieces(text) if name is not None)
+
+    def render(self, params: Mapping[str, Any]) -> list[str]:
+        """The arguments for `params`.
+
+        Raises ExecutorError if a parameter outside a group is absent.
+        """
+        arguments: list[str] = []
+        for part in self.parts:
+            if isinstance(part, str):
+                arguments.append(_fill(part, params))
+            elif all(name is None or name in params for text in part for _, name in _pieces(text)):
+                arguments += [_fill(text, params) for text in part]
+        return arguments
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Raise ExecutorError if a run with `params` cannot be written down."""
+        self.render(params)
+        variables(params)
+
+    def _texts(self) -> list[str]:
+        return [text for part in self.parts for text in ([part] if isinstance(part, str) else part)]
+
+
+def variables(params: Mapping[str, Any]) -> dict[str, str]:
+    """HPO_PARAM_<NAME> for each parameter: upper case, everything but letters and digits an underscore.
+
+    Raises ExecutorError if two parameters would share one variable.
+    """
+    named: dict[str, str] = {}
+    for name in params:
+        variable = "HPO_PARAM_" + re.sub(r"[^A-Z0-9]", "_", name.upper())
+        if variable in named:
+            raise ExecutorError(
+                f"parameters {named[variable]!r} and {name!r} share the environment variable {variable}; rename one"
+            )
+        named[variable] = name
+    return {variable: as_text(params[name]) for variable, name in named.items()}
+
+
+def as_text(value: object) -> str:
+    """Text as it is, everything else as JSON: `0.001`, `3`, `true`, `null`."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def read_result(output: Path, result: Path) -> dict[str, Any]:
+    """The metrics a command reported in `result`, or else on its standard output.
+
+    Raises ValueError, worded as the message of a failure, if there are none.
+    """
+    if result.exists():
+        try:
+            value = json.loads(result.read_text())
+        except ValueError as error:
+            raise ValueError(f"the file HPO_RESULT names is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise ValueError(f"the file HPO_RESULT names must hold a JSON object, not {value!r}")
+        return value
+    metrics: dict[str, Any] = {}
+    with output.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            metrics.update(_json_object(line))
+    if not metrics:
+        raise ValueError(
+            'the command ended well but reported no metrics; print them as one line of JSON, {"accuracy": 0.9}, '
+            "or write them to the file named by the environment variable HPO_RESULT"
+        )
+    return metrics
+
+
+def _json_object(line: str) -> dict[str, Any]:
+    """The JSON object on this line, or {} if it is something else."""
+    if not line.lstrip().startswith("{"):
+        return {}
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _pieces(text: str) -> Sequence[tuple[str, str | None]]:
+    """(literal text, placeholder's name or None) in turn."""
+    hint = f"in the argument {text!r}; a placeholder is {{name}}, and {{{{ and }}}} are literal braces"
+    try:
+        pieces = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise ExecutorError(f"{error} {hint}") from error
+    for _, name, format_spec, conversion in pieces:
+        if format_spec or conversion:
+            raise ExecutorError(f"formats cannot be given {hint}: a rounded value is not the one that was suggested")
+        if name == "":
+            raise ExecutorError(f"a placeholder without a name {hint}")
+    return [(literal, name) for literal, name, _, _ in pieces]
+
+
+def _fill(text: str, params: Mapping[str, Any]) -> str:
+    filled = ""
+    for literal, name in _pieces(text):
+        filled += literal
+        if name is not None:
+            if name not in params:
+                raise ExecutorError(
+                    f"the command asks for {{{name}}}, but there is no such parameter (have: {listing(params)})."
+                    f"{did_you_mean(name, params)} If it is absent on purpose, put the argument and its option in a"
+                    " list of their own, which is left out when the parameter is absent"
+                )
+            filled += as_text(params[name])
+    return filled

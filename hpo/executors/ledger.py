@@ -1,0 +1,119 @@
+"""The books of a pool: what waits, what runs, what has ended. Thread-safe; knows not how work runs."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+
+from hpo.errors import ExecutorError
+from hpo.executors.base import Outcome, Work
+
+
+class Ledger:
+    """Each work goes waiting -> running -> ended -> delivered, or from waiting to ended when cancelled in time.
+
+    `add`, `cancel_waiting`, `wait`, `join` and `close` serve the pool's callers; `take` and `end` serve what runs it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: dict[str, Work] = {}  # in order of submission
+        self._running: set[str] = set()
+        self._ended: deque[Outcome] = deque()
+        self._is_closed = False
+        self._fault: BaseException | None = None
+
+    def add(self, works: Iterable[Work]) -> None:
+        """Let all of `works` wait for their turn, or raise ExecutorError and let none."""
+        works = list(works)
+        with self._changed:
+            if self._is_closed:
+                raise ExecutorError("this pool is closed; start the executor again for more work")
+            seen = {*self._waiting, *self._running}
+            for work in works:
+                if work.id in seen:
+                    raise ExecutorError(f"work {work.id!r} is already in flight; give each work its own id")
+                seen.add(work.id)
+            self._waiting.update((work.id, work) for work in works)
+            self._changed.notify_all()
+
+    def take(self) -> Work | None:
+        """The next waiting work, running from now on; None if none waits."""
+        with self._changed:
+            return self._take()
+
+    def take_or_sleep(self) -> Work | None:
+        """The next waiting work, as soon as there is one; None once the ledger is closed and nothing waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            return self._take()
+
+    def end(self, outcome: Outcome) -> None:
+        """Write down how a running work ended. A second outcome of a work is dropped."""
+        with self._changed:
+            if outcome.id in self._running:
+                self._running.remove(outcome.id)
+                self._ended.append(outcome)
+                self._changed.notify_all()
+
+    def cancel_waiting(self, ids: Iterable[str]) -> set[str]:
+        """End those of `ids` that still wait; returns those that run."""
+        ids = set(ids)
+        with self._changed:
+            for id in [id for id in self._waiting if id in ids]:
+                del self._waiting[id]
+                self._ended.append(Outcome(id=id, kind="cancelled", message="cancelled before it started"))
+            self._changed.notify_all()
+            return ids & self._running
+
+    def in_flight(self) -> set[str]:
+        """Ids that wait or run."""
+        with self._changed:
+            return {*self._waiting, *self._running}
+
+    def wait(self, timeout: float | None) -> list[Outcome]:
+        """All undelivered outcomes, as soon as there is one; [] after `timeout` or if nothing is in flight."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._is_idle() or self._fault, timeout)
+            if not self._ended and self._fault is not None:
+                raise ExecutorError(f"the pool broke: {self._fault!r}") from self._fault
+            return self._deliver()
+
+    def close(self) -> None:
+        """Refuse new work from now on."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def join(self) -> None:
+        """Sleep until nothing is in flight, or nothing will ever end any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_idle() or self._fault)
+
+    def deliver(self) -> list[Outcome]:
+        """All undelivered outcomes, now."""
+        with self._changed:
+            return self._deliver()
+
+    def break_off(self, fault: BaseException) -> None:
+        """Nothing will run any more: everybody who waits shall hear why instead of waiting for ever."""
+        with self._changed:
+            self._is_closed = True
+            self._fault = fault
+            self._changed.notify_all()
+
+    def _is_idle(self) -> bool:
+        return not self._waiting and not self._running
+
+    def _take(self) -> Work | None:
+        if not self._waiting:
+            return None
+        work = self._waiting.pop(next(iter(self._waiting)))
+        self._running.add(work.id)
+        return work
+
+    def _deliver(self) -> list[Outcome]:
+        outcomes = list(self._ended)
+        self._ended.clear()
+        return outcomes

@@ -1,0 +1,69 @@
+"""Subprocess: works are runs of a command, in any language."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hpo.errors import ExecutorError
+from hpo.executors.base import Function, Pool
+from hpo.executors.command import Command
+from hpo.executors.processes import check_slots, log_folder
+from hpo.executors.supervised import SupervisedPool
+from hpo.executors.wire import Settings
+
+
+@dataclass(frozen=True)
+class Subprocess:
+    """Run `command` once for each work, up to `slots` at once; the payload is the params, a flat mapping.
+
+        Subprocess(["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]], slots=2)
+
+    Params also arrive as the JSON file named by HPO_PARAMS and as HPO_PARAM_<NAME> (HPO_PARAM_MODEL_LR). A list within
+    the list is left out while one of its params is absent. Metrics are JSON objects on lines of standard output, the
+    last value of each wins, or one JSON object in the file named by HPO_RESULT. An exit code other than 0 is an error.
+
+    Limits, kills and logs are those of `Processes`.
+    """
+
+    command: Sequence[str | Sequence[str]]
+    slots: int = 1
+    logs: str | os.PathLike[str] | None = None
+    """Folder for what the commands write: `<work id>.out` and `<work id>.err`; created if absent."""
+    grace: float = 5.0
+    """Seconds from SIGTERM to SIGKILL."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """For all works."""
+
+    def __post_init__(self) -> None:
+        check_slots("Subprocess", self.slots, self.grace)
+        if isinstance(self.command, str):
+            raise ExecutorError(
+                f"the command must be a list of arguments, got the text {self.command!r};"
+                f" as a list: {self.command.split()!r}"
+            )
+        Command.of(self.command)
+
+    @property
+    def isolated(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The params its placeholders ask for, to be checked against a space."""
+        return Command.of(self.command).names
+
+    def start(self, function: Function | None = None) -> Pool:
+        """Start the supervisors. Raises ExecutorError if the program does not exist."""
+        if function is not None:
+            raise ExecutorError(f"Subprocess runs its command and no function; got {function!r}")
+        command = Command.of(self.command)
+        program = command.parts[0]
+        assert isinstance(program, str)
+        if "{" not in program and shutil.which(program, path=self.env.get("PATH")) is None:
+            raise ExecutorError(f"cannot run {program!r}: no such program, or not executable")
+        settings = Settings(command=command, logs=log_folder(self.logs), grace=self.grace, env=dict(self.env))
+        return SupervisedPool(settings, self.slots)

@@ -1,0 +1,227 @@
+"""The driver's side of supervised processes: a pool that hands works to one supervisor per slot."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from multiprocessing.connection import Pipe, wait
+
+from hpo.errors import ExecutorError
+from hpo.executors import tree
+from hpo.executors.base import CloseMode, Outcome, Pool, Work
+from hpo.executors.ledger import Ledger
+from hpo.executors.wire import Broken, Cancel, Settings, Stop
+
+PATIENCE = 10.0
+"""Seconds beyond every limit after which a supervisor that does not answer is itself killed."""
+
+PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from hpo.executors.supervisor import main; main(int(sys.argv[1]))"
+
+
+class Slot:
+    """A supervisor and the work it has in hand."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.connection, there = Pipe()
+        self.work: Work | None = None
+        self.due = float("inf")
+        """When an answer is overdue, on the monotonic clock."""
+        try:
+            with there:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", PROGRAM, str(there.fileno()), *sys.path],
+                    pass_fds=[there.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C in the terminal reaches the driver only
+                )
+            self.connection.send(settings)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def stop(self, grace: float) -> None:
+        """Ask it to end everything and go."""
+        try:
+            self.connection.send(Stop(grace))
+        except OSError:
+            return  # it is gone already
+
+    def close(self, patience: float) -> None:
+        """Wait until it has gone; kill it when patience ends."""
+        self.connection.close()
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            tree.send([*tree.descendants(self._process.pid), self._process.pid], signal.SIGKILL)
+            self._process.wait()
+
+
+class SupervisedPool(Pool):
+    """A thread of its own owns the slots: it feeds them, listens to them, and replaces those that are lost.
+
+    The other methods only write into the ledger, and into a list of cancellations, and ring the bell.
+    """
+
+    def __init__(self, settings: Settings, slots: int) -> None:
+        self._settings = settings
+        self._ledger = Ledger()
+        self._cancels: deque[Cancel] = deque()
+        self._is_closing = False
+        self._slots: list[Slot | None] = []
+        try:
+            for _ in range(slots):
+                self._slots.append(Slot(settings))
+            for slot in self._slots:
+                _await_ready(slot)
+        except BaseException:
+            self._let_go(grace=0.0)
+            raise
+        self._alarm, self._bell = Pipe(duplex=False)
+        self._ringing = threading.Lock()
+        self._thread = threading.Thread(target=self._serve, name="hpo-supervised", daemon=True)
+        self._thread.start()
+
+    @property
+    def capacity(self) -> int:
+        """The number of slots."""
+        return len(self._slots)
+
+    def submit(self, *works: Work) -> None:
+        """Queue `works`; idle slots take them at once."""
+        if self._settings.command is not None:
+            for work in works:
+                self._settings.command.check(work.payload)
+        self._ledger.add(works)
+        self._ring()
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Outcomes not delivered yet, as soon as there is one."""
+        return self._ledger.wait(timeout)
+
+    def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
+        """End queued works as cancelled; ask the supervisors to end the running ones."""
+        running = self._ledger.cancel_waiting(ids)
+        self._cancels.extend(Cancel(id, self._settings.grace if grace is None else grace) for id in running)
+        self._ring()
+
+    def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
+        """Drain or cancel, then end the supervisors."""
+        self._ledger.close()
+        if mode is CloseMode.KILL:
+            self.cancel(self._ledger.in_flight())
+        self._ledger.join()
+        self._is_closing = True
+        self._ring()
+        self._thread.join()
+        return self._ledger.deliver()
+
+    def _ring(self) -> None:
+        with self._ringing:
+            if not self._bell.closed:
+                self._bell.send_bytes(b"!")
+
+    # what follows runs in the pool's thread
+
+    def _serve(self) -> None:
+        try:
+            while not self._is_closing:
+                self._feed()
+                self._pass_on_cancels()
+                slots = [slot for slot in self._slots if slot is not None]
+                due = min((slot.due for slot in slots), default=float("inf"))
+                pause = None if due == float("inf") else max(0.0, due - time.monotonic())
+                ready = set(wait([self._alarm, *(slot.connection for slot in slots)], pause))
+                if self._alarm in ready:
+                    self._alarm.recv_bytes()
+                for slot in slots:
+                    if slot.connection in ready:
+                        self._listen(slot)
+                self._drop_overdue()
+        except BaseException as fault:
+            self._ledger.break_off(fault)
+            raise
+        finally:
+            self._let_go(self._settings.grace)
+            with self._ringing:
+                self._alarm.close()
+                self._bell.close()
+
+    def _feed(self) -> None:
+        for index, existing in enumerate(self._slots):
+            if existing is not None and existing.work is not None:
+                continue
+            work = self._ledger.take()
+            if work is None:
+                return
+            try:
+                slot = self._slots[index] = existing or Slot(self._settings)
+                slot.connection.send(work)
+            except OSError as error:
+                self._ledger.end(Outcome(id=work.id, kind="infra", message=f"no process to run it in: {error}"))
+                continue
+            slot.work = work
+            if work.timeout is not None:
+                slot.due = time.monotonic() + work.timeout + self._settings.grace + PATIENCE
+
+    def _pass_on_cancels(self) -> None:
+        while self._cancels:
+            cancel = self._cancels.popleft()
+            for slot in self._slots:
+                if slot is not None and slot.work is not None and slot.work.id == cancel.id:
+                    slot.due = min(slot.due, time.monotonic() + cancel.grace + PATIENCE)
+                    try:
+                        slot.connection.send(cancel)
+                    except OSError:
+                        self._lose(slot, "the process that watched the work was lost")
+
+    def _listen(self, slot: Slot) -> None:
+        try:
+            message = slot.connection.recv()
+        except (EOFError, OSError):
+            self._lose(slot, "the process that watched the work was lost")
+            return
+        if isinstance(message, Outcome):
+            slot.work, slot.due = None, float("inf")
+            self._ledger.end(message)
+
+    def _drop_overdue(self) -> None:
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot is not None and now >= slot.due:
+                self._lose(slot, f"the process that watched the work did not answer for {PATIENCE:g} s")
+
+    def _lose(self, slot: Slot, why: str) -> None:
+        """Give up a supervisor; a new one takes its place with the next work."""
+        self._slots[self._slots.index(slot)] = None
+        slot.close(patience=0.0)
+        if slot.work is not None:
+            self._ledger.end(Outcome(id=slot.work.id, kind="infra", message=why))
+
+    def _let_go(self, grace: float) -> None:
+        slots = [slot for slot in self._slots if slot is not None]
+        for slot in slots:
+            slot.stop(grace)
+        for slot in slots:
+            slot.close(grace + PATIENCE)
+        self._slots = [None] * len(self._slots)
+
+
+def _await_ready(slot: Slot | None) -> None:
+    """Sleep until the supervisor's first word; raises ExecutorError if the function cannot be loaded there."""
+    assert slot is not None
+    try:
+        message = slot.connection.recv()
+    except EOFError as error:
+        raise ExecutorError(
+            "a process to run work in could not be started; the reason stands on standard error above"
+        ) from error
+    if isinstance(message, Broken):
+        raise ExecutorError(
+            f"the function cannot be loaded in a worker process: {message.message}. Its module must be importable from"
+            f" the present sys.path, and importable without side effects.\n{message.log_tail}"
+        )

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hpo.executors.base import Work
+from hpo.executors.call import TAIL_CHARACTERS, TAIL_LINES, call, kind_of, tail
+
+WORK = Work(id="a", payload={"x": 3})
+
+
+class OutOfMemoryError(RuntimeError):
+    """As accelerator libraries name it."""
+
+
+class Worse(OutOfMemoryError):
+    """A subclass of it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError(), "error"),
+        (SystemExit(0), "error"),
+        (MemoryError(), "oom"),
+        (OutOfMemoryError(), "oom"),
+        (Worse(), "oom"),
+        (KeyboardInterrupt(), "cancelled"),
+    ],
+)
+def test_kind_of_an_exception(error: BaseException, kind: str) -> None:
+    def fail(payload: dict[str, Any]) -> dict[str, Any]:
+        raise error
+
+    assert kind_of(error) == kind
+    assert call(fail, WORK).kind == kind
+
+
+def test_value() -> None:
+    outcome = call(lambda payload: {"y": payload["x"] ** 2, "t": (1, 2)}, WORK)
+    assert outcome.value == {"y": 9, "t": [1, 2]}
+    assert (outcome.kind, outcome.message, outcome.log_tail) == (None, "", "")
+
+
+def test_traceback_begins_in_the_function_and_shows_causes() -> None:
+    def fail(payload: dict[str, Any]) -> dict[str, Any]:
+        try:
+            raise KeyError("inner")
+        except KeyError as error:
+            raise ValueError("outer\nsecond line") from error
+
+    outcome = call(fail, WORK)
+    assert outcome.message == "ValueError: outer second line"
+    assert "KeyError: 'inner'" in outcome.log_tail
+    assert "in fail" in outcome.log_tail
+    assert "in call" not in outcome.log_tail
+
+
+@pytest.mark.parametrize("result", [0.5, None, {"y": {1, 2}}])
+def test_result_that_is_not_plain_is_an_error_that_says_so(result: Any) -> None:
+    outcome = call(lambda payload: result, WORK)
+    assert outcome.kind == "error"
+    assert outcome.message.startswith("TypeError: the function's result is ")
+    assert outcome.message.endswith("return a mapping of names to numbers")
+
+
+def test_tail_is_short() -> None:
+    text = tail("\n".join(str(i) for i in range(1000)))
+    assert text.splitlines() == [str(i) for i in range(1000 - TAIL_LINES, 1000)]
+    assert len(tail("x" * 10**6)) == TAIL_CHARACTERS
+    assert tail("") == ""

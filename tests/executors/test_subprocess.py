@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.errors import ExecutorError
+from hpo.executors import Outcome, Pool, Subprocess, Work
+from hpo.testing.executors import ConcurrencyContract, ExecutorContract, IsolationContract, behave, collect
+
+
+class TestContract(ExecutorContract, ConcurrencyContract, IsolationContract):
+    exit_kind = "error"
+
+    def start(self, slots: int) -> Pool:
+        return Subprocess([sys.executable, "-m", "hpo.testing.executors"], slots, grace=0.3).start()
+
+
+def run(executor: Subprocess, env: dict[str, str] | None = None, **params: Any) -> Outcome:
+    with executor.start() as pool:
+        pool.submit(Work(id="a", payload=params, env=env or {}))
+        return collect(pool, 1)[0]
+
+
+def shell(script: str, *arguments: str, **settings: Any) -> Subprocess:
+    return Subprocess(["sh", "-c", script, "sh", *arguments], **settings)
+
+
+def test_params_arrive_in_three_ways_and_the_last_metrics_win() -> None:
+    script = """
+        echo starting
+        echo '{"y": 0, "z": 1}'
+        echo '{"y": "'"$1 $HPO_PARAM_MODEL_LR $HPO_SEED"'"}'
+        cat "$HPO_PARAMS"
+    """
+    executor = shell(script.replace("{", "{{").replace("}", "}}"), "--lr={model.lr}")
+    params = {"model.lr": 1e-05, "name": 'it\'s "quoted" $HOME; and {braces}'}
+    outcome = run(executor, env={"HPO_SEED": "7"}, **params)
+    assert outcome.value == {"y": "--lr=1e-05 1e-05 7", "z": 1, **params}
+
+
+def test_result_file_wins_and_does_not_outlive_its_work() -> None:
+    script = """echo '{{"noise": 1}}'; if [ $1 = 1 ]; then echo '{{"y": 2.5}}' > "$HPO_RESULT"; fi"""
+    with shell(script, "{write}").start() as pool:
+        values = []
+        for write in (1, 0):
+            pool.submit(Work(id="a", payload={"write": write}))
+            values.append(collect(pool, 1)[0].value)
+    assert values == [{"y": 2.5}, {"noise": 1}]
+
+
+@pytest.mark.parametrize(
+    ("script", "message", "tail"),
+    [
+        ("echo out; echo bad data >&2; exit 3", "the command ended with exit code 3", "bad data"),
+        ("echo only out; exit 1", "the command ended with exit code 1", "only out"),
+        ("echo done", "the command ended well but reported no metrics", "done"),
+        ('echo "[1]" > "$HPO_RESULT"', "the file HPO_RESULT names must hold a JSON object, not [1]", ""),
+    ],
+)
+def test_failures_are_errors_with_the_tail_of_what_was_written(script: str, message: str, tail: str) -> None:
+    outcome = run(shell(script))
+    assert outcome.kind == "error"
+    assert outcome.message.startswith(message)
+    assert outcome.log_tail == tail
+
+
+def test_death_by_a_signal_is_a_crash() -> None:
+    outcome = run(shell("kill -SEGV $$"))
+    assert outcome.kind == "crash"
+    assert "SIGSEGV" in outcome.message
+
+
+def test_background_process_that_holds_the_output_open_does_not_hold_the_work() -> None:
+    assert run(shell("""sleep 1000 & echo '{{"y": 1}}'""")).value == {"y": 1}
+
+
+def test_termination_signal_comes_first_so_that_a_command_can_clean_up(tmp_path: Path) -> None:
+    script = f"trap 'touch {tmp_path}/clean; exit' TERM; touch {tmp_path}/on; while :; do sleep 0.01; done"
+    with shell(script, grace=60.0).start() as pool:
+        for timeout in (1.0, 5.0, 25.0):  # a loaded machine may need a second to start a shell
+            pool.submit(Work(id="a", payload={}, timeout=timeout))
+            assert collect(pool, 1)[0].kind == "timeout"
+            if (tmp_path / "on").exists():
+                break
+    assert (tmp_path / "clean").exists()
+
+
+def test_logs(tmp_path: Path) -> None:
+    outcome = run(shell("""echo '{{"y": 1}}'; echo note >&2""", logs=tmp_path))
+    assert outcome.logs == (str(tmp_path / "a.out"), str(tmp_path / "a.err"))
+    assert [Path(log).read_text() for log in outcome.logs] == ['{"y": 1}\n', "note\n"]
+
+
+def test_ignored_signals_are_not_passed_on() -> None:
+    script = """echo '{{"ignored": "'$(grep SigIgn /proc/$$/status | cut -f 2)'"}}'"""
+    assert run(shell(script)).value == {"ignored": "0" * 16}
+
+
+def test_program_that_does_not_exist_is_told_at_start() -> None:
+    with pytest.raises(ExecutorError, match="cannot run 'no-such-trainer': no such program"):
+        Subprocess(["no-such-trainer"]).start()
+
+
+def test_program_that_depends_on_params_and_does_not_exist() -> None:
+    outcome = run(Subprocess(["no-such-{which}"]), which="trainer")
+    assert (outcome.kind, outcome.message) == ("error", "the command ended with exit code 127")
+    assert outcome.log_tail == "cannot run 'no-such-trainer': No such file or directory"
+
+
+def test_absent_parameter_is_told_at_submission() -> None:
+    with shell("true", "{lr}").start() as pool:
+        with pytest.raises(ExecutorError, match=r"asks for \{lr\}"):
+            pool.submit(Work(id="a", payload={"rate": 1}))
+        assert pool.wait() == []
+
+
+def test_names_can_be_checked_against_a_space() -> None:
+    executor = Subprocess(["train", "--lr={model.lr}", ["--momentum", "{model.momentum}"]])
+    assert executor.names == {"model.lr", "model.momentum"}
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (
+            "python train.py",
+            "must be a list of arguments, got the text 'python train.py'; as a list: ['python', 'train.py']",
+        ),
+        ([], "a command begins with its program"),
+        (["train", "{lr:g}"], "formats cannot be given"),
+    ],
+)
+def test_command_is_checked_at_birth(command: Any, text: str) -> None:
+    with pytest.raises(ExecutorError) as raised:
+        Subprocess(command)
+    assert text in str(raised.value)
+
+
+def test_runs_no_function() -> None:
+    with pytest.raises(ExecutorError, match="runs its command and no function"):
+        Subprocess(["true"]).start(behave)
+
+
+def test_payload_file_is_the_payload(tmp_path: Path) -> None:
+    params = {"a.b": 1, "c": [1, {"d": None}], "e": "é"}
+    with shell('cp "$HPO_PARAMS" "$1"; cp "$HPO_PARAMS" "$HPO_RESULT"', str(tmp_path / "copy")).start() as pool:
+        pool.submit(Work(id="a", payload=params))
+        assert collect(pool, 1)[0].value == params
+    assert json.loads((tmp_path / "copy").read_text()) == params
