@@ -48,9 +48,8 @@ class Bayesian:
         from hpo.strategies.initial import initial_design
 
         with single_threaded():
-            missing = self._n_initial(history) - len(history.trials)
-            if missing > 0 or not self._is_ready(history):
-                return initial_design(history, min(n, max(missing, 1)) if missing > 0 else n, rng)
+            if len(history.trials) < self._n_initial(history) or not self._is_ready(history):
+                return initial_design(history, n, rng)
             try:
                 return propose(history, n, rng)
             except (ArithmeticError, np.linalg.LinAlgError) as error:
