@@ -69,7 +69,7 @@ class Standardize(Transform):
         size = _size(y)
         unit = y / size
         sd = float(unit.std())
-        return cls(centre=size * float(unit.mean()), scale=size * (sd if sd > 1e-14 else 1.0))
+        return cls(centre=size * float(unit.mean()), scale=_scale(size, sd))
 
     def forward(self, y: Array) -> Array:
         return (0.5 * y - 0.5 * self.centre) / (0.5 * self.scale)  # halves, since a difference may overflow
@@ -145,9 +145,8 @@ class Bilog(Transform):
         distance = np.abs(0.5 * y - 0.5 * threshold)
         half = float(np.median(distance)) or float(distance.max(initial=0.0)) or 0.5 * _size(np.array([threshold]))
         unit = min(max(2.0 * half, 1e-290), _LARGEST)
-        z = (0.5 * y - 0.5 * threshold) / (0.5 * unit)
-        spread = float(np.std(np.sign(z) * np.log1p(np.abs(z))))
-        return cls(threshold=float(threshold), unit=unit, spread=spread if spread > 1e-14 else 1.0)
+        t = cls(float(threshold), unit, 1.0).forward(y)
+        return cls(float(threshold), unit, max(float(t.std()), 1e-6 * float(np.abs(t).max(initial=0.0))) or 1.0)
 
     def forward(self, y: Array) -> Array:
         z = self._z(y)
@@ -174,12 +173,14 @@ class HalfRank(Transform):
     interpolated; below all of them it goes on with its average slope.
 
     Attributes:
+        size: what y is divided by first; the others are in this unit.
         median: where the halves meet.
         scale: of the better half.
         knots: [k] distinct observed values below the median and the median, ascending.
         ranks: [k] their normal quantiles, ending in 0.
     """
 
+    size: float
     median: float
     scale: float
     knots: Array
@@ -189,41 +190,46 @@ class HalfRank(Transform):
     def of(cls, y: Array) -> HalfRank:
         """Estimate from y [n]."""
         size = _size(y)
-        unit = np.sort(y) / size
-        median = float(np.median(unit))
-        scale = float(np.sqrt(np.mean((unit[unit >= median] - median) ** 2))) or median - float(unit[0]) or 1.0
-        worse, counts = np.unique(unit[unit < median], return_counts=True)
+        u = np.sort(y) / size
+        median = float(np.median(u))
+        better = float(np.sqrt(np.mean((u[u >= median] - median) ** 2)))
+        worse, counts = np.unique(u[u < median - 1e-12], return_counts=True)
         middle_rank = np.cumsum(counts) - 0.5 * counts  # ties share their middle rank
         return cls(
-            median=size * median,
-            scale=size * max(scale, 1e-14),
-            knots=size * np.append(worse, median),
+            size=size,
+            median=median,
+            scale=better if better > 1e-12 else max(median - float(u[0]), 1e-12),
+            knots=np.append(worse, median),
             ranks=np.append(ndtri(middle_rank / len(y)), 0.0),
         )
 
     def forward(self, y: Array) -> Array:
-        better = (0.5 * np.maximum(y, self.median) - 0.5 * self.median) / (0.5 * self.scale)
-        below = (0.5 * np.minimum(y, self.knots[0]) - 0.5 * self.knots[0]) * (2.0 * self._tail_slope)
-        inside = np.interp(np.clip(y, self.knots[0], self.median), self.knots, self.ranks)
-        return better + inside + below
+        u = self._in_units(y)
+        above, below = np.maximum(u - self.median, 0.0), np.minimum(u - self.knots[0], 0.0)
+        t: Array = np.interp(u, self.knots, self.ranks) + above / self.scale + below * self._tail
+        return t
 
     def inverse(self, t: Array) -> Array:
-        inside = np.interp(np.clip(t, self.ranks[0], 0.0), self.ranks, self.knots)
         above, below = np.maximum(t, 0.0), np.minimum(t - self.ranks[0], 0.0)
-        return _finite(_finite(inside, self.scale, above), 1.0 / self._tail_slope, below)
+        inside: Array = np.interp(t, self.ranks, self.knots)
+        return _finite(0.0, self.size, inside + above * self.scale + below / self._tail)
 
     def slope(self, y: Array) -> Array:
-        if len(self.knots) == 1:
-            return np.full(np.shape(y), 1.0 / self.scale)
         segments = np.diff(self.ranks) / np.diff(self.knots)
-        slopes = np.concatenate([[self._tail_slope], segments, [1.0 / self.scale]])
-        return slopes[np.searchsorted(self.knots, y, side="right")]
+        slopes = np.concatenate([[self._tail], segments, [1.0 / self.scale]]) / self.size
+        at: Array = slopes[np.searchsorted(self.knots, self._in_units(y), side="right")]
+        return at
 
     @property
-    def _tail_slope(self) -> float:
+    def _tail(self) -> float:
+        """Slope below all observed values: the average one of the worse half."""
         if len(self.knots) == 1:
             return 1.0 / self.scale
-        return float(-self.ranks[0] / (2.0 * (0.5 * self.median - 0.5 * self.knots[0])))
+        return float(-self.ranks[0] / (self.median - self.knots[0]))
+
+    def _in_units(self, y: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.clip(y / self.size, -_CLIP, _CLIP)
 
 
 def choose(y: Array, leave_one_out: Callable[[Array], tuple[Array, Array]]) -> Transform:
@@ -259,6 +265,11 @@ def _size(y: Array) -> float:
     return max(float(np.abs(y).max(initial=0.0)), 1e-290) if np.any(y) else 1.0
 
 
+def _scale(size: float, share: float) -> float:
+    """A share of `size` to divide by: all of it where the share is only rounding, and never infinite."""
+    return min(size * (share if share > 1e-14 else 1.0), _LARGEST)
+
+
 def _finite(base: Array | float, factor: float, t: Array) -> Array:
     """Compute base + factor t, cut at the largest float."""
     with np.errstate(over="ignore"):
@@ -272,7 +283,7 @@ def _robust(y: Array) -> Standardize:
     low, middle, high = np.quantile(y / size, [0.25, 0.5, 0.75])
     sd, furthest = float(np.std(y / size)), float(np.abs(y / size - middle).max())
     scale = max((high - low) / 1.349 or sd, furthest / _WIDEST)
-    return Standardize(centre=size * float(middle), scale=size * (float(scale) if scale > 1e-14 else 1.0))
+    return Standardize(centre=size * float(middle), scale=_scale(size, float(scale)))
 
 
 def _power(z: Array, exponent: float | Array) -> Array:
@@ -288,4 +299,5 @@ def _log_likelihood(z: Array, exponents: Array) -> Array:
     t = _power(z[None], exponents[:, None])
     jacobian = (exponents - 1.0) * np.sum(np.sign(z) * np.log1p(np.abs(z)))
     spread = np.maximum(t.var(axis=1), 1e-200)
-    return -0.5 * len(z) * np.log(spread) + jacobian - 0.5 * (exponents - 1.0) ** 2
+    likelihood: Array = -0.5 * len(z) * np.log(spread) + jacobian
+    return likelihood - 0.5 * (exponents - 1.0) ** 2
