@@ -61,10 +61,16 @@ class Models:
 
 
 def fit_models(data: TrainingData, fitted: Mapping[str, Sequence[float]]) -> Models:
-    """Fit every surrogate, each starting from what the last fit found (`fitted`, empty at first)."""
+    """Fit every surrogate, each starting from what the last fit found (`fitted`, empty at first).
+
+    Before any trial has completed there is only success to model.
+    """
+    success = _success_model(data, fitted) if len(data.X_failed) else None
+    if not len(data.X):
+        return Models((), (), success)
     objectives = tuple(_metric_model(data, s, YeoJohnson.of(s.y), fitted) for s in data.objectives)
     constraints = tuple(_metric_model(data, s, _constraint_transform(s), fitted) for s in data.constraints)
-    return Models(objectives, constraints, _success_model(data, fitted) if len(data.X_failed) else None)
+    return Models(objectives, constraints, success)
 
 
 def _metric_model(
