@@ -185,7 +185,8 @@ def _measurement(name: str, given: object, where: str) -> Measurement:
                 "Nothing recorded; the trial is still open"
             )
     if sem is not None and float(sem) < 0:
-        raise NotFinite(f"{where}: the standard error of metric {name!r} is {sem!r}, below 0. Nothing recorded; "
+        raise NotFinite(
+            f"{where}: the standard error of metric {name!r} is {sem!r}, below 0. Nothing recorded; "
             "the trial is still open"
         )
     return Measurement(float(value), None if sem is None else float(sem))  # type: ignore[arg-type]

@@ -280,7 +280,7 @@ def _payload(trial: Trial) -> dict[str, Any]:
 
 def _plain(value: Any) -> list[Any]:
     """[value, sem] with numbers as floats; what is no number stays as it is, for the contracts to refuse."""
-    pair = [value.value, value.sem] if isinstance(value, Measurement) else [value, None]
+    pair: list[Any] = [value.value, value.sem] if isinstance(value, Measurement) else [value, None]
     return [float(v) if hasattr(v, "__float__") and not isinstance(v, str | bool) else v for v in pair]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from hpo.parameters import Categorical, Float, Int, Parameter
+from hpo.parameters import Categorical, Float, Int, Parameter, Value
 from hpo.space import Space
 
 
@@ -16,7 +16,7 @@ def parameters(draw: st.DrawFn, active_if: dict[str, list[Any]] | None = None) -
     when = active_if or {}
     kind = draw(st.sampled_from(["float", "log", "step", "int", "logint", "stepint", "plain", "ordered"]))
     if kind in ("plain", "ordered"):
-        pool = ["a", "b", 1, 2.5, True, None, "1"]
+        pool: list[Value] = ["a", "b", 1, 2.5, True, None, "1"]
         choices = draw(st.lists(st.sampled_from(pool), min_size=1, max_size=4, unique_by=repr))
         choices = [c for i, c in enumerate(choices) if not any(c == o and type(c) is type(o) for o in choices[:i])]
         return Categorical(choices, ordered=kind == "ordered", active_if=when)
@@ -43,17 +43,19 @@ def spaces(draw: st.DrawFn, constrained: bool = True, most: int = 6) -> Space:
         name = draw(st.sampled_from(["", "data.", "model."])) + f"p{i}"
         parents = {n: p for n, p in made.items() if not isinstance(p, Float)}
         when: dict[str, list[Any]] = {}
-        if parents and draw(st.booleans()):
+        if draw(st.booleans()) and parents:
             parent = draw(st.sampled_from(sorted(parents)))
             values = list(parents[parent].values())
-            when = {parent: draw(st.lists(st.sampled_from(values), min_size=1, max_size=3, unique_by=repr))}
-        made[name] = draw(parameters(when))
+            chosen: list[Any] = draw(st.lists(st.sampled_from(values), min_size=1, max_size=3, unique_by=repr))
+            when = {parent: chosen}
+        made[name] = draw(parameters(active_if=when))
     numeric = [n for n, p in made.items() if not isinstance(p, Categorical)]
     constraints = []
     if constrained and len(numeric) >= 2 and draw(st.booleans()):
         a, b = numeric[:2]
         pa, pb = made[a], made[b]
-        assert not isinstance(pa, Categorical) and not isinstance(pb, Categorical)
+        assert not isinstance(pa, Categorical)
+        assert not isinstance(pb, Categorical)
         share = draw(st.floats(0.3, 0.9))
         bound = pa.low + pb.low + share * (pa.high - pa.low + pb.high - pb.low)
         constraints.append(f"{a} + {b} <= {bound!r}" if bound >= 0 else f"{a} + {b} <= 0 - {-bound!r}")

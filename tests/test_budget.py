@@ -24,7 +24,9 @@ def study() -> hpo.Study:
     st.integers(1, 12), st.floats(1.0, 30.0), st.floats(0.5, 5.0), st.lists(st.tuples(st.booleans(), st.floats(0, 1)))
 )
 @settings(deadline=None, max_examples=60)
-def test_spending_never_exceeds_the_cap(trials: int, cost: float, reserve: float, steps: list[tuple[bool, float]]) -> None:
+def test_spending_never_exceeds_the_cap(
+    trials: int, cost: float, reserve: float, steps: list[tuple[bool, float]]
+) -> None:
     budget = hpo.Budget(trials=trials, cost=cost, reserve=reserve, cost_of="price")
     s = study()
     running: list[hpo.Trial] = []

@@ -83,7 +83,7 @@ def test_a_command_in_any_language(tmp_path: Path) -> None:
 
 def test_a_broken_contract_stops_the_run_at_once() -> None:
     s = study()
-    with pytest.raises(MissingMetric, match="^trial 0 reported {'y'}; missing 'c'"):
+    with pytest.raises(MissingMetric, match=r"^trial 0 reported {'y'}; missing 'c'"):
         hpo.run(s, lambda t: {"y": 1.0}, budget=hpo.Budget(trials=9))
     assert [t.state for t in s.trials] == [TrialState.CANCELLED]
 
@@ -182,7 +182,10 @@ def _trials_running(file: Path) -> bool:
 def test_trials_of_a_dead_driver_are_run_again(tmp_path: Path) -> None:
     s = study(tmp_path / "r.db")
     dead = subprocess.run(
-        [sys.executable, "-c", "from hpo.runner import owner; print(owner())"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", "from hpo.runner import owner; print(owner())"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
     s.ask(owner=dead)
     mine, nobody = s.ask(owner=owner()), s.ask()

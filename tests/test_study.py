@@ -146,10 +146,10 @@ def test_corrupted_tells_are_refused(case: str, told: Any, error: type[Exception
 
 def test_unknown_trials() -> None:
     s = study()
-    with pytest.raises(errors.TrialNotFound, match="^no trial 3; the study has none yet$"):
+    with pytest.raises(errors.TrialNotFound, match=r"^no trial 3; the study has none yet$"):
         s.tell(3, GOOD)
     s.ask()
-    with pytest.raises(errors.TrialNotFound, match="^no trial 99; the study has 0-0$"):
+    with pytest.raises(errors.TrialNotFound, match=r"^no trial 99; the study has 0-0$"):
         s.tell(99, GOOD)
 
 
@@ -160,7 +160,9 @@ def test_telling_again() -> None:
     s.tell(trial, GOOD)
     assert len(s.events()) == before, "the same values again change nothing"
     other = {**GOOD, "accuracy": 0.91}
-    with pytest.raises(errors.ResultConflict, match=r"^trial 0 already has accuracy=0\.9, latency_ms=10, recall=0\.8 \("):
+    with pytest.raises(
+        errors.ResultConflict, match=r"^trial 0 already has accuracy=0\.9, latency_ms=10, recall=0\.8 \("
+    ):
         s.tell(trial, other)
     with pytest.raises(errors.ResultConflict, match="a correction needs a reason"):
         s.tell(trial, other, replace=True)
@@ -171,7 +173,8 @@ def test_telling_again() -> None:
 
 def test_numbers_of_other_libraries_are_numbers() -> None:
     s = study()
-    s.tell(s.ask(), {"accuracy": np.float32(0.5), "latency_ms": np.int64(3), "recall": np.array(0.75)})
+    told: Any = {"accuracy": np.float32(0.5), "latency_ms": np.int64(3), "recall": np.array(0.75)}
+    s.tell(s.ask(), told)
     assert s.trials[0].values["accuracy"].value == 0.5
 
 
@@ -186,7 +189,7 @@ def test_failures_of_machines_are_repeated_and_those_of_params_are_kept() -> Non
     assert (last.state, last.attempt, last.kind) == (hpo.TrialState.FAILED, 3, "infra")
     oom = s.fail(s.ask(), "oom", "8 GB")
     assert (oom.kind, oom.message, oom.state) == ("oom", "8 GB", hpo.TrialState.FAILED)
-    with pytest.raises(errors.SettingsError, match="^failure kind 'oops' is not one of oom, diverged, timeout, crash"):
+    with pytest.raises(errors.SettingsError, match=r"^failure kind 'oops' is not one of oom, diverged, timeout, crash"):
         s.fail(s.ask(), "oops")
     with pytest.raises(errors.TrialStateError):
         s.fail(oom, "error")
@@ -214,7 +217,7 @@ def test_results_from_elsewhere_count() -> None:
     s.add({"lr": 1e-3, "layers": 2}, GOOD, note="production")
     assert s.best.number == 0
     assert s.ask().number == 1
-    with pytest.raises(errors.MissingMetric, match="^the added result reported"):
+    with pytest.raises(errors.MissingMetric, match=r"^the added result reported"):
         s.add({"lr": 1e-3, "layers": 2}, {"accuracy": 1.0})
 
 
@@ -222,7 +225,9 @@ def test_cancelled_configurations_may_come_again() -> None:
     tiny = hpo.Problem(hpo.Space({"a": hpo.Int(1, 2)}), [hpo.Objective("y")])
     s = hpo.open_study("tiny", tiny, storage=":memory:", seed=0)
     first, _ = s.ask(2)
-    with pytest.raises(hpo.SpaceExhausted, match="^all 2 configurations of the space have been tried or are in flight"):
+    with pytest.raises(
+        hpo.SpaceExhausted, match=r"^all 2 configurations of the space have been tried or are in flight"
+    ):
         s.ask()
     s.cancel(first, "not now")
     assert s.ask().params == first.params
@@ -246,7 +251,7 @@ def test_a_space_of_four_gives_exactly_four(strategy: Random | None) -> None:
 
 def test_nothing_feasible() -> None:
     s = study()
-    with pytest.raises(hpo.NoFeasibleTrial, match="^no trial has completed yet$"):
+    with pytest.raises(hpo.NoFeasibleTrial, match=r"^no trial has completed yet$"):
         _ = s.best
     s.tell(s.ask(), {**GOOD, "latency_ms": 30.0})
     s.tell(s.ask(), {**GOOD, "latency_ms": 15.8})
@@ -286,10 +291,12 @@ def test_resuming(tmp_path: Path) -> None:
         "accuracy.goal: stored maximize, given minimize",
         "latency_ms.upper: stored 15.0, given 12.0",
     )
-    assert str(info.value).startswith("study 'mnist' is stored with another definition: accuracy.goal: stored maximize,")
+    assert str(info.value).startswith(
+        "study 'mnist' is stored with another definition: accuracy.goal: stored maximize,"
+    )
     with pytest.raises(errors.DefinitionChanged, match="seed: stored 5, given 6"):
         hpo.open_study("mnist", problem(), storage=file, seed=6)
-    with pytest.raises(errors.StudyNotFound, match="Did you mean 'mnist'\\? It has mnist$"):
+    with pytest.raises(errors.StudyNotFound, match=r"Did you mean 'mnist'\? It has mnist$"):
         hpo.open_study("mnst", storage=file)
 
 
@@ -308,9 +315,7 @@ def test_two_studies_of_one_storage_share_nothing_and_two_objects_of_one_study_e
 def test_metrics_and_definitions_are_hashed_by_meaning() -> None:
     assert problem().hash == problem().hash
     assert problem().hash != problem(latency=14.0).hash
-    code = (
-        "from tests.test_study import problem; import sys; sys.stdout.write(problem().hash)"  # another process, another hash seed
-    )
+    code = "from tests.test_study import problem; import sys; sys.stdout.write(problem().hash)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout == problem().hash
 

@@ -35,7 +35,7 @@ class Target:
 
 
 def acquisition(target: Target, in_flight: Array, normals: Array) -> Acquisition:
-    """log EI + sum of log probabilities of the limits, given points in flight `[p, d]`.
+    """Log EI + sum of log probabilities of the limits, given points in flight `[p, d]`.
 
     `normals [>= p, s]`: standard normals, the same for every point of a batch, so that they differ only by what they
     add. With several limits and nothing feasible yet, the log probabilities alone remain: the most probably feasible

@@ -79,7 +79,9 @@ def _metric_model(
     groups = data.encoder.groups
     y = transform.forward(series.y)
     start = _start(fitted.get(f"metric:{series.metric.name}"), data)
-    return MetricModel(series, transform, fit(data.X, y, groups=groups, noise=_known_noise(series, transform), start=start))
+    return MetricModel(
+        series, transform, fit(data.X, y, groups=groups, noise=_known_noise(series, transform), start=start)
+    )
 
 
 def _constraint_transform(series: Series) -> Transform:
@@ -106,5 +108,3 @@ def _success_model(data: TrainingData, fitted: Mapping[str, Sequence[float]]) ->
 def _start(vector: Sequence[float] | None, data: TrainingData) -> Theta | None:
     n_groups = int(data.encoder.groups.max()) + 1
     return None if vector is None else Theta.from_vector(vector, n_groups)
-
-

@@ -19,7 +19,7 @@ from hpo.bayes.gp import GP
 from hpo.bayes.halton import halton
 from hpo.bayes.kernel import Array
 from hpo.bayes.maximize import Climbable, Domain, maximize
-from hpo.bayes.models import MetricModel, Models, fit_models
+from hpo.bayes.models import Models, fit_models
 from hpo.encoding import Encoder, key
 from hpo.history import History
 from hpo.space import Params
@@ -80,9 +80,7 @@ def aim(data: TrainingData, models: Models) -> Aim:
 class _Chooser:
     """Chooses one configuration after another; each joins what is in flight for the next."""
 
-    def __init__(
-        self, history: History, data: TrainingData, models: Models, rng: np.random.Generator, n: int
-    ) -> None:
+    def __init__(self, history: History, data: TrainingData, models: Models, rng: np.random.Generator, n: int) -> None:
         self.history, self.data, self.models, self.rng = history, data, models, rng
         self.encoder = data.encoder
         self.taken = set(history.taken)
@@ -121,9 +119,7 @@ class _Chooser:
 
     def _from_search(self, function: Climbable) -> Iterator[tuple[Params, str]]:
         raw = self._raw()
-        maxima = maximize(
-            function, raw, self.rng, domain=self.domain, incumbents=self.incumbents, n_starts=N_STARTS
-        )
+        maxima = maximize(function, raw, self.rng, domain=self.domain, incumbents=self.incumbents, n_starts=N_STARTS)
         screened = raw[np.argsort(-function.value(raw), kind="stable")[:32]]
         for x in np.concatenate([maxima.X, screened]):
             params = feasible_params(self.encoder, x, raw)
@@ -201,5 +197,3 @@ def _nearest(history: History, data: TrainingData, x: Array) -> int | None:
     if not len(data.X):
         return None
     return history.completed[int(np.argmin(np.sum((data.X - x) ** 2, axis=1)))].number
-
-

@@ -1,0 +1,104 @@
+"""kill -9 of a running `hpo run`, again and again: nothing told is lost or doubled, nothing hangs, nothing is repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import hpo
+from hpo.encoding import key
+from hpo.trial import TrialState
+
+KILLS = int(os.environ.get("HPO_KILLS", "10"))
+TRIALS = 40
+
+TRAIN = """
+import json, os, sys, time
+x, n = float(sys.argv[1]), int(sys.argv[2])
+time.sleep(0.02 + 0.08 * x)
+with open(sys.argv[3], "a") as ledger:  # what was measured, kept beside the study
+    ledger.write(json.dumps([int(os.environ["HPO_TRIAL"]), x, n]) + "\\n")
+print(json.dumps({"y": x * n, "size": n}))
+"""
+
+STUDY = """
+[study]
+name = "killed"
+storage = "hpo.db"
+seed = 3
+[space.x]
+type = "float"
+low = 0.0
+high = 1.0
+[space.n]
+type = "int"
+low = 1
+high = 9
+[[metrics]]
+role = "objective"
+name = "y"
+goal = "maximize"
+[[metrics]]
+role = "constraint"
+name = "size"
+upper = 7
+[budget]
+trials = %d
+[run]
+command = ["%s", "train.py", "{x}", "{n}", "ledger.jsonl"]
+workers = 2
+"""
+
+
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    command = [str(Path(sys.executable).parent / "hpo"), "run", "study.toml"]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def test_a_killed_driver_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(TRAIN)
+    (tmp_path / "study.toml").write_text(STUDY % (TRIALS, sys.executable))
+    dice = random.Random(0)
+    for _ in range(KILLS):
+        with _start(tmp_path) as process:
+            time.sleep(dice.uniform(0.2, 1.6))
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(30)
+            assert process.stderr is not None
+            process.stderr.close()
+        if (tmp_path / "hpo.db").exists():
+            _check_told(tmp_path)
+    with _start(tmp_path) as process:
+        assert process.stderr is not None
+        assert process.wait(120) == 0, process.stderr.read().decode()
+        process.stderr.close()
+
+    study = hpo.open_study("killed", storage=tmp_path / "hpo.db")
+    assert [t.number for t in study.trials] == list(range(TRIALS))
+    assert {t.state for t in study.trials} == {TrialState.COMPLETED}, "no trial is stuck"
+    assert len({key(t.params) for t in study.trials}) == TRIALS, "no configuration is repeated"
+    told = [e for e in study.events() if e.kind == "told"]
+    assert sorted(e.number or 0 for e in told) == list(range(TRIALS)), "each result exactly once"
+    _check_told(tmp_path)
+    assert study.replay().is_identical
+
+
+def _check_told(folder: Path) -> None:
+    """Every result in the study was measured, with the params of its trial."""
+    try:
+        study = hpo.open_study("killed", storage=folder / "hpo.db")
+    except hpo.HpoError:
+        return  # killed before the study was created
+    ledger = folder / "ledger.jsonl"
+    measured = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+    for trial in study.history.completed:
+        assert [trial.number, trial.params["x"], trial.params["n"]] in measured
+        assert trial.values["y"].value == trial.params["x"] * trial.params["n"]
