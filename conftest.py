@@ -1,0 +1,134 @@
+"""For the whole suite: the code of the pages is run, and nothing may leave the machine.
+
+Each Markdown page is one test. Its Python blocks run in order, in one namespace and in a temporary folder. A block of
+any language below the line `<!-- file: NAME -->` is written to that file; a text block below `<!-- prints -->` is what
+the last Python block must have printed (`...` stands for anything); each `$ command` of a console block below
+`<!-- run -->` is run, and below `<!-- run: 3 -->` must end with that exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import ipaddress
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sybil import Document, Example, Region, Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser
+
+ROOT = Path(__file__).parent
+_MARKED = re.compile(r"^<!-- (file|prints|run)(?:: (\S+))? -->\n+```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Pages are the README and all of docs/."""
+    if file_path.suffix != ".md" or "_build" in file_path.parts:
+        return None
+    is_page = file_path == ROOT / "README.md" or file_path.is_relative_to(ROOT / "docs")
+    return Page.from_parent(parent, path=file_path) if is_page else None
+
+
+class Page(pytest.File):
+    """A Markdown file."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One test for all blocks: they build on one another, and must not be spread over processes."""
+        yield Blocks.from_parent(self, name="blocks")
+
+
+class Blocks(pytest.Item):
+    """The blocks of one page."""
+
+    printed = ""
+    """By the last Python block."""
+
+    def runtest(self) -> None:
+        """Run them in order in a new folder."""
+        document = Sybil([PythonCodeBlockParser(), self.marked], encoding="utf-8").parse(self.path)
+        document.namespace["__name__"] = "__main__"
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            for example in document.examples():
+                with contextlib.redirect_stdout(io.StringIO()) as out:
+                    example.evaluate()
+                if not isinstance(example.parsed, re.Match):
+                    self.printed = out.getvalue()
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """The page's name."""
+        return self.path, None, str(self.path.relative_to(ROOT))
+
+    def marked(self, document: Document) -> Iterator[Region]:
+        """A parser of marked blocks."""
+        for match in _MARKED.finditer(document.text):
+            yield Region(match.start(), match.end(), match, self.obey)
+
+    def obey(self, example: Example) -> None:
+        """Do what the mark says."""
+        mark, value, text = example.parsed[1], example.parsed[2], example.parsed[3]
+        where = f"{self.path}:{example.line}"
+        if mark == "file":
+            assert value is not None, f"{where}: which file?"
+            Path(value).write_text(text, encoding="utf-8")
+        elif mark == "prints":
+            same = doctest.OutputChecker().check_output(text, self.printed, doctest.ELLIPSIS)
+            assert same, f"{where}: the page shows\n{text}\nbut printed was\n{self.printed}"
+        else:
+            for line in text.splitlines():
+                if line.startswith("$ "):
+                    _run(line[2:], int(value or 0), where)
+
+
+def _run(command: str, code: int, where: str) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        shlex.split(command), capture_output=True, text=True, env={**os.environ, "PATH": path}, check=False
+    )
+    assert done.returncode == code, f"{where}: {command} ended with {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+# -- offline ----------------------------------------------------------------------------------------------------------
+
+
+class LeftTheMachine(AssertionError):
+    """A test tried to reach another machine."""
+
+
+def pytest_configure() -> None:
+    """Refuse every connection but those to this machine. An audit hook sees them all, also those of C code that goes
+    through Python's sockets; it lasts as long as the process."""
+    sys.addaudithook(refuse_the_network)
+
+
+def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """Raises LeftTheMachine for addresses that are not this machine's."""
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        address = arguments[1]
+        if isinstance(address, tuple) and not is_local(str(address[0])):
+            raise LeftTheMachine(f"{event} to {address}")
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = arguments[0]
+        if host is not None and not is_local(host.decode() if isinstance(host, bytes) else str(host)):
+            raise LeftTheMachine(f"{event} of {host!r}")
+
+
+def is_local(host: str) -> bool:
+    """Whether `host` names this machine and needs no name server."""
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,65 @@
+"""The face: what it names exists, is found by tools, and is the same for type checkers."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+
+import pytest
+
+import hpo
+from tests.house.source import HPO
+
+FACES = ["hpo", "hpo.executors"]
+
+
+@pytest.mark.parametrize("name", hpo.__all__)
+def test_every_public_name_resolves(name: str) -> None:
+    assert getattr(hpo, name) is not None
+
+
+@pytest.mark.parametrize("face", [*FACES, "hpo.storage", "hpo.strategies"])
+def test_dir_and_all_agree(face: str) -> None:
+    module = importlib.import_module(face)
+    names = list(module.__all__)
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert getattr(module, name) is not None
+    if face in FACES:
+        assert dir(module) == sorted(names)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_the_lazy_table_is_what_type_checkers_see(face: str) -> None:
+    module = importlib.import_module(face)
+    assert module.__file__ is not None
+    tree = ast.parse((HPO.parent / module.__file__).read_text(encoding="utf-8"))
+    guarded = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        alias.asname or alias.name: node.module
+        for node in guarded.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    rooms = getattr(module, "_ROOMS", ())
+    assert {name: f"{face}.{home}" for name, home in module._HOME.items()} == {
+        name: home for name, home in typed.items() if name not in rooms
+    }
+    assert {name for name, home in typed.items() if home == face} == set(rooms)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_an_unknown_name_is_an_attribute_error(face: str) -> None:
+    module = importlib.import_module(face)
+    with pytest.raises(AttributeError, match=f"module '{face}' has no attribute 'Nonsense'"):
+        _ = module.Nonsense
+
+
+@pytest.mark.parametrize("name", [n for n in hpo.__all__ if inspect.isclass(getattr(hpo, n))])
+def test_public_classes_say_what_they_are(name: str) -> None:
+    cls = getattr(hpo, name)
+    assert inspect.getdoc(cls), f"hpo.{name} has no docstring"
+    public = [m for m, value in vars(cls).items() if not m.startswith("_") and callable(value)]
+    silent = [m for m in public if not inspect.getdoc(getattr(cls, m))]
+    assert not silent, f"hpo.{name} has methods without a docstring: {silent}"

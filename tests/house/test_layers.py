@@ -1,0 +1,97 @@
+"""Arrows point down only, and every heavy library stays in its room. See docs/explanation/architecture.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.house.source import HPO, imports, modules, name_of
+
+LAYERS = (
+    {"errors", "pareto", "provenance", "randomness"},
+    {"executors", "linear", "metrics", "parameters", "plugins"},
+    {"space", "trial"},
+    {"encoding", "problem"},
+    {"history", "serialize", "suggestion"},
+    {"bayes", "budget", "events"},
+    {"storage", "strategies"},
+    {"replay"},
+    {"study"},
+    {"runner"},
+    {"insight", "report"},
+    {"cli", "dashboard", "sklearn"},
+)
+"""From the ground up. A room imports from layers below its own, and from itself."""
+
+HOMES = {
+    "torch": ("bayes/torch",),
+    "gpytorch": ("bayes/torch",),
+    "botorch": ("bayes/torch",),
+    "linear_operator": ("bayes/torch",),
+    "sqlalchemy": ("storage",),
+    "alembic": ("storage",),
+    "psycopg": ("storage",),
+    "matplotlib": ("report",),
+    "jinja2": ("report",),
+    "click": ("cli",),
+    "rich": ("cli",),
+    "sklearn": ("cli/demo.py", "cli/demo_task.py"),
+    "pandas": ("study.py",),
+    "cloudpickle": ("executors",),
+    "pytest": ("testing",),
+    "hypothesis": ("testing",),
+}
+"""Where a library may be imported, lazily or not."""
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def depth(name: str) -> int:
+    return next(i for i, layer in enumerate(LAYERS) if name in layer)
+
+
+INNER = [path for path in modules() if room(name_of(path)) not in ("", "testing")]
+"""All but the face, which may name anything, and the published contracts, which nobody imports."""
+
+
+@pytest.mark.parametrize("path", INNER, ids=name_of)
+def test_arrows_point_down(path: Path) -> None:
+    here = room(name_of(path))
+    assert any(here in layer for layer in LAYERS), f"hpo.{here} is in no layer; give it a place in LAYERS"
+    for target in imports(path):
+        if target.split(".")[0] != "hpo" or room(target) == here:
+            continue
+        assert target != "hpo", f"{name_of(path)} imports the face; import the defining module"
+        assert room(target) != "testing", f"{name_of(path)} imports {target}; contracts are for tests"
+        assert depth(room(target)) < depth(here), f"{name_of(path)} imports {target}, which is not below it"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    where = path.relative_to(HPO)
+    for target in imports(path):
+        if homes := HOMES.get(target.split(".")[0]):
+            assert any(where.is_relative_to(home) for home in homes), f"{where} imports {target}; only {homes} may"
+
+
+def test_executors_know_nothing_of_trials() -> None:
+    inside = {t for path in (HPO / "executors").glob("*.py") for t in imports(path) if t.startswith("hpo.")}
+    assert {room(t) for t in inside} == {"executors", "errors"}
+
+
+def test_modules_import_without_a_circle() -> None:
+    edges = {name_of(p): {t for t in imports(p) if t.startswith("hpo.")} for p in modules()}
+    done: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"a circle: {' -> '.join((*path[path.index(name) :], name))}"
+        if name not in done:
+            for target in edges.get(name, ()):
+                walk(target, (*path, name))
+            done.add(name)
+
+    for name in edges:
+        walk(name, ())
