@@ -96,7 +96,7 @@ TENSION_SPRING = BenchProblem(
             hpo.Objective("weight", goal="minimize"),
             hpo.Constraint("deflection", lower=1.0),
             hpo.Constraint("shear_stress", upper=1.0),
-            hpo.Constraint("surge_frequency", upper=1.0),
+            hpo.Constraint("surge_frequency", lower=1.0),
             hpo.Constraint("outer_diameter", upper=1.0),
         ],
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -65,16 +64,12 @@ def test_a_dead_process_is_named() -> None:
 
 
 def test_an_unknown_contender_is_refused() -> None:
-    with pytest.raises(ValueError, match="no contender 'botroch'.*have: hpo, botorch, random"):
+    with pytest.raises(ValueError, match=r"no contender 'botroch'.*have: hpo, botorch, random"):
         load("botroch")
 
 
-@pytest.fixture
-def answers() -> Iterator[list[dict[str, Any]]]:
-    yield []
-
-
-def test_the_worker_answers_each_request(answers: list[dict[str, Any]]) -> None:
+def test_the_worker_answers_each_request() -> None:
+    answers: list[dict[str, Any]] = []
     requests = [
         {"do": "open", "contender": "random", "problem": "branin", "seed": 9},
         {"do": "ask"},

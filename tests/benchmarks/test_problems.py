@@ -16,10 +16,14 @@ from benchmarks.problems.mixed import HARTMANN6_MIXED, LEVELS, MODES, hartmann6_
 from benchmarks.problems.synthetic import ACKLEY10, BRANIN, HARTMANN6, ackley
 from benchmarks.score import is_feasible
 
-BEST = {
+BEST: dict[str, dict[str, Any]] = {
     "branin": {"x1": np.pi, "x2": 2.275},
     "hartmann6": dict(
-        zip(HARTMANN6.problem.space.names, (0.20168952, 0.15001069, 0.47687398, 0.27533243, 0.31165162, 0.65730053))
+        zip(
+            HARTMANN6.problem.space.names,
+            (0.20168952, 0.15001069, 0.47687398, 0.27533243, 0.31165162, 0.65730053),
+            strict=True,
+        )
     ),
     "ackley10": dict.fromkeys(ACKLEY10.problem.space.names, 0.0),
     "hartmann6_mixed": {
@@ -33,7 +37,11 @@ BEST = {
     },
     "tension_spring": {"wire": 0.051689061, "coil": 0.356717738, "coils": 11.288965854},
     "speed_reducer": dict(
-        zip(BY_NAME["speed_reducer"].problem.space.names, (3.5, 0.7, 17.0, 7.3, 7.8, 3.3502146657, 5.2866832292))
+        zip(
+            BY_NAME["speed_reducer"].problem.space.names,
+            (3.5, 0.7, 17.0, 7.3, 7.8, 3.3502146657, 5.2866832292),
+            strict=True,
+        )
     ),
     "welded_beam": {"weld": 0.20572964, "length": 3.47048867, "height": 9.03662391, "width": 0.20572964},
 }
@@ -88,7 +96,6 @@ def test_designs_agree_with_botorch(ours: str, name: str, factor: dict[str, floa
     slacks = []
     for constraint in bench.problem.constraints:
         value = values[constraint.name] * factor.get(constraint.name, 1.0)
-        # A ratio is compared as a ratio times its denominator where BoTorch writes it so.
         slacks += [constraint.upper - value] if constraint.upper is not None else []
         slacks += [value - constraint.lower] if constraint.lower is not None else []
     expected = list(theirs.evaluate_slack_true(tensor).numpy().T)

@@ -87,4 +87,8 @@ def test_random_waits_are_geometric(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_search_ends_at_the_first_feasible_point() -> None:
     line = first_feasible.search("speed_reducer", 1)
     assert line["found"] is None or line["found"] == len(line["ask_cpu"])
-    assert first_feasible.counted([line, {"found": None}])[1] == float("inf")
+
+
+def test_searches_that_found_nothing_count_as_infinite() -> None:
+    lines = [{"found": found} for found in (5, None, 9, 7)]
+    assert first_feasible.quartiles(lines) == (7.0, 9.0, float("inf"))
