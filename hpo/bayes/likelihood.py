@@ -27,6 +27,7 @@ class Observations:
 
     def __post_init__(self) -> None:
         assert self.X.ndim == 2
+        assert len(self.X), "a GP needs at least one observation"
         assert self.y.shape == self.noise.shape == (len(self.X),)
 
     @classmethod

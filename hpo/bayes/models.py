@@ -11,8 +11,9 @@ from hpo.bayes.acquisition import LogProbability
 from hpo.bayes.data import Series, TrainingData
 from hpo.bayes.gp import GP, fit
 from hpo.bayes.kernel import Array, Theta
-from hpo.bayes.transforms import Bilog, Transform, YeoJohnson
+from hpo.bayes.transforms import Bilog, Transform, YeoJohnson, choose
 
+_NARROWEST = 1e-6  # width of an interval that rounding has closed
 SUCCESS = "success"
 """Key of the success model's hyperparameters. A metric may have this name too: metrics are kept apart below."""
 
@@ -24,6 +25,8 @@ class MetricModel:
     series: Series
     transform: Transform
     gp: GP
+    fits: Mapping[str, GP]
+    """Every GP fitted on the way to the choice of the transform, by the transform's name: the next fits start there."""
 
     @property
     def limit(self) -> LogProbability | None:
@@ -32,7 +35,8 @@ class MetricModel:
         if not np.isfinite(ends).any():
             return None
         inside = np.where(np.isfinite(ends), self.transform.forward(np.where(np.isfinite(ends), ends, 0.0)), ends)
-        return LogProbability(float(inside[0]), float(inside[1]))
+        lower, upper = float(inside[0]), float(inside[1])
+        return LogProbability(lower, max(upper, lower + _NARROWEST))
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Mean and standard deviation `[b]` of the metric at `X [b, d]`, in its own unit and direction."""
@@ -56,7 +60,9 @@ class Models:
 
     def fitted(self) -> dict[str, list[float]]:
         """Hyperparameters by metric, for the next fit to start from. Plain numbers."""
-        out = {f"metric:{m.series.metric.name}": m.gp.theta.to_list() for m in self.by_metric}
+        out = {
+            _key(m.series, transform): gp.theta.to_list() for m in self.by_metric for transform, gp in m.fits.items()
+        }
         return {**out, SUCCESS: self.success.theta.to_list()} if self.success else out
 
 
@@ -68,20 +74,35 @@ def fit_models(data: TrainingData, fitted: Mapping[str, Sequence[float]]) -> Mod
     success = _success_model(data, fitted) if len(data.X_failed) else None
     if not len(data.X):
         return Models((), (), success)
-    objectives = tuple(_metric_model(data, s, YeoJohnson.of(s.y), fitted) for s in data.objectives)
+    objectives = tuple(_metric_model(data, s, None, fitted) for s in data.objectives)
     constraints = tuple(_metric_model(data, s, _constraint_transform(s), fitted) for s in data.constraints)
     return Models(objectives, constraints, success)
 
 
 def _metric_model(
-    data: TrainingData, series: Series, transform: Transform, fitted: Mapping[str, Sequence[float]]
+    data: TrainingData, series: Series, transform: Transform | None, fitted: Mapping[str, Sequence[float]]
 ) -> MetricModel:
-    groups = data.encoder.groups
-    y = transform.forward(series.y)
-    start = _start(fitted.get(f"metric:{series.metric.name}"), data)
-    return MetricModel(
-        series, transform, fit(data.X, y, groups=groups, noise=_known_noise(series, transform), start=start)
-    )
+    """The metric's surrogate; without a given transform, under the one that predicts best what is left out."""
+    fits: dict[str, GP] = {}
+
+    def fitted_under(candidate: Transform) -> GP:
+        name = type(candidate).__name__
+        if name not in fits:
+            fits[name] = fit(
+                data.X,
+                candidate.forward(series.y),
+                groups=data.encoder.groups,
+                noise=_known_noise(series, candidate),
+                start=_start(fitted.get(_key(series, name)), data),
+            )
+        return fits[name]
+
+    chosen = transform or choose(series.y, lambda candidate: fitted_under(candidate).leave_one_out())
+    return MetricModel(series, chosen, fitted_under(chosen), fits)
+
+
+def _key(series: Series, transform: str) -> str:
+    return f"metric:{series.metric.name}:{transform}"
 
 
 def _constraint_transform(series: Series) -> Transform:

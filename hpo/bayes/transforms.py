@@ -28,6 +28,7 @@ _LARGEST = float(np.finfo(float).max)
 _WIDEST = 1e6  # no observation lies further out than this many scales, so that powers of it stay finite
 _CLIP = 1e9  # nor does any other value put through a transform
 _EXPONENTS = (-1.0, 3.0)
+_FEW = 5
 _PREFERENCE = 2.0  # nats the more complex transform must gain over `Standardize`
 _HEAVY = 6.0  # standard deviations of the better half below the median that make a tail heavy
 
@@ -96,9 +97,14 @@ class YeoJohnson(Transform):
 
     @classmethod
     def of(cls, y: Array) -> YeoJohnson:
-        """The most likely exponent in [-1, 3] if t is normal, with a weak normal prior around 1, of sd 1."""
+        """The most likely exponent in [-1, 3] if t is normal, with a weak normal prior around 1, of sd 1.
+
+        Fewer than 5 values say nothing about shape: the exponent stays 1.
+        """
         robust = _robust(y)
         z = robust.forward(y)
+        if len(y) < _FEW:
+            return cls(robust, 1.0, Standardize.of(z))
         grid, step = np.linspace(*_EXPONENTS, 33), (_EXPONENTS[1] - _EXPONENTS[0]) / 32
         best = grid[_log_likelihood(z, grid).argmax()]
         finer = np.clip(best + step * np.linspace(-1.0, 1.0, 33), *_EXPONENTS)
@@ -232,11 +238,11 @@ class HalfRank(Transform):
             return np.clip(y / self.size, -_CLIP, _CLIP)
 
 
-def choose(y: Array, leave_one_out: Callable[[Array], tuple[Array, Array]]) -> Transform:
+def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) -> Transform:
     """The transform under which a model predicts y [n] best, the simplest in case of doubt.
 
-    `leave_one_out(t)` fits a model to transformed outputs and returns the mean and variance of each one predicted from
-    the others. Scored by the log predictive density of y itself (the log slope added), the better half counting twice
+    `leave_one_out(transform)` fits a model to the outputs so transformed and returns the mean and variance of each one
+    predicted from the others. Scored by the log predictive density of y itself (the log slope added), the better half counting twice
     since there the search goes on. `YeoJohnson` must gain more than 2 nats over `Standardize`. A bad tail that stays
     heavy under the best power is cut by `HalfRank`, by rule and not by score: ranks adapt to the data too freely to be
     compared by density.
@@ -252,7 +258,7 @@ def choose(y: Array, leave_one_out: Callable[[Array], tuple[Array, Array]]) -> T
 
     def score(transform: Transform) -> float:
         t = transform.forward(y)
-        mean, variance = leave_one_out(t)
+        mean, variance = leave_one_out(transform)
         with np.errstate(divide="ignore", over="ignore"):
             density = -0.5 * ((t - mean) ** 2 / variance + np.log(variance) + LOG_2PI)
             return float(weights @ (density + np.log(transform.slope(y))))
@@ -261,8 +267,9 @@ def choose(y: Array, leave_one_out: Callable[[Array], tuple[Array, Array]]) -> T
 
 
 def _size(y: Array) -> float:
-    """The largest absolute value, or 1 if there is none: dividing by it keeps squares finite."""
-    return max(float(np.abs(y).max(initial=0.0)), 1e-290) if np.any(y) else 1.0
+    """The largest absolute value, or 1 if all are 0: dividing by it keeps squares finite."""
+    assert len(y), "a transform is estimated from at least one value"
+    return max(float(np.abs(y).max()), 1e-290) if np.any(y) else 1.0
 
 
 def _scale(size: float, share: float) -> float:

@@ -155,24 +155,24 @@ def model(t: Array, X: Array) -> tuple[Array, Array]:
 def test_choose_prefers_the_simple_transform_for_plain_data() -> None:
     X = np.random.default_rng(0).random((20, 1))
     y = np.sin(6.0 * X[:, 0])
-    assert isinstance(choose(y, lambda t: model(t, X)), Standardize)
+    assert isinstance(choose(y, lambda transform: model(transform.forward(y), X)), Standardize)
 
 
 def test_choose_straightens_a_skewed_function() -> None:
     X = np.random.default_rng(1).random((30, 2))
     y = -np.exp(4.0 * np.sin(5.0 * X[:, 0]) + 2.0 * X[:, 1])
-    assert isinstance(choose(y, lambda t: model(t, X)), YeoJohnson)
+    assert isinstance(choose(y, lambda transform: model(transform.forward(y), X)), YeoJohnson)
 
 
 def test_choose_cuts_a_tail_that_no_power_tames() -> None:
     X = np.random.default_rng(2).random((30, 1))
     y = np.sin(6.0 * X[:, 0])
     y[3] = -1e12
-    assert isinstance(choose(y, lambda t: model(t, X)), HalfRank)
+    assert isinstance(choose(y, lambda transform: model(transform.forward(y), X)), HalfRank)
 
 
 @pytest.mark.parametrize("y", [np.array([1.0]), np.ones(6), np.array([1e300, -1e300, 0.0, 1.0])])
 def test_choose_survives_degenerate_data(y: Array) -> None:
     X = np.linspace(0.0, 1.0, len(y))[:, None]
-    chosen = choose(y, lambda t: model(t, X))
+    chosen = choose(y, lambda transform: model(transform.forward(y), X))
     assert np.all(np.isfinite(chosen.forward(y)))
