@@ -1,0 +1,249 @@
+"""Figures of a study, drawn with matplotlib off screen: feasible trials filled, all others hollow.
+
+Every figure is drawn in the colours of paper; `svg` turns them into the page's variables, so that one drawing serves
+light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpo.history import History
+from hpo.metrics import Metric, Objective, shortfall
+from hpo.parameters import Categorical, Parameter
+from hpo.report.comparison import Comparison
+from hpo.report.words import short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {"ink": "#22272e", "faint": "#d0d7de", "good": "#0b7a75", "bad": "#9a6a00", "limit": "#b3261e"}
+"""What is drawn in which colour; the page defines a variable of each name for light and for dark."""
+LINES = {"line-1": "#0b7a76", "line-2": "#b3261f", "line-3": "#5b4bb5", "line-4": "#9a6a01", "line-5": "#3b6ea8"}
+"""Strategies of a comparison, in turn; dashes tell them apart in black and white."""
+
+_DASHES = ("solid", "dashed", "dashdot", "dotted", (0, (5, 1, 1, 1, 1, 1)))
+_MOST_VECTORS = 4000
+"""Markers a figure draws as shapes; more become an image, or the file would grow beyond what opens at once."""
+_COLUMNS = 3
+
+
+def history_figure(history: History, objective: Objective) -> Figure:
+    """The objective over trials, with the best feasible value so far and the threshold."""
+    figure = _figure(9.0, 3.2)
+    axes = figure.subplots()
+    trials = history.completed
+    numbers = np.array([t.number for t in trials], dtype=float)
+    values = _values(history, objective)
+    _scatter(axes, numbers, values, _is_feasible(history), len(trials))
+    best = _best_line(history, objective)
+    axes.step(numbers, best, where="post", color=COLOURS["good"], linewidth=1.6)
+    _limits(objective, axes.axhline)
+    _label(axes, "trial", _axis(objective))
+    _finish(axes, whole_x=True)
+    return figure
+
+
+def limits_figure(history: History) -> Figure:
+    """Each limited metric over trials, with its limits."""
+    limited = history.problem.limited
+    figure, panels = _grid(len(limited))
+    numbers = np.array([t.number for t in history.completed], dtype=float)
+    for axes, metric in zip(panels, limited, strict=True):
+        values = _values(history, metric)
+        meets = np.array([shortfall(metric, v) == 0 for v in values], dtype=bool)
+        _scatter(axes, numbers, values, meets, len(numbers) * len(limited))
+        _limits(metric, axes.axhline)
+        _label(axes, "trial", _axis(metric))
+        _finish(axes, whole_x=True)
+    return figure
+
+
+def slices_figure(history: History, metric: Metric) -> Figure:
+    """The metric against each parameter, in the user's order; a parameter's panel holds the trials where it is active."""
+    parameters = history.problem.space.parameters
+    figure, panels = _grid(len(parameters))
+    feasible = _is_feasible(history)
+    for axes, (name, parameter) in zip(panels, parameters.items(), strict=True):
+        active = np.array([name in t.params for t in history.completed], dtype=bool)
+        x = np.array([_place(parameter, t.params[name]) for t in history.completed if name in t.params], dtype=float)
+        _scatter(axes, x, _values(history, metric)[active], feasible[active], len(feasible) * len(parameters))
+        _parameter_axis(axes, name, parameter)
+        _label(axes, None, _axis(metric))
+        _finish(axes)
+    return figure
+
+
+def pareto_figure(history: History) -> Figure:
+    """The first two objectives against each other, with the front and the thresholds."""
+    first, second = history.problem.objectives[:2]
+    figure = _figure(9.0, 3.8)
+    axes = figure.subplots()
+    x, y = _values(history, first), _values(history, second)
+    _scatter(axes, x, y, _is_feasible(history), len(x))
+    front = sorted((t.values[first.name].value, t.values[second.name].value) for t in history.pareto_front)
+    axes.plot([a for a, _ in front], [b for _, b in front], color=COLOURS["good"], linewidth=1.4)
+    _limits(first, axes.axvline)
+    _limits(second, axes.axhline)
+    _label(axes, _axis(first), _axis(second))
+    _finish(axes)
+    return figure
+
+
+def comparison_figure(comparison: Comparison) -> Figure:
+    """Best feasible value after each training: the median of each strategy over seeds, single seeds thin."""
+    figure = _figure(9.0, 3.8)
+    axes = figure.subplots()
+    colours = list(LINES.values())
+    for i, contender in enumerate(comparison.contenders):
+        colour, dashes = colours[i % len(colours)], _DASHES[i % len(_DASHES)]
+        for curve in contender.curves.values():
+            axes.step(*_steps(curve), where="post", color=colour, linewidth=0.6, alpha=0.4)
+        middle = comparison.median_curve(contender)
+        axes.step(*_steps(middle), where="post", color=colour, linewidth=2.0, linestyle=dashes, label=contender.name)
+    _limits(comparison.objective, axes.axhline)
+    _label(axes, "trainings", f"best feasible {_axis(comparison.objective)}")
+    _finish(axes, whole_x=True)
+    if comparison.contenders:
+        axes.legend(frameon=False, labelcolor=COLOURS["ink"], fontsize=9, handlelength=3.5)
+    return figure
+
+
+def svg(figure: Figure, name: str) -> str:
+    """The figure as SVG text to stand inside a page: no prolog, no metadata, no outside references; colours are the
+    page's variables and ids begin with `name`. Equal figures give equal text."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.family": ["sans-serif"]}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px sans-serif", text)
+    for colour, value in {**COLOURS, **LINES}.items():
+        text = text.replace(value, f"var(--{colour})")
+    return text
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write the figure as an image on white; the suffix says which kind: png, svg, pdf."""
+    figure.savefig(path, dpi=150, facecolor="white")
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _grid(n: int) -> tuple[Figure, list[Axes]]:
+    rows = max(1, math.ceil(n / _COLUMNS))
+    figure = _figure(9.0, 2.3 * rows)
+    panels: list[Axes] = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
+    for spare in panels[n:]:
+        spare.set_axis_off()
+    return figure, panels[:n]
+
+
+def _scatter(axes: Axes, x: Any, y: Any, filled: Any, n_drawn: int) -> None:
+    """`filled` ones as full circles, the others as hollow ones below them."""
+    for chosen, face, edge in ((~filled, "none", COLOURS["bad"]), (filled, COLOURS["good"], COLOURS["good"])):
+        axes.plot(
+            x[chosen],
+            y[chosen],
+            linestyle="none",
+            marker="o",
+            markersize=4.5,
+            markerfacecolor=face,
+            markeredgecolor=edge,
+            markeredgewidth=0.9,
+            rasterized=n_drawn > _MOST_VECTORS,
+        )
+
+
+def _limits(metric: Metric, line: Callable[..., Any]) -> None:
+    for limit in metric.limits:
+        if limit is not None:
+            line(limit, color=COLOURS["limit"], linewidth=1.0, linestyle=(0, (4, 3)))
+
+
+def _label(axes: Axes, x: str | None, y: str) -> None:
+    for setter, text in ((axes.set_xlabel, x), (axes.set_ylabel, y)):
+        if text is not None:
+            setter(_literal(text), color=COLOURS["ink"], fontsize=9)
+
+
+def _finish(axes: Axes, whole_x: bool = False) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if whole_x:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.tick_params(which="both", color=COLOURS["faint"], labelcolor=COLOURS["ink"], labelsize=8)
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=COLOURS["faint"], linewidth=0.5)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(COLOURS["faint"])
+
+
+def _parameter_axis(axes: Axes, name: str, parameter: Parameter) -> None:
+    unit = f" [{parameter.unit}]" if parameter.unit else ""
+    axes.set_xlabel(_literal(name + unit), color=COLOURS["ink"], fontsize=9)
+    if isinstance(parameter, Categorical):
+        labels = [_literal(_cut(short(choice))) for choice in parameter.choices]
+        axes.set_xticks(range(len(labels)), labels, rotation=0 if len(labels) < 5 else 45)
+        axes.set_xlim(-0.5, len(labels) - 0.5)
+    elif parameter.log:
+        axes.set_xscale("log")
+        axes.set_xlim(parameter.low / 1.2, parameter.high * 1.2)
+    else:
+        margin = 0.04 * (parameter.high - parameter.low)
+        axes.set_xlim(parameter.low - margin, parameter.high + margin)
+
+
+def _place(parameter: Parameter, value: Any) -> float:
+    return float(parameter.index(value)) if isinstance(parameter, Categorical) else float(value)
+
+
+def _values(history: History, metric: Metric) -> Any:
+    """`[n]` of the completed trials; NaN where a tracked metric was not told."""
+    return np.array([t.values[metric.name].value if metric.name in t.values else np.nan for t in history.completed])
+
+
+def _is_feasible(history: History) -> Any:
+    feasible = {t.number for t in history.feasible}
+    return np.array([t.number in feasible for t in history.completed], dtype=bool)
+
+
+def _best_line(history: History, objective: Objective) -> Any:
+    """`[n]`: the best feasible value up to each completed trial, NaN before there is one."""
+    values = np.where(_is_feasible(history), _values(history, objective), np.nan)
+    running = np.fmax if objective.goal == "maximize" else np.fmin
+    return running.accumulate(values) if len(values) else values
+
+
+def _steps(curve: Sequence[float | None]) -> tuple[list[int], list[float]]:
+    return list(range(1, len(curve) + 1)), [math.nan if value is None else value for value in curve]
+
+
+def _axis(metric: Metric) -> str:
+    return f"{metric.name} [{metric.unit}]" if metric.unit else metric.name
+
+
+def _literal(text: str) -> str:
+    """Text that matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")
+
+
+def _cut(text: str, most: int = 14) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

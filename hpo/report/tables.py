@@ -1,0 +1,228 @@
+"""What a report says, as rows of plain text and numbers: no figures, no markup."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from hpo.history import History, oriented
+from hpo.metrics import Constraint, Metric, Objective, Tracked, limit_words, shortfall
+from hpo.report.words import duration, goal_words, measured, misses, short, with_unit
+from hpo.study import Study
+from hpo.trial import Trial, TrialState
+
+MOST_ROWS = 500
+"""Trials a report lists; a larger table is slow to open and nobody reads it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what is read, and what the table is sorted by."""
+
+    text: str
+    key: float | str | None = None
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial of the trials table."""
+
+    number: int
+    state: str
+    """feasible, infeasible, failed, cancelled, running or waiting."""
+    cells: tuple[Cell, ...]
+    note: str
+    """What it broke, or why it failed."""
+
+
+def chosen(history: History) -> Trial | None:
+    """The trial a report shows first: the best one; the closest while nothing is feasible; of several objectives the
+    first of the front; None before any result."""
+    if not history.completed:
+        return None
+    if len(history.problem.objectives) > 1:
+        return history.pareto_front[0] if history.pareto_front else history.closest()
+    return history.best if history.has_best else history.closest()
+
+
+def best_so_far(history: History) -> tuple[float | None, ...]:
+    """The best feasible value of the one objective after each trial that ended in a result or a failure, in order of
+    number; None while nothing was feasible."""
+    objective = history.problem.objectives[0]
+    feasible = {trial.number for trial in history.feasible}
+    out: list[float | None] = []
+    best: float | None = None
+    for trial in history.trials:
+        if trial.state not in (TrialState.COMPLETED, TrialState.FAILED):
+            continue
+        if trial.number in feasible and (best is None or oriented(objective, trial) > best):
+            best = oriented(objective, trial)
+        out.append(best if best is None or objective.goal == "maximize" else -best)
+    return tuple(out)
+
+
+def metric_rows(history: History) -> list[list[str]]:
+    """Name, role, goal and limits, unit, description, owner."""
+    return [
+        [m.name, _role(m), goal_words(m) or "-", m.unit or "-", m.description or "-", m.owner or "-"]
+        for m in history.problem.metrics
+    ]
+
+
+def parameter_rows(history: History) -> list[list[str]]:
+    """Name, values, scale, when it is active, description."""
+    rows = []
+    for name, p in history.problem.space.parameters.items():
+        values = ", ".join(map(short, p.choices)) if hasattr(p, "choices") else f"{short(p.low)} .. {short(p.high)}"
+        if getattr(p, "step", None) not in (None, 1):
+            values += f" by {short(p.step)}"  # type: ignore[union-attr]
+        scale = "log" if getattr(p, "log", False) else "ordered" if getattr(p, "ordered", False) else ""
+        active = " and ".join(f"{k} in {', '.join(map(short, v))}" for k, v in p.active_if.items())
+        rows.append([name, f"{values} {p.unit}".rstrip(), scale or "-", active or "always", p.description or "-"])
+    return rows
+
+
+def limit_rows(history: History) -> list[list[str]]:
+    """For each limited metric: name, limit, how many results miss it, the nearest any came, and the chosen trial's."""
+    n, counts, trial = len(history.completed), history.misses(), chosen(history)
+    rows = []
+    for m in history.problem.limited:
+        values = [t.values[m.name].value for t in history.completed]
+        nearest = min(values, key=lambda v: shortfall(m, v), default=None)
+        if counts[m.name] == n and nearest is not None:
+            nearest_words = f"none met it; nearest {with_unit(m, nearest)}"
+        else:
+            nearest_words = f"{n - counts[m.name]} met it" if n else "-"
+        here = measured(m, trial.values.get(m.name)) if trial else "-"
+        rows.append([m.name, limit_words(m), f"{counts[m.name]}/{n}", nearest_words, here])
+    return rows
+
+
+def used_rows(history: History) -> list[list[str]]:
+    """What the study has spent: trials by how they ended, evaluation time, time on the clock."""
+    states = [t.state for t in history.trials]
+    ends = [f"{states.count(s)} {s}" for s in TrialState if s in states]
+    kinds = [t.kind for t in history.failed]
+    rows = [
+        ["trials", f"{len(states)} ({', '.join(ends)})" if states else "0"],
+        ["feasible", f"{len(history.feasible)} of {len(history.completed)} with a result"],
+    ]
+    if kinds:
+        rows.append(["failures", ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))])
+    if told := [t.seconds for t in history.trials if t.seconds is not None]:
+        rows.append(["evaluation time", f"{duration(sum(told))}, {duration(sum(told) / len(told))} a trial"])
+    asked = [t.asked_at for t in history.trials if t.asked_at]
+    ended = [t.ended_at for t in history.trials if t.ended_at]
+    if asked and ended:
+        span = datetime.fromisoformat(max(ended)) - datetime.fromisoformat(min(asked))
+        rows.append(["first to last trial", duration(max(span.total_seconds(), 0.0))])
+    return rows
+
+
+def trial_header(history: History) -> list[str]:
+    """Headings of the cells of `trial_rows`."""
+    return [*history.problem.space.names, *(m.name for m in history.problem.metrics), "seconds"]
+
+
+def trial_rows(history: History, most: int = MOST_ROWS) -> list[TrialRow]:
+    """The latest `most` trials, newest last; the parameters in the user's order, then the metrics."""
+    feasible = {t.number for t in history.feasible}
+    return [_trial_row(history, t, t.number in feasible) for t in history.trials[-most:]]
+
+
+def why_rows(history: History, trial: Trial) -> list[list[str]]:
+    """Why the trial was suggested: role, how, what was predicted against what came, probabilities of the limits."""
+    why = trial.why
+    rows = [["role", f"{why.get('role', trial.source)}" + (f": {why['how']}" if why.get("how") else "")]]
+    for m in history.problem.metrics:
+        if m.name in why.get("predicted", {}):
+            mean, sd = why["predicted"][m.name]
+            got = measured(m, trial.values.get(m.name))
+            text = f"predicted {short(mean)} ± {with_unit(m, sd)}, measured {got}"
+            if m.name in why.get("p_meets", {}):
+                text += f"; {100 * why['p_meets'][m.name]:.0f} % sure to meet its limit"
+            rows.append([m.name, text])
+    if "n_seen" in why:
+        flight = f", {why['n_in_flight']} in flight" if why.get("n_in_flight") else ""
+        rows.append(["known then", f"{why['n_seen']} results{flight}"])
+    if "nearest" in why:
+        rows.append(["nearest tried", f"#{why['nearest']}"])
+    return rows
+
+
+def fact_rows(study: Study) -> list[list[str]]:
+    """Who made the study, when, with which code, strategy, seed and versions."""
+    facts = study.facts
+    code = facts.get("code")
+    commit = f"{code['commit'][:12]}{' with uncommitted changes' if code['dirty'] else ''}" if code else "-"
+    strategy = dict(facts["strategy"])
+    settings = ", ".join(f"{k}={v}" for k, v in strategy.items() if k != "name")
+    return [
+        ["author", facts.get("author") or "-"],
+        ["created", facts.get("created_at", "-")],
+        ["code version", commit],
+        ["strategy", f"{strategy['name']}({settings})"],
+        ["seed", str(study.seed)],
+        ["definition", study.problem.hash],
+        ["python", f"{facts.get('python', '-')} on {facts.get('platform', '-')}"],
+        ["versions", ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items()) or "-"],
+    ]
+
+
+def edit_rows(study: Study) -> list[list[str]]:
+    """Deviations a reader must know of: edited limits and corrected results, with their reasons."""
+    rows = []
+    for event in study.events():
+        reason = event.data.get("reason") or "-"
+        if event.kind == "edited":
+            rows.append([event.at[:19], f"metric {event.data['metric']['name']} edited", reason])
+        elif event.kind == "corrected":
+            rows.append([event.at[:19], f"result of trial {event.number} corrected", reason])
+    return rows
+
+
+def as_python(trial: Trial) -> str:
+    """The params as a Python dict to paste, exact."""
+    return "{\n" + "".join(f"    {name!r}: {value!r},\n" for name, value in trial.params.items()) + "}"
+
+
+def as_toml(trial: Trial) -> str:
+    """The params as TOML to paste, exact. TOML has no null: such a parameter becomes a comment."""
+    lines = []
+    for name, value in trial.params.items():
+        quoted = json.dumps(name, ensure_ascii=False)
+        lines.append(f"# {quoted} is None" if value is None else f"{quoted} = {_toml(value)}")
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _trial_row(history: History, t: Trial, is_feasible: bool) -> TrialRow:
+    problem = history.problem
+    params = [Cell(short(t.params[n]) if n in t.params else "-", _key(t.params.get(n))) for n in problem.space.names]
+    values = [
+        Cell(short(t.values[m.name].value), t.values[m.name].value) if m.name in t.values else Cell("-")
+        for m in problem.metrics
+    ]
+    seconds = Cell("-" if t.seconds is None else f"{t.seconds:.3g}", t.seconds)
+    state, note = str(t.state), t.message
+    if t.state is TrialState.COMPLETED:
+        state, note = ("feasible", "") if is_feasible else ("infeasible", "; ".join(misses(tuple(problem.metrics), t)))
+    elif t.state is TrialState.FAILED:
+        note = f"{t.kind}: {t.message}" if t.message else str(t.kind)
+    return TrialRow(t.number, state, (*params, *values, seconds), note)
+
+
+def _key(value: object) -> float | str | None:
+    return value if isinstance(value, int | float | str) or value is None else str(value)
+
+
+def _role(metric: Metric) -> str:
+    if isinstance(metric, Tracked):
+        return "tracked, business" if metric.business else "tracked"
+    return {Objective: "objective", Constraint: "constraint"}[type(metric)]
