@@ -2,19 +2,23 @@
 
 Per configuration: the acquisition is screened on points spread over the space and near the best trials, climbed from the
 most promising, and the best configuration that is not taken wins. A small finite space is compared point by point.
+Several objectives are weighed by the hypervolume they dominate (`torch/hypervolume.py`, loaded only then).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpo.bayes.acquisition import Acquisition, LogProbability
+from hpo.bayes.acquisition import Acquisition, LogProbability, Utility
+from hpo.bayes.ascent import Mask
 from hpo.bayes.batch import Target, acquisition
 from hpo.bayes.data import TrainingData, predictions_by_name, training_data
 from hpo.bayes.domain import domain_of, feasible_params
+from hpo.bayes.feasibility import LikelySuccess
 from hpo.bayes.gp import GP
 from hpo.bayes.halton import halton
 from hpo.bayes.kernel import Array
@@ -24,6 +28,9 @@ from hpo.encoding import Encoder, key
 from hpo.history import History
 from hpo.space import Params
 from hpo.suggestion import Suggestion, exhausted, random_distinct
+
+if TYPE_CHECKING:
+    from hpo.bayes.torch.hypervolume import Front
 
 N_RAW = 384
 N_STARTS = 6
@@ -64,17 +71,23 @@ def aim(data: TrainingData, models: Models) -> Aim:
     The best is judged by the model's mean at the trials, so that a lucky measurement does not set the mark. A single
     objective's own threshold is no limit here: to improve is to approach it.
     """
-    limits = [(m.gp, limit) for m in models.constraints if (limit := m.limit)]
+    limits: list[tuple[GP, Utility]] = [(m.gp, limit) for m in models.constraints if (limit := m.limit)]
     if models.success:
-        limits.append((models.success, LogProbability(lower=0.0)))
-    meets_constraints = np.ones(len(data.X), dtype=bool)
-    for series in data.constraints:
-        meets_constraints &= (series.y >= series.lower) & (series.y <= series.upper)
-    if not models.objectives or not meets_constraints.any():
+        limits.append((models.success, LikelySuccess()))
+    meets = meets_constraints(data)
+    if not models.objectives or not meets.any():
         return Aim(Target(None, -np.inf, limits), is_feasibility=True)
     gp = models.objectives[0].gp
-    mean = gp.posterior(data.X[meets_constraints])[0]
+    mean = gp.posterior(data.X[meets])[0]
     return Aim(Target(gp, float(mean.max()), limits), is_feasibility=False)
+
+
+def meets_constraints(data: TrainingData) -> Mask:
+    """Which completed trials `[n]` meet every constraint as measured; the objectives' own thresholds are not looked at."""
+    meets = np.ones(len(data.X), dtype=bool)
+    for series in data.constraints:
+        meets &= (series.y >= series.lower) & (series.y <= series.upper)
+    return meets
 
 
 class _Chooser:
@@ -89,10 +102,11 @@ class _Chooser:
         self.normals = rng.standard_normal((len(self.in_flight) + n, 16))
         self.listed = self._listed()
         self.domain: Domain = domain_of(self.encoder)
-        self.incumbents = _incumbents(data, models, history)
+        self.front = None if self.aim.is_feasibility else _front(data, models, rng)
+        self.incumbents = self.front.spread(N_INCUMBENTS) if self.front else _incumbents(data, models, history)
 
     def next(self) -> Suggestion | None:
-        function = acquisition(self.aim.target, self.in_flight, self.normals)
+        function = self._function()
         if self.listed is not None:
             found = self._from_list(function)
         else:
@@ -105,6 +119,11 @@ class _Chooser:
         self.taken.add(key(params))
         self.in_flight = np.concatenate([self.in_flight, x])
         return suggestion
+
+    def _function(self) -> Climbable:
+        if self.front:
+            return self.front.improvement(self.in_flight)
+        return acquisition(self.aim.target, self.in_flight, self.normals)
 
     def _listed(self) -> list[Params] | None:
         space = self.history.problem.space
@@ -161,6 +180,8 @@ class _Chooser:
         return why
 
     def _daring(self, x: Array) -> str:
+        if self.front:
+            return "explore" if self.front.dominates(x) else "exploit"
         gp, best = self.aim.target.objective, self.aim.target.best
         assert gp is not None
         return "exploit" if gp.posterior(x)[0][0] >= best else "explore"
@@ -172,6 +193,15 @@ _HOW = {
     "explore": "predicted below the best so far, but uncertain enough to be worth a look",
     "fallback": "drawn at random: the search found nothing new",
 }
+
+
+def _front(data: TrainingData, models: Models, rng: np.random.Generator) -> Front | None:
+    """The best trade-offs between several objectives; None where there is one, so that torch is not even loaded."""
+    if len(models.objectives) < 2:
+        return None
+    from hpo.bayes.torch.hypervolume import Front
+
+    return Front.of(models, data.X, meets_constraints(data), seed=int(rng.integers(2**31)))
 
 
 def _incumbents(data: TrainingData, models: Models, history: History) -> Array:
