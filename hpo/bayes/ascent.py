@@ -12,62 +12,18 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
-from hpo.bayes.kernel import Array
+from hpo.bayes.halfspaces import HalfSpaces
+from hpo.bayes.kernel import Array, Mask
 
-Mask = npt.NDArray[np.bool_]
 ValueAndGradient = Callable[[Array], tuple[Array, Array]]  # X [b, d] -> value [b], gradient [b, d]
 
 _MEMORY = 8
+_NUDGE = 1e-6  # step that finds the bounds a row is held by
 _SUFFICIENT = 1e-4  # share of the promised increase that a step must deliver (Armijo)
 _SHORTER = 12
 _UPPER = np.triu(np.ones((_MEMORY, _MEMORY)))
-
-
-@dataclass(frozen=True, eq=False)
-class HalfSpaces:
-    """The points with A x <= b: `A [k, d]`, `b [k]`."""
-
-    A: Array
-    b: Array
-
-    def __post_init__(self) -> None:
-        assert self.A.ndim == 2
-        assert self.b.shape == (len(self.A),)
-
-    def contain(self, X: Array) -> Mask:
-        """Which rows of X [b, d] satisfy every inequality."""
-        return cast(Mask, (X @ self.A.T - self.b <= 0.0).all(axis=1))
-
-    def pull_back(self, inside: Array, target: Array) -> Array:
-        """The point of each segment from `inside` to `target` (both [b, d]) that is nearest to `target` and satisfies
-        every inequality. Convex bounds that hold at both ends hold there too. `inside` is returned where it must be.
-        """
-        slack = np.maximum(self.b - inside @ self.A.T, 0.0)
-        rise = (target - inside) @ self.A.T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = np.where(rise > slack, slack / rise, 1.0)
-        share = shares.min(axis=1, initial=1.0)
-        reached = inside + share[:, None] * (target - inside)
-        for _ in range(3):  # rounding can leave a point outside by a last digit
-            share = np.where(self.contain(reached), share, share * (1.0 - 1e-9))
-            reached = np.where((share == 1.0)[:, None], target, inside + share[:, None] * (target - inside))
-        return np.where(self.contain(reached)[:, None], reached, inside)
-
-    def slide(self, X: Array, direction: Array, can_move: Mask) -> Array:
-        """Remove from each direction what would leave a half-space on whose border X lies, by cyclic projection."""
-        A = self.A[None] * can_move[:, None, :]  # [b, k, d]
-        norms = np.einsum("bkd,bkd->bk", A, A)
-        touching = (self.b - X @ self.A.T <= 1e-9 * (1.0 + np.abs(self.b))) & (norms > 0)
-        if not touching.any():
-            return direction
-        for _ in range(3):
-            for j in np.flatnonzero(touching.any(axis=0)):
-                outward = np.where(touching[:, j], np.einsum("bd,bd->b", A[:, j], direction), 0.0)
-                share = np.maximum(outward, 0.0) / np.where(norms[:, j] > 0, norms[:, j], 1.0)
-                direction = direction - share[:, None] * A[:, j]
-        return direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,31 +60,24 @@ def ascend(
         first_step: largest change of a column in the first step, before any curvature is known.
         tolerance: a row stops when a step gains less than this, relative to max(1, |value|).
 
-    Rows whose value or gradient is not finite at the start are returned as they are. Projected L-BFGS: columns at a
-    bound that push outward are held, the quasi-Newton matrix acts on the others (Bertsekas 1982; Nocedal 1980).
+    Rows whose value or gradient is not finite at the start are returned as they are. Projected L-BFGS: what pushes
+    outward through a bound is held, the quasi-Newton matrix acts on the rest (Bertsekas 1982; Nocedal 1980).
     """
     free = np.ones(X.shape, dtype=bool) if free is None else free
     rows, at = np.arange(len(X)), _Place(X.copy(), *function(X))
     X_end, v_end, n_evaluations = at.x.copy(), at.v.copy(), len(X)
     S = Y = np.zeros((len(X), 0, X.shape[1]))
     climbing = np.isfinite(at.v) & np.isfinite(at.g).all(axis=1)
-
-    def reach(here: Array, step: Array) -> Array:
-        target = np.minimum(np.maximum(here + step, lower), upper)
-        return target if halfspaces is None else halfspaces.pull_back(here, target)
-
     for _ in range(max_iterations):
         if not climbing.all():
             rows, at, S, Y, free = rows[climbing], at.take(climbing), S[climbing], Y[climbing], free[climbing]
         if not len(rows):
             break
-        can_move = free & ~(((at.x <= lower) & (at.g < 0)) | ((at.x >= upper) & (at.g > 0)))
-        q = np.where(can_move, at.g, 0.0)
-        p = _direction(q, can_move, S, Y, first_step)
-        if halfspaces is not None:
-            p = halfspaces.slide(at.x, p, can_move)
-            lost = _dot(p, q) <= 0
-            p[lost] = halfspaces.slide(at.x, _steepest(q, first_step), can_move)[lost]
+        if halfspaces is None:
+            reach, along = _in_box(at, free, lower, upper)
+        else:
+            reach, along = _in_halfspaces(at, free, lower, upper, halfspaces)
+        p = _direction(along(at.g[:, None])[:, 0], along(S), along(Y), first_step)
         to, tried = _search_line(function, at, p, reach)
         n_evaluations += tried
         S = np.concatenate([S[:, 1 - _MEMORY :], (to.x - at.x)[:, None]], axis=1)
@@ -150,8 +99,41 @@ class _Place(NamedTuple):
         return _Place(self.x[rows], self.v[rows], self.g[rows])
 
 
+# Bends steps [b, d] from the given rows into the bounds; keeps what of vectors [b, h, d] runs along held bounds.
+_Bounds = tuple[Callable[[NDArray[np.intp], Array], Array], Callable[[Array], Array]]
+
+
+def _in_box(at: _Place, free: Mask, lower: Array, upper: Array) -> _Bounds:
+    can_move = free & ~(((at.x <= lower) & (at.g < 0)) | ((at.x >= upper) & (at.g > 0)))
+    all_move = bool(can_move.all())
+
+    def reach(rows: NDArray[np.intp], steps: Array) -> Array:
+        return np.minimum(np.maximum(at.x[rows] + steps, lower), upper)
+
+    def along(V: Array) -> Array:
+        return V if all_move else V * can_move[:, None]
+
+    return reach, along
+
+
+def _in_halfspaces(at: _Place, free: Mask, lower: Array, upper: Array, halfspaces: HalfSpaces) -> _Bounds:
+    # Where a small step along the gradient ends tells which bounds it is held by.
+    nudge = _steepest(np.where(free, at.g, 0.0), _NUDGE)
+    nudged = halfspaces.project(at.x + nudge, lower, upper, free)
+    can_move = free & (nudged > lower) & (nudged < upper)
+    tight = halfspaces.are_tight(nudged)
+
+    def reach(rows: NDArray[np.intp], steps: Array) -> Array:
+        return halfspaces.pull_back(at.x[rows], halfspaces.project(at.x[rows] + steps, lower, upper, free[rows]))
+
+    def along(V: Array) -> Array:
+        return halfspaces.along(V * can_move[:, None], tight, can_move)
+
+    return reach, along
+
+
 def _search_line(
-    function: ValueAndGradient, at: _Place, p: Array, reach: Callable[[Array, Array], Array]
+    function: ValueAndGradient, at: _Place, p: Array, reach: Callable[[NDArray[np.intp], Array], Array]
 ) -> tuple[_Place, int]:
     """Where each row arrives by a step along p that keeps Armijo's promise, and how many rows were evaluated.
 
@@ -160,11 +142,10 @@ def _search_line(
     to = _Place(at.x.copy(), at.v.copy(), at.g.copy())
     trying, length, n_evaluations = np.arange(len(p)), np.ones(len(p)), 0
     for _ in range(_SHORTER):
-        here = at.x[trying]
-        trial = reach(here, length[:, None] * p[trying])
+        trial = reach(trying, length[:, None] * p[trying])
         v, g = function(trial)
         n_evaluations += len(trying)
-        promised, gained = _dot(trial - here, at.g[trying]), v - at.v[trying]
+        promised, gained = _dot(trial - at.x[trying], at.g[trying]), v - at.v[trying]
         good = (gained >= _SUFFICIENT * promised) & (promised > 0) & np.isfinite(g).all(axis=1)
         if len(trying) == len(p) and good.all():
             return _Place(trial, v, g), n_evaluations
@@ -194,7 +175,7 @@ def _steepest(q: Array, first_step: float) -> Array:
     return cast(Array, q * (first_step / largest))
 
 
-def _direction(q: Array, can_move: Mask, S: Array, Y: Array, first_step: float) -> Array:
+def _direction(q: Array, S: Array, Y: Array, first_step: float) -> Array:
     """Quasi-Newton ascent directions [b, d] for gradients q [b, d] from steps S and gradient decreases Y, [b, h, d].
 
     The inverse Hessian in compact form (Byrd, Nocedal, Schnabel 1994, eq. 3.1): with R the upper triangle of S Y', D
@@ -202,14 +183,13 @@ def _direction(q: Array, can_move: Mask, S: Array, Y: Array, first_step: float) 
 
         H q = r + S' R^-T (D a - Y r).
 
-    Only free columns enter, so H is the quasi-Newton matrix of the face the row lies on. Pairs without positive
-    curvature there are left out (zeros, with R_ii = 1). Falls back to steepest ascent where H q does not climb.
+    All arguments are already restricted to the face of the bounds that the row lies on, and so is the result. Pairs
+    without positive curvature there are left out (zeros, with R_ii = 1). Falls back to steepest ascent where H q does
+    not climb.
     """
     h = S.shape[1]
     if not h:
         return _steepest(q, first_step)
-    if not can_move.all():
-        S, Y = S * can_move[:, None], Y * can_move[:, None]
     R = S @ Y.transpose(0, 2, 1)
     D, size = R.diagonal(axis1=1, axis2=2).copy(), _dot(Y, Y)
     usable = (1e-10 * size < D) & (D > 1e-200)

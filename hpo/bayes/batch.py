@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.bayes.acquisition import Acquisition, LogEI, LogProbability, Surrogate, Utility
+from hpo.bayes.acquisition import Acquisition, LogEI, Surrogate, Utility
 from hpo.bayes.gp import GP, condition, sample_at
 from hpo.bayes.kernel import Array
 
@@ -25,13 +25,13 @@ MOST_FANTASIZED = 64
 class Target:
     """What the next trial is chosen for: improve the objective over `best`, and meet every limit.
 
-    `objective` is None while nothing feasible is known: then only the limits count. `limits` holds a model and the
-    interval its value must lie in, for each limited metric and for success itself.
+    `objective` is None while nothing feasible is known: then only the limits count. `limits` holds a model and
+    the log probability of what it must meet, for each limited metric and for success itself.
     """
 
     objective: GP | None
     best: float
-    limits: Sequence[tuple[GP, LogProbability]]
+    limits: Sequence[tuple[GP, Utility]]
 
 
 def acquisition(target: Target, in_flight: Array, normals: Array) -> Acquisition:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hpo.bayes.ascent import HalfSpaces, Mask
-from hpo.bayes.kernel import Array
+from hpo.bayes.halfspaces import HalfSpaces
+from hpo.bayes.kernel import Array, Mask
 from hpo.bayes.maximize import Domain
 from hpo.encoding import Encoder
 from hpo.linear import LinearConstraint

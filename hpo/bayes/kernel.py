@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 _EDGE = 1e-6  # inputs are moved this far off 0 and 1, where the slope of the warping may be infinite
 
@@ -75,7 +76,7 @@ class Layout:
     """Which hyperparameters act on which columns: `groups [d]` (lengthscale index per column), `warped [d]` (bool)."""
 
     groups: npt.NDArray[np.intp]
-    warped: npt.NDArray[np.bool_]
+    warped: Mask
 
     def __post_init__(self) -> None:
         assert self.groups.ndim == 1

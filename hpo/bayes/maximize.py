@@ -15,8 +15,9 @@ from typing import Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from hpo.bayes.ascent import HalfSpaces, Mask, ascend
-from hpo.bayes.kernel import Array
+from hpo.bayes.ascent import ascend
+from hpo.bayes.halfspaces import HalfSpaces
+from hpo.bayes.kernel import Array, Mask
 
 _PERTURBED = 20  # columns of an incumbent changed at once, on average, in many dimensions
 _SPREAD = 0.1  # largest standard deviation of such a change; the smallest is a hundredth of it

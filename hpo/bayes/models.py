@@ -11,10 +11,14 @@ from hpo.bayes.acquisition import LogProbability
 from hpo.bayes.data import Series, TrainingData
 from hpo.bayes.gp import GP, fit
 from hpo.bayes.kernel import Array, Theta
+from hpo.bayes.likelihood import Prior
 from hpo.bayes.transforms import Bilog, Transform, YeoJohnson, choose
 
 _NARROWEST = 1e-6  # width of an interval that rounding has closed
 SUCCESS = "success"
+_SUCCESS_PRIOR = Prior(
+    lengthscale_location=float(np.log(0.5)), lengthscale_scale=0.4, noise_location=float(np.log(0.1)), noise_scale=0.5
+)
 """Key of the success model's hyperparameters. A metric may have this name too: metrics are kept apart below."""
 
 
@@ -120,10 +124,15 @@ def _known_noise(series: Series, transform: Transform) -> Array | None:
 
 
 def _success_model(data: TrainingData, fitted: Mapping[str, Sequence[float]]) -> GP:
-    """A GP of the labels 1 (completed) and -1 (failed): success is where it is above 0."""
+    """A GP of the labels 1 (completed) and -1 (failed): success is where it is above 0.
+
+    Labels jump, and the likelihood alone would answer with ever shorter lengthscales and a border that overshoots on
+    both sides. The prior keeps the border smooth and lets the noise take up the jump.
+    """
     X = np.concatenate([data.X, data.X_failed])
     y = np.concatenate([np.ones(len(data.X)), -np.ones(len(data.X_failed))])
-    return fit(X, y, groups=data.encoder.groups, start=_start(fitted.get(SUCCESS), data))
+    start = _start(fitted.get(SUCCESS), data)
+    return fit(X, y, groups=data.encoder.groups, start=start, prior=_SUCCESS_PRIOR)
 
 
 def _start(vector: Sequence[float] | None, data: TrainingData) -> Theta | None:

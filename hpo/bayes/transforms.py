@@ -251,7 +251,8 @@ def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) 
     if len(y) > 2:
         t = np.sort(power.forward(y))
         middle = np.median(t)
-        better = np.sqrt(np.mean((t[t >= middle] - middle) ** 2))
+        with np.errstate(over="ignore"):
+            better = np.sqrt(np.mean((t[t >= middle] - middle) ** 2))
         if middle - t[0] > _HEAVY * better > 0.0:
             return HalfRank.of(y)
     weights = np.where(y >= np.median(y), 2.0, 1.0)

@@ -1,0 +1,80 @@
+"""Linear inequalities: which points satisfy them, and the nearest ones that do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from hpo.bayes.kernel import Array, Mask
+
+_TIGHT = 1e-9  # slack below which an inequality counts as met with equality
+_MARGIN = 1e-13  # more than rounding of A x
+_SWEEPS = 100  # of alternating projections, at most
+
+
+@dataclass(frozen=True, eq=False)
+class HalfSpaces:
+    """The points with A x <= b: `A [k, d]`, `b [k]`."""
+
+    A: Array
+    b: Array
+
+    def __post_init__(self) -> None:
+        assert self.A.ndim == 2
+        assert self.b.shape == (len(self.A),)
+
+    def contain(self, X: Array) -> Mask:
+        """Which rows of X [b, d] satisfy every inequality."""
+        return cast(Mask, (X @ self.A.T - self.b <= 0.0).all(axis=1))
+
+    def are_tight(self, X: Array) -> Mask:
+        """Which inequalities [b, k] the rows of X [b, d] meet with equality."""
+        return cast(Mask, self.b - X @ self.A.T <= _TIGHT * (1.0 + np.abs(self.b)))
+
+    def pull_back(self, inside: Array, target: Array) -> Array:
+        """The point of each segment from `inside` to `target` (both [b, d]) that is nearest to `target` and satisfies
+        every inequality, with a margin that rounding cannot use up. Convex bounds that hold at both ends hold there too.
+        """
+        slack = np.maximum(self.b - _MARGIN * (1.0 + np.abs(self.b)) - inside @ self.A.T, 0.0)
+        rise = (target - inside) @ self.A.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(rise > slack, slack / rise, 1.0).min(axis=1, initial=1.0, keepdims=True)
+        return np.where(share == 1.0, target, inside + share * (target - inside))
+
+    def project(self, X: Array, lower: Array, upper: Array, free: Mask) -> Array:
+        """The nearest point of the half-spaces and the box to each row of X [b, d], moving only columns `free` [b, d].
+
+        Alternating projections with corrections (Dykstra; Boyle and Dykstra 1986), to about 1e-12, or as near as
+        `_SWEEPS` come. Rows that satisfy everything are returned as they are.
+        """
+        projected = np.clip(X, lower, upper)
+        rows = np.flatnonzero(~self.contain(projected))
+        if not len(rows):
+            return projected
+        x = X[rows]
+        normals = self.A * free[rows][:, None]  # [b, k, d]
+        sizes = np.maximum(np.einsum("bkd,bkd->bk", normals, normals), 1e-300)
+        corrections, box_correction = np.zeros((len(self.A), *x.shape)), np.zeros(x.shape)
+        for _ in range(_SWEEPS):
+            before = x
+            for j in range(len(self.A)):
+                moved = x + corrections[j]
+                excess = np.maximum(moved @ self.A[j] - self.b[j], 0.0) / sizes[:, j]
+                x = moved - excess[:, None] * normals[:, j]
+                corrections[j] = moved - x
+            moved = x + box_correction
+            x = np.clip(moved, lower, upper)
+            box_correction = moved - x
+            if np.abs(x - before).max() < 1e-13:
+                break
+        projected[rows] = x
+        return projected
+
+    def along(self, V: Array, tight: Mask, free: Mask) -> Array:
+        """The part of vectors V [b, h, d], zero where not `free` [b, d], that keeps the `tight` [b, k] inequalities
+        tight."""
+        normals = self.A * free[:, None] * tight[..., None]  # [b, k, d]
+        gram = normals @ normals.transpose(0, 2, 1)
+        return V - V @ normals.transpose(0, 2, 1) @ np.linalg.pinv(gram, hermitian=True) @ normals
