@@ -10,7 +10,7 @@ import numpy as np
 from hpo.bayes.kernel import Array, Mask
 
 _TIGHT = 1e-9  # slack below which an inequality counts as met with equality
-_MARGIN = 1e-13  # more than rounding of A x
+_MARGIN = 1e-12  # more than rounding of A x
 _SWEEPS = 100  # of alternating projections, at most
 
 

@@ -250,8 +250,8 @@ def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) 
     simple, power = Standardize.of(y), YeoJohnson.of(y)
     if len(y) > 2:
         t = np.sort(power.forward(y))
-        middle = np.median(t)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # values near the largest float are not judged by their tail
+            middle = np.median(t)
             better = np.sqrt(np.mean((t[t >= middle] - middle) ** 2))
         if middle - t[0] > _HEAVY * better > 0.0:
             return HalfRank.of(y)

@@ -34,7 +34,7 @@ from hpo.bayes.torch.isolation import isolated
 from hpo.bayes.torch.loading import load, tensor
 from hpo.pareto import is_non_dominated
 
-_DRAWS = {2: 128, 3: 64}  # the front of every draw is cut into boxes, ever more of them with more objectives
+_DRAWS = {2: 64}  # the front of every draw is cut into boxes, ever more of them with more objectives
 _FEWEST_DRAWS = 32
 _ROWS = 64  # candidates at once; bounds the memory at draws x rows x boxes
 _SUCCEEDS = LogProbability(lower=0.0)
