@@ -9,8 +9,10 @@ import numpy as np
 
 from hpo.bayes.kernel import Array, Mask
 
+# All relative to 1 + |b|, and each well above the one before, so that rounding of A x cannot decide anything.
+_MARGIN = 1e-12  # slack that pulled back points keep
+_INSET = 1e-10  # slack that projected points keep
 _TIGHT = 1e-9  # slack below which an inequality counts as met with equality
-_MARGIN = 1e-12  # more than rounding of A x
 _SWEEPS = 100  # of alternating projections, at most
 
 
@@ -25,19 +27,23 @@ class HalfSpaces:
         assert self.A.ndim == 2
         assert self.b.shape == (len(self.A),)
 
+    @property
+    def _unit(self) -> Array:
+        return 1.0 + np.abs(self.b)
+
     def contain(self, X: Array) -> Mask:
         """Which rows of X [b, d] satisfy every inequality."""
         return cast(Mask, (X @ self.A.T - self.b <= 0.0).all(axis=1))
 
     def are_tight(self, X: Array) -> Mask:
         """Which inequalities [b, k] the rows of X [b, d] meet with equality."""
-        return cast(Mask, self.b - X @ self.A.T <= _TIGHT * (1.0 + np.abs(self.b)))
+        return cast(Mask, self.b - X @ self.A.T <= _TIGHT * self._unit)
 
     def pull_back(self, inside: Array, target: Array) -> Array:
         """The point of each segment from `inside` to `target` (both [b, d]) that is nearest to `target` and satisfies
         every inequality, with a margin that rounding cannot use up. Convex bounds that hold at both ends hold there too.
         """
-        slack = np.maximum(self.b - _MARGIN * (1.0 + np.abs(self.b)) - inside @ self.A.T, 0.0)
+        slack = np.maximum(self.b - _MARGIN * self._unit - inside @ self.A.T, 0.0)
         rise = (target - inside) @ self.A.T
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(rise > slack, slack / rise, 1.0).min(axis=1, initial=1.0, keepdims=True)
@@ -49,8 +55,9 @@ class HalfSpaces:
         Alternating projections with corrections (Dykstra; Boyle and Dykstra 1986), to about 1e-12, or as near as
         `_SWEEPS` come. Rows that satisfy everything are returned as they are.
         """
+        b = self.b - _INSET * self._unit
         projected = np.clip(X, lower, upper)
-        rows = np.flatnonzero(~self.contain(projected))
+        rows = np.flatnonzero((projected @ self.A.T > b).any(axis=1))
         if not len(rows):
             return projected
         x = X[rows]
@@ -61,7 +68,7 @@ class HalfSpaces:
             before = x
             for j in range(len(self.A)):
                 moved = x + corrections[j]
-                excess = np.maximum(moved @ self.A[j] - self.b[j], 0.0) / sizes[:, j]
+                excess = np.maximum(moved @ self.A[j] - b[j], 0.0) / sizes[:, j]
                 x = moved - excess[:, None] * normals[:, j]
                 corrections[j] = moved - x
             moved = x + box_correction

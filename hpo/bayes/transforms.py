@@ -242,10 +242,10 @@ def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) 
     """The transform under which a model predicts y [n] best, the simplest in case of doubt.
 
     `leave_one_out(transform)` fits a model to the outputs so transformed and returns the mean and variance of each one
-    predicted from the others. Scored by the log predictive density of y itself (the log slope added), the better half counting twice
-    since there the search goes on. `YeoJohnson` must gain more than 2 nats over `Standardize`. A bad tail that stays
-    heavy under the best power is cut by `HalfRank`, by rule and not by score: ranks adapt to the data too freely to be
-    compared by density.
+    predicted from the others. Scored by the log predictive density of y itself (the log slope added), the better half
+    counting twice since there the search goes on. `YeoJohnson` must gain more than 2 nats over `Standardize`. A bad tail
+    that stays heavy under the best power is cut by `HalfRank`, by rule and not by score: ranks adapt to the data too
+    freely to be compared by density.
     """
     simple, power = Standardize.of(y), YeoJohnson.of(y)
     if len(y) > 2:
@@ -255,7 +255,8 @@ def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) 
             better = np.sqrt(np.mean((t[t >= middle] - middle) ** 2))
         if middle - t[0] > _HEAVY * better > 0.0:
             return HalfRank.of(y)
-    weights = np.where(y >= np.median(y), 2.0, 1.0)
+    unit = y / _size(y)
+    weights = np.where(unit >= np.median(unit), 2.0, 1.0)
 
     def score(transform: Transform) -> float:
         t = transform.forward(y)
