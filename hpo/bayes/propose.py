@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.bayes.acquisition import Acquisition, LogProbability, Utility
-from hpo.bayes.ascent import Mask
 from hpo.bayes.batch import Target, acquisition
 from hpo.bayes.data import TrainingData, predictions_by_name, training_data
 from hpo.bayes.domain import domain_of, feasible_params
 from hpo.bayes.feasibility import LikelySuccess
 from hpo.bayes.gp import GP
 from hpo.bayes.halton import halton
-from hpo.bayes.kernel import Array
+from hpo.bayes.kernel import Array, Mask
 from hpo.bayes.maximize import Climbable, Domain, maximize
 from hpo.bayes.models import Models, fit_models
 from hpo.encoding import Encoder, key
