@@ -59,7 +59,7 @@ class Blocks(pytest.Item):
         """Run them in order in a new folder."""
         document = Sybil([PythonCodeBlockParser(), self.marked], encoding="utf-8").parse(self.path)
         document.namespace["__name__"] = "__main__"
-        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), importing_from(folder):
             for example in document.examples():
                 with contextlib.redirect_stdout(io.StringIO()) as out:
                     example.evaluate()
@@ -89,6 +89,19 @@ class Blocks(pytest.Item):
             for line in text.splitlines():
                 if line.startswith("$ "):
                     _run(line[2:], int(value or 0), where)
+
+
+@contextlib.contextmanager
+def importing_from(folder: str) -> Iterator[None]:
+    """Let the modules in `folder` be imported, and forget them afterwards."""
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", "")).startswith(folder):
+                del sys.modules[name]
 
 
 def _run(command: str, code: int, where: str) -> None:
