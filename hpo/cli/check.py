@@ -1,0 +1,145 @@
+"""hpo replay, doctor: whether a study can be derived again, and whether this machine can run one."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import click
+
+from hpo.cli.opening import DEFAULT_STORAGE, existing_study, name_argument, storage_option
+from hpo.metrics import Constraint, Objective
+from hpo.parameters import Float, Int
+from hpo.problem import Problem
+from hpo.space import Space
+from hpo.study import open_study
+
+_OPTIONAL = {"pandas": "to_frame", "psycopg": "PostgreSQL"}
+_LEAST_DISK = 200e6
+
+
+@click.command()
+@name_argument
+@storage_option
+def replay(name: str | None, storage: str) -> None:
+    """Derive every suggestion of a study again and say where the first differs (then exits with 1)."""
+    with existing_study(storage, name) as study:
+        found = study.replay()
+        if not found.is_identical:
+            raise click.ClickException(str(found))
+        click.echo(str(found))
+
+
+@click.command()
+@click.option("--storage", envvar="HPO_STORAGE", default=DEFAULT_STORAGE, show_default=True, show_envvar=True)
+def doctor(storage: str) -> None:
+    """Check this machine: versions, threads, disk, storage, one fit; ends with "ready"."""
+    checks: Sequence[tuple[str, Callable[[], str]]] = (
+        ("versions", versions),
+        ("torch", torch_build),
+        ("threads", threads),
+        ("disk", lambda: disk(storage)),
+        ("storage", storage_round_trip),
+        ("engine", timed_suggestion),
+        ("optional", optional_packages),
+    )
+    faults = []
+    for name, check in checks:
+        try:
+            click.echo(f"{name:<9} {check()}")
+        except Exception as error:  # whatever is wrong with a machine, the other checks still tell
+            faults.append(name)
+            click.echo(f"{name:<9} FAULT {type(error).__name__}: {error}")
+    if faults:
+        raise click.ClickException(f"not ready: {', '.join(faults)}")
+    click.echo("ready")
+
+
+def versions() -> str:
+    """Python, this library and what it computes with."""
+    names = ("hpo", "numpy", "scipy", "scikit-learn", "botorch", "sqlalchemy")
+    return f"python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in names)
+
+
+def torch_build() -> str:
+    """Version and build of torch, read without loading it."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return "not installed: several objectives need it; everything else works"
+    text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
+    cuda = re.search(r"^cuda\b.*?=\s*'([^']+)'", text, re.MULTILINE)
+    return f"{_version('torch')}, " + (f"built for CUDA {cuda[1]}" if cuda else "built for the CPU")
+
+
+def threads() -> str:
+    """Cores, and how many threads the linear algebra would take."""
+    from threadpoolctl import threadpool_info
+
+    pools = [f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()]
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{usable} cores; {', '.join(pools) or 'no BLAS found'} (one inside ask)"
+
+
+def disk(storage: str) -> str:
+    """Free space where the storage is or will be. Raises OSError when there is next to none."""
+    folder = Path.cwd() if "://" in storage else Path(storage).expanduser().absolute().parent
+    free = shutil.disk_usage(folder).free
+    if free < _LEAST_DISK:
+        raise OSError(f"{free / 1e6:.0f} MB free in {folder}; a study and its logs want {_LEAST_DISK / 1e6:.0f} MB")
+    return f"{free / 1e9:.1f} GB free in {folder}"
+
+
+def storage_round_trip() -> str:
+    """Write a trial to a new database and read it back."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="hpo-doctor-") as folder:
+        path = Path(folder) / "check.db"
+        study = open_study("check", _problem(), storage=path, seed=0)
+        trial = study.tell(study.ask(), {"y": 0.5, "limit": 0.1})
+        study.storage.close()
+        again = open_study("check", storage=path)
+        stored = again.trials
+        again.storage.close()
+    if stored != (trial,):
+        raise OSError(f"a stored trial came back changed: {stored} for {trial}")
+    return f"a trial written and read back in {time.perf_counter() - began:.2f} s"
+
+
+def timed_suggestion() -> str:
+    """One fit of the model on twelve results and one suggestion from it. Raises RuntimeError when it fell back."""
+    study = open_study("check", _problem(), storage=":memory:", seed=0)
+    for i in range(12):
+        x, n = (i + 0.5) / 12, 1 + (5 * i) % 9
+        study.add({"x": x, "n": n}, {"y": -((x - 0.3) ** 2) - 0.01 * n, "limit": x * n})
+    began = time.perf_counter()
+    trial = study.ask()
+    if trial.why["role"] == "fallback":
+        raise RuntimeError(trial.why["how"])
+    return f"a fit and a suggestion on 12 results in {time.perf_counter() - began:.2f} s ({trial.why['role']})"
+
+
+def optional_packages() -> str:
+    """What is installed beside the needed packages, and what it is for."""
+    return ", ".join(
+        f"{name} {_version(name) if importlib.util.find_spec(name) else 'absent'} ({use})"
+        for name, use in _OPTIONAL.items()
+    )
+
+
+def _problem() -> Problem:
+    return Problem(Space({"x": Float(0.0, 1.0), "n": Int(1, 9)}), [Objective("y"), Constraint("limit", upper=4.0)])
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"

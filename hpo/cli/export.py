@@ -1,0 +1,66 @@
+"""hpo export, report: a study as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import click
+
+from hpo.cli.opening import existing_study, name_argument, storage_option
+from hpo.serialize import problem_to_json, trial_to_json
+from hpo.study import Study
+
+
+@click.command()
+@name_argument
+@storage_option
+@click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="A file; standard output where none is given.")
+def export(name: str | None, storage: str, kind: str, output: str | None) -> None:
+    """Write all trials of a study: as CSV one row a trial (param.*, metric.*, ok.*), as JSON everything."""
+    with existing_study(storage, name) as study:
+        text = as_csv(study) if kind == "csv" else as_json(study)
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            Path(output).write_text(text, encoding="utf-8", newline="")
+            click.echo(f"wrote {output}: {len(study.trials)} trials")
+
+
+@click.command()
+@name_argument
+@storage_option
+@click.option("-o", "--output", type=click.Path(dir_okay=False), default="report.html", show_default=True)
+def report(name: str | None, storage: str, output: str) -> None:
+    """Write a study as one HTML file that opens without a network."""
+    from hpo.report import write_report
+
+    with existing_study(storage, name) as study:
+        path = write_report(study, output)
+        click.echo(f"wrote {path}: {len(study.trials)} trials, {path.stat().st_size / 1000:.0f} kB")
+
+
+def as_csv(study: Study) -> str:
+    """One row a trial; numbers exact, absent values empty."""
+    history = study.history
+    buffer = io.StringIO()
+    rows = history.records()
+    if rows:
+        writer = csv.DictWriter(buffer, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def as_json(study: Study) -> str:
+    """The definition, the facts, and every trial with its measurements and its why."""
+    data = {
+        "study": study.name,
+        "definition": problem_to_json(study.problem),
+        "facts": dict(study.facts),
+        "trials": [trial_to_json(trial) for trial in study.trials],
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,61 @@
+"""The command `hpo`."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hpo.cli.check import doctor, replay
+from hpo.cli.codes import INTERRUPTED
+from hpo.cli.export import export, report
+from hpo.cli.run import run
+from hpo.cli.show import best, list_studies, status
+from hpo.errors import HpoError
+
+
+class Commands(click.Group):
+    """Errors of the user and of the system become a message on standard error and exit code 1, without a traceback;
+    Ctrl-C becomes exit code 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except HpoError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # the reader of our output left; click ends quietly
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hpo")
+def main() -> None:
+    """Tune hyperparameters jointly, under limits, with few trainings.
+
+    `hpo demo` shows it on a real model; `hpo run study.toml` runs your own.
+    """
+
+
+@main.command()
+@click.option("--trials", type=click.IntRange(min=1), help="Trainings for each strategy.")
+@click.option("--seeds", type=click.IntRange(min=1), help="How often each strategy is run.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("demo"), show_default=True)
+def demo(trials: int | None, seeds: int | None, folder: Path) -> None:
+    """Tune a real model jointly, compare with grid, one-at-a-time and random, write a report."""
+    from hpo.cli import demo as task
+
+    settings = {name: value for name, value in (("trials", trials), ("seeds", seeds)) if value is not None}
+    task.demo(folder=folder, **settings)
+
+
+for command in (run, status, best, list_studies, export, report, replay, doctor):
+    main.add_command(command)

@@ -1,0 +1,64 @@
+"""From `--storage` and a name to an existing study. Only `hpo run` makes files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from hpo.errors import StorageError, StudyNotFound, listing
+from hpo.storage import Storage, open_storage
+from hpo.study import Study, open_study
+
+DEFAULT_STORAGE = "hpo.db"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def storage_option(function: F) -> F:
+    """`--storage`, or HPO_STORAGE, or hpo.db."""
+    return click.option(
+        "--storage",
+        envvar="HPO_STORAGE",
+        default=DEFAULT_STORAGE,
+        show_default=True,
+        show_envvar=True,
+        help="A file (SQLite) or a database URL.",
+    )(function)
+
+
+def name_argument(function: F) -> F:
+    """NAME, which may be left out where the storage holds one study."""
+    return click.argument("name", required=False)(function)
+
+
+@contextmanager
+def existing_storage(where: str) -> Iterator[Storage]:
+    """The storage at `where`. Raises StorageError, and makes nothing, when a file does not exist."""
+    path = Path(where.removeprefix("sqlite:///"))
+    if ("://" not in where or where.startswith("sqlite:///")) and not path.expanduser().exists():
+        folder = path.expanduser().parent
+        others = sorted(p.name for p in folder.glob("*.db")) if folder.is_dir() else []
+        have = f"there is {listing(others)}: give one with --storage" if others else "`hpo run study.toml` makes one"
+        raise StorageError(f"no file {path}; {have}")
+    storage = open_storage(where)
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+@contextmanager
+def existing_study(where: str, name: str | None) -> Iterator[Study]:
+    """The study `name`, or the only one. Raises StudyNotFound naming what there is."""
+    with existing_storage(where) as storage:
+        if name is None:
+            names = storage.names()
+            if len(names) != 1:
+                have = f"has {len(names)} studies, name one: {listing(names)}" if names else "has no study yet"
+                raise StudyNotFound(f"{where} {have}")
+            name = names[0]
+        yield open_study(name, storage=storage)

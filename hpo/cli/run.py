@@ -1,0 +1,124 @@
+"""hpo run: a study from a file, run to the end of its budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from hpo.budget import Budget
+from hpo.cli.codes import INFEASIBLE, INTERRUPTED
+from hpo.cli.opening import DEFAULT_STORAGE
+from hpo.cli.progress import Display, Plain, Quiet, Terminal, resume_words
+from hpo.cli.settings import StudyFile, read_study_file
+from hpo.cli.show import trial_table
+from hpo.errors import SettingsError
+from hpo.executors import Subprocess
+from hpo.report.words import best_words, duration, misses
+from hpo.runner import Run
+from hpo.runner import run as run_study
+from hpo.storage import open_storage
+from hpo.study import Study, open_study
+from hpo.trial import Trial
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--trials", type=click.IntRange(min=1), help="Trials in all, instead of the file's budget.trials.")
+@click.option("--workers", type=click.IntRange(min=1), help="Trials at a time, instead of the file's run.workers.")
+@click.option(
+    "--storage",
+    envvar="HPO_STORAGE",
+    show_envvar=True,
+    help=f"A file (SQLite) or a database URL, instead of the file's study.storage; {DEFAULT_STORAGE} where none is given.",
+)
+@click.option("--quiet", is_flag=True, help="No progress, only the result.")
+@click.pass_context
+def run(
+    context: click.Context, file: str, trials: int | None, workers: int | None, storage: str | None, quiet: bool
+) -> None:
+    """Run the study that FILE declares, or go on with it.
+
+    A first Ctrl-C lets running trials end, a second cancels them.
+
+    \b
+    Exit codes, for scripts and CI:
+      0    the best trial meets every limit and threshold
+      1    an error: a faulty file, a result that breaks its contract, no storage
+      2    a faulty command line
+      3    ended, but no trial meets every limit
+      130  interrupted; the command that goes on is printed
+    """  # noqa: D301 - click reads the backspace
+    given = read_study_file(file)
+    budget = _budget(given, trials, file)
+    store = open_storage(storage or given.storage or DEFAULT_STORAGE)
+    try:
+        study = open_study(
+            given.name,
+            given.problem,
+            storage=store,
+            seed=given.seed,
+            strategy=given.strategy,
+            author=given.author,
+            reason=given.reason,
+        )
+        if study.trials:
+            click.echo(resume_words(study.history))
+        executor = Subprocess(given.command, slots=workers or given.workers, logs=given.logs)
+        with _display(quiet, budget, study, given.logs) as show:
+            ended = run_study(
+                study, budget=budget, executor=executor, timeout=given.timeout, memory=given.memory, progress=show
+            )
+        _summarise(study, ended)
+        if ended.interrupted:
+            click.echo(f"to go on: {_again(file, trials, workers, storage, quiet)}")
+            context.exit(INTERRUPTED)
+        context.exit(0 if study.history.has_best else INFEASIBLE)
+    finally:
+        store.close()
+
+
+def _budget(given: StudyFile, trials: int | None, file: str) -> Budget:
+    if given.budget is None and trials is None:
+        raise SettingsError(f"{file}: no budget; add [budget] with trials, wall or cost, or give --trials 60")
+    if trials is None:
+        assert given.budget is not None
+        return given.budget
+    return dataclasses.replace(given.budget, trials=trials) if given.budget else Budget(trials=trials)
+
+
+def _display(quiet: bool, budget: Budget, study: Study, logs: str | None) -> Display:
+    def log_hint(trial: Trial) -> str:
+        path = Path(logs or "") / f"{study.name}-{trial.number}-{trial.attempt}.err"
+        return f" (log: {path})" if logs and trial.kind and path.exists() else ""
+
+    if quiet:
+        return Quiet()
+    return Terminal(budget, log_hint) if sys.stdout.isatty() else Plain(budget, log_hint)
+
+
+def _summarise(study: Study, ended: Run) -> None:
+    history = study.history
+    click.echo(f"ended after {duration(ended.seconds)}: {ended.reason}")
+    if not history.completed:
+        click.echo("no trial has a result")
+        return
+    if history.has_best and len(history.problem.objectives) > 1:
+        click.echo(f"{best_words(history)}; see hpo best {shlex.quote(study.name)}")
+        return
+    trial = history.best if history.has_best else history.closest()
+    if history.has_best:
+        click.echo(best_words(history))
+    else:
+        broken = "; ".join(misses(tuple(history.problem.metrics), trial))
+        click.echo(f"no trial of {len(history.completed)} meets every limit; closest #{trial.number}: {broken}")
+    click.echo(trial_table(history, trial))
+
+
+def _again(file: str, trials: int | None, workers: int | None, storage: str | None, quiet: bool) -> str:
+    options = [("--trials", trials), ("--workers", workers), ("--storage", storage)]
+    words = ["hpo", "run", file, *(w for option, value in options if value is not None for w in (option, str(value)))]
+    return shlex.join([*words, "--quiet"] if quiet else words)

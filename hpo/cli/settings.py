@@ -1,0 +1,322 @@
+"""study.toml: a whole study in one file.
+
+constraints = ["serve.threads + 0.1*data.window <= 20"]     # linear, optional, before the first table
+
+[study]
+name = "digits"            # needed
+storage = "hpo.db"         # seed, strategy (text or table), author, reason: optional
+
+[space."model.lr"]         # or [space.model.lr]
+type = "float"             # float, int, categorical; the fields are those of Float, Int, Categorical
+low = 1e-5
+high = 1e-1
+log = true
+
+[[metrics]]
+role = "objective"         # objective, constraint, tracked; the fields are those of Objective, Constraint, Tracked
+name = "accuracy"
+
+[budget]                   # the fields of Budget; `hpo run --trials` replaces `trials`
+trials = 60
+
+[run]
+command = ["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]]
+workers = 2                # timeout (seconds, "10min"), memory (bytes, "2GB"), logs (a folder): optional
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hpo.budget import Budget, seconds
+from hpo.errors import DefinitionError, HpoError, SettingsError, did_you_mean, listing
+from hpo.executors import Subprocess
+from hpo.executors.command import Command, variables
+from hpo.metrics import Metric
+from hpo.parameters import Parameter
+from hpo.problem import Problem
+from hpo.serialize import metric_from_json, parameter_from_json
+from hpo.space import Space
+from hpo.strategies import Strategy
+from hpo.strategies.settings import from_json
+
+T = TypeVar("T")
+Table = dict[str, Any]
+
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "": ("constraints", "study", "space", "metrics", "budget", "run"),
+    "study": ("name", "storage", "seed", "strategy", "author", "reason"),
+    "budget": tuple(f.name for f in dataclasses.fields(Budget) if f.init),
+    "run": ("command", "workers", "timeout", "memory", "logs"),
+}
+_KINDS: Mapping[str, tuple[type, str]] = {
+    "log": (bool, "true or false"),
+    "ordered": (bool, "true or false"),
+    "business": (bool, "true or false"),
+    "unit": (str, "text"),
+    "description": (str, "text"),
+    "owner": (str, "text"),
+    "active_if": (dict, 'a table, {"model.optimizer" = ["sgd"]}'),
+}
+"""Fields of parameters and metrics that do not check themselves."""
+_BYTES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFile:
+    """What a study.toml says."""
+
+    name: str
+    problem: Problem
+    command: Sequence[str | Sequence[str]]
+    budget: Budget | None = None
+    storage: str | None = None
+    seed: int | None = None
+    strategy: Strategy | None = None
+    author: str = ""
+    reason: str = ""
+    workers: int = 1
+    timeout: float | None = None
+    """Seconds one trial may take."""
+    memory: int | None = None
+    """Bytes one trial may hold."""
+    logs: str | None = None
+
+
+def read_study_file(path: str | Path) -> StudyFile:
+    """The study that the file declares. Raises SettingsError with every fault of the file, each with its key."""
+    where = Path(path)
+    try:
+        data = tomllib.loads(where.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{where}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise SettingsError(f"{where}: not a TOML file: {error}") from error
+    return _Reader(data, where).read()
+
+
+class _Reader:
+    """Walks the file once and gathers faults, so that one run shows them all."""
+
+    def __init__(self, data: Table, where: Path) -> None:
+        self.data, self.where = data, where
+        self.faults: list[str] = []
+
+    def read(self) -> StudyFile:
+        self.known("", self.data)
+        study, run = self.section("study"), self.section("run")
+        space, metrics = self.space(), self.metrics()
+        problem = self.built("", lambda: Problem(space, metrics)) if space and metrics is not None else None
+        budget = self.budget(problem)
+        command = self.command(run, space)
+        out = {
+            "name": self.value(study, "study.name", str, "text", needed=True),
+            "storage": self.value(study, "study.storage", str, "text: a file or a database URL"),
+            "seed": self.value(study, "study.seed", int, "a whole number"),
+            "strategy": self.strategy(study),
+            "author": self.value(study, "study.author", str, "text") or "",
+            "reason": self.value(study, "study.reason", str, "text") or "",
+            "workers": self.workers(run),
+            "timeout": self.built("run.timeout", lambda: seconds(run["timeout"])) if "timeout" in run else None,
+            "memory": self.built("run.memory", lambda: in_bytes(run["memory"])) if "memory" in run else None,
+            "logs": self.value(run, "run.logs", str, "text: a folder"),
+        }
+        if self.faults:
+            raise SettingsError(*(f"{self.where}: {fault}" for fault in self.faults))
+        assert problem is not None
+        assert command is not None
+        return StudyFile(problem=problem, budget=budget, command=command, **out)
+
+    # -- the tables -----------------------------------------------------------------------------------------------
+
+    def space(self) -> Space | None:
+        before = len(self.faults)
+        tables = _flat(self.section("space"), _is_table_of_tables)
+        parameters = {name: self.parameter(name, table) for name, table in tables.items()}
+        constraints = self.data.get("constraints", [])
+        if not isinstance(constraints, list) or not all(isinstance(text, str) for text in constraints):
+            self.faults.append(f'constraints: expected a list of text like ["2*a + b <= 10"], got {constraints!r}')
+        if len(self.faults) > before:
+            return None
+        return self.built("space", lambda: Space({k: p for k, p in parameters.items() if p}, constraints))
+
+    def parameter(self, name: str, table: Any) -> Parameter | None:
+        where = f"space.{name}"
+        if isinstance(table, dict) and isinstance(table.get("active_if"), dict):
+            table = {**table, "active_if": _flat(table["active_if"], _is_table)}
+        if isinstance(table, dict) and "constraints" in table:
+            self.faults.append(
+                f"{where}.constraints: constraints stand at the head of the file, before the first [table]"
+            )
+            return None
+        return self.built("", lambda: parameter_from_json(table, where)) if self.fields(where, table) else None
+
+    def metrics(self) -> list[Metric] | None:
+        tables = self.data.get("metrics")
+        if not isinstance(tables, list) or not tables:
+            given = "" if tables is None else f", got {tables!r}"
+            self.faults.append(f'metrics: expected at least one [[metrics]] table, like role = "objective"{given}')
+            return None
+        before = len(self.faults)
+        metrics = [self.metric(i, table) for i, table in enumerate(tables)]
+        return None if len(self.faults) > before else [m for m in metrics if m]
+
+    def metric(self, i: int, table: Any) -> Metric | None:
+        name = table.get("name") if isinstance(table, dict) else None
+        where = f"metrics.{name}" if isinstance(name, str) and name else f"metrics[{i}]"
+        return self.built("", lambda: metric_from_json(table, where)) if self.fields(where, table) else None
+
+    def budget(self, problem: Problem | None) -> Budget | None:
+        if "budget" not in self.data:
+            return None
+        before = len(self.faults)
+        table = self.section("budget")
+        self.value(table, "budget.target", (int, float), "a number")
+        if "wall" in table:
+            self.built("budget.wall", lambda: seconds(table["wall"]))
+        budget = self.built("", lambda: Budget(**table)) if len(self.faults) == before else None
+        if budget is not None and problem is not None:
+            with self.at("budget"):
+                budget.check(problem)
+        return budget
+
+    def strategy(self, study: Table) -> Strategy | None:
+        given = study.get("strategy")
+        if given is None:
+            return None
+        return self.built("study.strategy", lambda: from_json({"name": given} if isinstance(given, str) else given))
+
+    def workers(self, run: Table) -> int:
+        workers = self.value(run, "run.workers", int, "a whole number of at least 1")
+        if workers is not None and workers < 1:
+            self.faults.append(f"run.workers: expected a whole number of at least 1, got {workers}")
+        return workers or 1
+
+    def command(self, run: Table, space: Space | None) -> Any:
+        if "run" not in self.data:
+            return None
+        given = run.get("command")
+        hint = 'a list of text, like ["python", "train.py", "--lr", "{model.lr}"]'
+        if given is None:
+            self.faults.append(f"run.command: needed: {hint}")
+            return None
+        if not isinstance(given, str) and not _is_command(given):
+            self.faults.append(f"run.command: expected {hint}, got {given!r}")
+            return None
+        with self.at("run.command"):
+            Subprocess(given)
+            if space is not None:
+                _check_command(Command.of(given), space)
+        return given
+
+    # -- gathering ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def at(self, where: str) -> Iterator[None]:
+        """Gather the faults raised inside, each with its key in front."""
+        try:
+            yield
+        except DefinitionError as error:
+            self.faults += [f"{where}: {fault}" if where else fault for fault in error.problems]
+        except HpoError as error:
+            self.faults.append(f"{where}: {error}" if where else str(error))
+
+    def built(self, where: str, make: Callable[[], T]) -> T | None:
+        with self.at(where):
+            return make()
+        return None
+
+    def section(self, name: str) -> Table:
+        table = self.data.get(name)
+        if not isinstance(table, dict):
+            given = "" if table is None else f", got {table!r}"
+            self.faults.append(f"{name}: the file needs a [{name}] table{given}")
+            return {}
+        if name in _KEYS:
+            self.known(name, table)
+        return table
+
+    def known(self, name: str, table: Table) -> None:
+        """Each key that nobody knows is a fault."""
+        for key in table:
+            if key not in _KEYS[name]:
+                path, hint = f"{name}.{key}" if name else key, did_you_mean(key, _KEYS[name])
+                self.faults.append(f"{path}: no such key (have: {listing(_KEYS[name])}).{hint}")
+
+    def fields(self, where: str, table: Any) -> bool:
+        """Whether the fields that do not check themselves hold what they must."""
+        before = len(self.faults)
+        for key, value in table.items() if isinstance(table, dict) else ():
+            kind, words = _KINDS.get(key, (object, ""))
+            if not isinstance(value, kind):
+                self.faults.append(f"{where}.{key}: expected {words}, got {value!r}")
+        return len(self.faults) == before
+
+    def value(self, table: Table, path: str, kind: type | tuple[type, ...], words: str, needed: bool = False) -> Any:
+        section, key = path.split(".")
+        value = table.get(key)
+        if value is None:
+            if needed and section in self.data:
+                self.faults.append(f"{path}: needed: {words}")
+            return None
+        if not isinstance(value, kind) or isinstance(value, bool):
+            self.faults.append(f"{path}: expected {words}, got {value!r}")
+            return None
+        return value
+
+
+def in_bytes(given: object) -> int:
+    """`2000000`, `"500MB"`, `"2GB"`, `"1.5GiB"` in bytes. Raises SettingsError."""
+    text = str(given) if not isinstance(given, bool) else ""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", text.strip().upper())
+    if match is None or match[2] not in _BYTES or not float(match[1]) > 0:
+        raise SettingsError(f'{given!r} is no amount of memory; write bytes, or text like "500MB", "2GB", "1.5GiB"')
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def _flat(table: Table, is_group: Callable[[Any], bool], prefix: str = "") -> Table:
+    """`{"model": {"lr": leaf}}`, which is how TOML reads `[space.model.lr]`, as `{"model.lr": leaf}`."""
+    out: Table = {}
+    for name, value in table.items():
+        out.update(_flat(value, is_group, f"{prefix}{name}.") if is_group(value) else {prefix + name: value})
+    return out
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _is_table_of_tables(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(inner, dict) for inner in value.values())
+
+
+def _is_command(given: object) -> bool:
+    return isinstance(given, list) and all(
+        isinstance(part, str) or (isinstance(part, list) and all(isinstance(text, str) for text in part))
+        for part in given
+    )
+
+
+def _check_command(command: Command, space: Space) -> None:
+    """Raise SettingsError with every placeholder that `space` cannot always fill."""
+    faults = [
+        f"no parameter for {{{name}}} (have: {listing(space.names)}).{did_you_mean(name, space.names)}"
+        for name in sorted(command.names - set(space.names))
+    ]
+    for part in command.parts:
+        for name in sorted(Command((part,)).names) if isinstance(part, str) else ():
+            if name in space.names and space[name].active_if:
+                faults.append(
+                    f"{part!r} is not always there, because {name} has a condition. Put the argument and its option in a "
+                    f'list of their own, ["--option", "{{{name}}}"], which is left out when the parameter is absent'
+                )
+    if faults:
+        raise SettingsError(*faults)
+    variables(dict.fromkeys(space.names))

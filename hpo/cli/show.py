@@ -1,0 +1,134 @@
+"""hpo list, status, best: what the studies of a storage say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from hpo.cli.codes import INFEASIBLE
+from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
+from hpo.cli.progress import progress_line
+from hpo.errors import NoFeasibleTrial
+from hpo.history import History
+from hpo.metrics import limit_words, shortfall
+from hpo.report import tables
+from hpo.report.words import ago, best_words, measured, miss, misses, short
+from hpo.study import Study, open_study
+from hpo.trial import Trial
+
+
+@click.command("list")
+@storage_option
+def list_studies(storage: str) -> None:
+    """Show all studies of the storage."""
+    with existing_storage(storage) as store:
+        studies = [open_study(name, storage=store) for name in store.names()]
+        click.echo(aligned(["study", "trials", "result", "created"], [_line(s) for s in studies]))
+
+
+@click.command()
+@name_argument
+@storage_option
+def status(name: str | None, storage: str) -> None:
+    """Show how far a study is: trials, budget used, limits. Without NAME, the only one."""
+    with existing_study(storage, name) as study:
+        history = study.history
+        click.echo(f"{study.name}: {progress_line(history)}")
+        click.echo(aligned([], tables.used_rows(history)))
+        if history.problem.limited and history.completed:
+            click.echo(aligned(["metric", "limit", "missed by", "of all results", "best"], tables.limit_rows(history)))
+
+
+@click.command()
+@name_argument
+@storage_option
+@click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
+@click.pass_context
+def best(context: click.Context, name: str | None, storage: str, as_json: bool) -> None:
+    """Show the best trial: params to use, metrics with their limits.
+
+    While no trial meets every limit, shows the closest, says what it misses, and exits with 3. With several objectives,
+    shows the Pareto front.
+    """
+    with existing_study(storage, name) as study:
+        history = study.history
+        if not history.completed:
+            raise NoFeasibleTrial(f"study {study.name!r}: no trial has a result yet")
+        trials = _answers(history)
+        if as_json:
+            click.echo(json.dumps(_as_json(study, history, trials), indent=2))
+        else:
+            click.echo(_headline(history, trials))
+            for trial in trials:
+                click.echo(trial_table(history, trial))
+        context.exit(0 if history.has_best else INFEASIBLE)
+
+
+def trial_table(history: History, trial: Trial) -> str:
+    """Params, exact, and metrics with their limits."""
+    params = [[name, _exact(value)] for name, value in trial.params.items()]
+    metrics = []
+    for m in history.problem.metrics:
+        broken = miss(m, trial.values[m.name].value) if m.name in trial.values else ""
+        limit = limit_words(m)
+        verdict = "missed" if broken else "met" if limit else ""
+        metrics.append([m.name, measured(m, trial.values.get(m.name)), limit, verdict])
+    return "\n".join([aligned(["param", "value"], params), "", aligned(["metric", "value", "limit", ""], metrics)])
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text in columns, two spaces apart."""
+    lines = [header, *rows] if header else list(rows)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))] if lines else []
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _line(study: Study) -> list[str]:
+    history = study.history
+    result = best_words(history) if history.completed else "no result yet"
+    return [study.name, str(len(history.trials)), result, ago(study.facts.get("created_at", ""))]
+
+
+def _answers(history: History) -> list[Trial]:
+    if history.has_best and len(history.problem.objectives) > 1:
+        return list(history.pareto_front)
+    return [history.best if history.has_best else history.closest()]
+
+
+def _headline(history: History, trials: list[Trial]) -> str:
+    if history.has_best:
+        return best_words(history)
+    broken = "; ".join(misses(tuple(history.problem.metrics), trials[0]))
+    return f"no trial of {len(history.completed)} meets every limit; closest #{trials[0].number}: {broken}"
+
+
+def _as_json(study: Study, history: History, trials: list[Trial]) -> dict[str, Any]:
+    answers = [_trial_json(history, trial) for trial in trials]
+    shape = (
+        {"pareto_front": answers} if len(history.problem.objectives) > 1 and history.has_best else {"trial": answers[0]}
+    )
+    return {"study": study.name, "feasible": history.has_best, **shape}
+
+
+def _trial_json(history: History, trial: Trial) -> dict[str, Any]:
+    metrics = {}
+    for m in history.problem.metrics:
+        if m.name in trial.values:
+            told, (lower, upper) = trial.values[m.name], m.limits
+            metrics[m.name] = {
+                "value": told.value,
+                "sem": told.sem,
+                "unit": m.unit,
+                "lower": lower,
+                "upper": upper,
+                "ok": shortfall(m, told.value) == 0,
+            }
+    return {"number": trial.number, "params": dict(trial.params), "metrics": metrics}
+
+
+def _exact(value: object) -> str:
+    """A value to copy: every digit that counts."""
+    return repr(value) if isinstance(value, float) else short(value)
