@@ -27,8 +27,8 @@ class Room(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Limits on spending; whichever is reached first ends the run. What is in flight counts in full, so the limits are
-    never overdrawn by trials that were already under way.
+    """Limits on spending; whichever is reached first ends the run. What runs counts in full, so the limits are never
+    overdrawn by trials that were already under way.
 
     trials: trials in all, those of earlier runs of the study included, results added from elsewhere not.
     wall: seconds, or text like "90s", "30min", "2h", for one run; trials in flight then are let end.
@@ -84,12 +84,13 @@ class Budget:
             raise SettingsError(f"budget.target needs exactly one objective; the problem has {n}. Use thresholds")
 
     def spent(self, history: History) -> float:
-        """Cost so far, with the reserve of everything in flight."""
+        """Cost so far, with the reserve of everything that runs."""
         return sum(self._cost(t) for t in history.trials if t.source != "added")
 
     def room(self, history: History, elapsed: float) -> Room:
-        """How many trials may start, `elapsed` seconds into the run."""
-        counted = [t for t in history.trials if t.source != "added" and t.state is not TrialState.CANCELLED]
+        """How many trials may start, `elapsed` seconds into the run; waiting ones are yet to start, and use it too."""
+        idle = (TrialState.CANCELLED, TrialState.WAITING)
+        counted = [t for t in history.trials if t.source != "added" and t.state not in idle]
         rooms = [Room(math.inf)]
         if self.trials is not None:
             reason = f"{self.trials} trials, the budget, have been run"
@@ -116,8 +117,10 @@ class Budget:
 
     def _cost(self, trial: Trial) -> float:
         reserve = self.reserve or 0.0
-        if trial.state is TrialState.WAITING or trial.state is TrialState.RUNNING:
+        if trial.state is TrialState.RUNNING:
             return reserve
+        if trial.state is TrialState.WAITING:
+            return 0.0
         if isinstance(self.cost_of, str):
             told = trial.values.get(self.cost_of)
             return told.value if told is not None else 0.0 if trial.state is TrialState.CANCELLED else reserve

@@ -156,15 +156,11 @@ class _Runner:
     def _fill(self, pool: Pool) -> str:
         """Start what capacity and budget allow. Returns why nothing will ever be started again, or nothing."""
         while free := pool.capacity - len(self.running):
-            history = self.study.history
-            waiting = sum(t.state is TrialState.WAITING for t in history.trials)
-            room = self.budget.room(history, self._elapsed())
-            most = min(free, max(room.trials, 0) + waiting if room.trials != math.inf else math.inf)
-            over = room.is_final and room.trials <= 0 and "trials" not in room.reason
-            if most < 1 or over:
-                return room.reason if room.is_final and (over or not waiting) else ""
+            room = self.budget.room(self.study.history, self._elapsed())
+            if room.trials < 1:
+                return room.reason if room.is_final else ""
             try:
-                trials = self.study.ask(int(most), owner=self.me)
+                trials = self.study.ask(int(min(free, room.trials)), owner=self.me)
             except SpaceExhausted as error:
                 return "" if self.running else str(error)
             for trial in trials:
