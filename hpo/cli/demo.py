@@ -1,0 +1,196 @@
+"""`hpo demo`: one real task tuned by four strategies with the same number of trainings each, and what came out."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from statistics import median_low
+
+import click
+
+from hpo.budget import Budget
+from hpo.cli import demo_task
+from hpo.executors.processes import Processes
+from hpo.history import History
+from hpo.metrics import limit_words
+from hpo.report.comparison import Comparison
+from hpo.report.words import best_words, duration, measured, misses
+from hpo.runner import Progress, run
+from hpo.strategies import Bayesian, Grid, OneAtATime, Random, Strategy
+from hpo.study import Study, open_study
+from hpo.trial import Trial
+
+SLOTS = 2
+_REASON = "the demo: joint tuning beside grid, one-at-a-time and random search"
+_ENV = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def demo(folder: Path = Path("demo"), trials: int = 32, seeds: int = 5) -> None:
+    """Tune the demo's task with each strategy and each seed, `trials` trainings each, two at a time, and write
+    `report.html` and `comparison.png` to `folder`. What `demo.db` there already holds is not trained again.
+
+    The first joint study is shown training by training. Exits with 130 when interrupted.
+    """
+    start = time.monotonic()
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    click.echo(_task_words())
+    contenders = strategies(trials)
+    click.echo(f"\n{len(contenders)} strategies x {seeds} seeds x {trials} trainings, {SLOTS} at a time:")
+    studies: dict[str, dict[int, Study]] = {name: {} for name in contenders}
+    for seed in range(seeds):
+        for name, strategy in contenders.items():
+            studies[name][seed] = _tuned(folder, name, seed, strategy, Budget(trials=trials))
+    comparison = Comparison.of({name: {i: s.history for i, s in by.items()} for name, by in studies.items()})
+    click.echo("\n" + "\n".join(table(comparison)))
+    click.echo(verdict(comparison, "joint"))
+    click.echo(_best_words(studies["joint"][0].history))
+    for path in _written(folder, studies["joint"][0], comparison):
+        click.echo(f"wrote {path}")
+    click.echo(f"took {duration(time.monotonic() - start)}")
+
+
+def strategies(trials: int) -> dict[str, Strategy]:
+    """The contenders by name, joint first. The grid spans the parameters one would choose by hand, and comes as near
+    to `trials` points as it can; one-at-a-time gets round all the parameters once with 32 trainings."""
+    side = max(math.isqrt(trials // 2), 1)
+    levels = {"model.hidden": side, "train.lr": side, "data.components": max(trials // side**2, 1)}
+    return {
+        "joint": Bayesian(),
+        "random": Random(),
+        "one-at-a-time": OneAtATime(values=5),
+        "grid": Grid(levels=levels),
+    }
+
+
+def table(comparison: Comparison) -> list[str]:
+    """Lines of the table: a row a strategy, with the trainings until it was as good as the grid ended on that seed."""
+    reached = trainings_to_reach(comparison, "grid")
+    rows = [[*comparison.header(), "trainings to the grid's best"]]
+    for row, contender in zip(comparison.rows(), comparison.contenders, strict=True):
+        rows.append([*row, reached[contender.name]])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]
+
+
+def trainings_to_reach(comparison: Comparison, name: str) -> dict[str, str]:
+    """For each strategy: how many trainings it took, on the median seed, to be as good as strategy `name` was at its
+    end on the same seed; `never` where more seeds did not get there than did."""
+    sign = 1 if comparison.objective.goal == "maximize" else -1
+    target = next(c for c in comparison.contenders if c.name == name).best
+
+    def count(curve: tuple[float | None, ...], seed: int) -> float:
+        goal = target.get(seed)
+        found = (i for i, v in enumerate(curve, 1) if v is not None and (goal is None or sign * v >= sign * goal))
+        return next(found, math.inf)
+
+    middle = {
+        c.name: median_low([count(curve, seed) for seed, curve in c.curves.items()]) for c in comparison.contenders
+    }
+    return {name: "never" if math.isinf(n) else str(int(n)) for name, n in middle.items()}
+
+
+def verdict(comparison: Comparison, name: str) -> str:
+    """On how many seeds strategy `name` ended better than, level with and behind each of the others."""
+    sign = 1 if comparison.objective.goal == "maximize" else -1
+    ends = {c.name: c.best for c in comparison.contenders}
+
+    def value(who: str, seed: int) -> float:
+        best = ends[who].get(seed)
+        return -math.inf if best is None else sign * best
+
+    parts = []
+    for other in (c.name for c in comparison.contenders if c.name != name):
+        gaps = [(value(name, seed), value(other, seed)) for seed in comparison.seeds]
+        wins, ties = sum(a > b for a, b in gaps), sum(a == b for a, b in gaps)
+        parts.append(f"{other} {wins} better, {ties} level, {len(gaps) - wins - ties} worse")
+    return f"{name} against, by seed: {'; '.join(parts)}."
+
+
+def _tuned(folder: Path, name: str, seed: int, strategy: Strategy, budget: Budget) -> Study:
+    """The study of one strategy and one seed, run until `budget` is spent."""
+    study = open_study(
+        f"{name}-seed{seed}",
+        demo_task.problem(),
+        storage=folder / "demo.db",
+        seed=seed,
+        strategy=strategy,
+        reason=_REASON,
+    )
+    history = study.history
+    if history.trials:
+        click.echo(f"resuming: {study.name} has {_trainings(history)}, {best_words(history)}")
+        if not history.in_flight and budget.room(history, 0.0).trials <= 0:
+            return study
+    is_shown = name == "joint" and seed == 0
+    ended = run(
+        study,
+        demo_task.train,
+        budget=budget,
+        executor=Processes(SLOTS, env=_ENV),
+        timeout=60.0,
+        progress=_show if is_shown else None,
+    )
+    if ended.interrupted:
+        click.echo(f"interrupted: {study.name} has {_trainings(study.history)}. The same command goes on from here")
+        raise click.exceptions.Exit(130)
+    click.echo(f"{study.name}: {_trainings(study.history)} in {duration(ended.seconds)}, {best_words(study.history)}")
+    return study
+
+
+def _show(step: Progress) -> None:
+    if step.message:
+        click.echo(f"  {step.message}")
+    if step.ended is not None:
+        click.echo(f"  #{step.ended.number:<3}{_ended_words(step.history, step.ended)} | {best_words(step.history)}")
+
+
+def _ended_words(history: History, trial: Trial) -> str:
+    if trial.kind is not None:
+        return f"{trial.kind}: {trial.message}"
+    objective = history.problem.objectives[0]
+    missed = misses(tuple(history.problem.metrics), trial)
+    told = f"{objective.name} {measured(objective, trial.values[objective.name])}"
+    return f"{trial.why.get('role', ''):<12}{told}" + (f", misses {', '.join(missed)}" if missed else "")
+
+
+def _trainings(history: History) -> str:
+    n = len(history.completed) + len(history.failed)
+    return f"{n} trainings"
+
+
+def _task_words() -> str:
+    problem = demo_task.problem()
+    limits = " and ".join(f"{m.name} {limit_words(m)} ({m.description})" for m in problem.limited)
+    objective = problem.objectives[0]
+    return (
+        f"A network that reads handwritten digits: {objective.goal} {objective.name} ({objective.description})\n"
+        f"over {len(problem.space)} parameters from pixels to training, such that {limits}."
+    )
+
+
+def _best_words(history: History) -> str:
+    if not history.has_best:
+        return "joint, seed 0: nothing feasible"
+    best = history.best
+    values = ", ".join(
+        f"{m.name} {measured(m, best.values.get(m.name))}" for m in history.problem.metrics if m.name in best.values
+    )
+    params = "\n".join(f"  {name} = {_param(value)}" for name, value in best.params.items())
+    return f"\nbest of joint-seed0, trial {best.number}: {values}\n{params}\n"
+
+
+def _param(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _written(folder: Path, study: Study, comparison: Comparison) -> list[Path]:
+    """The report and the picture."""
+    from hpo.report import write_report
+    from hpo.report.plots import comparison_figure, save
+
+    picture = folder / "comparison.png"
+    save(comparison_figure(comparison), picture)
+    return [write_report(study, folder / "report.html", comparison=comparison), picture]
