@@ -30,10 +30,11 @@ def load(gp: GP) -> SingleTaskGP:
         mean_module=mean,
         outcome_transform=None,
     )
-    # Only now, since construction has made every parameter double.
+    # Only now, since construction has made every parameter double; and as tensors, since a float would pass through single
+    # precision.
     kernel.base_kernel.lengthscale = lengthscales
-    kernel.outputscale = theta.outputscale
-    mean.constant = gp.mean
+    kernel.outputscale = torch.tensor(theta.outputscale, dtype=torch.double)
+    mean.constant = torch.tensor(gp.mean, dtype=torch.double)
     model.requires_grad_(False)
     return model.eval()
 
