@@ -148,15 +148,10 @@ class Supervisor:
                     self._hand_over(self._job, pipe)
                 else:
                     self._tell(message)
-            case Broken():
-                if self._job is None:
-                    self._tell(message)
-                else:
-                    self._finish(
-                        kind="infra",
-                        message=f"the function could not be loaded: {message.message}",
-                        log_tail=message.log_tail,
-                    )
+            case Broken() if self._job is None:
+                self._tell(message)
+            case Broken(reason, log_tail) if self._job is not None and self._job.ending is None:
+                self._finish(kind="infra", message=f"the function could not be loaded: {reason}", log_tail=log_tail)
             case Outcome() if self._job is not None and self._job.ending is None:
                 self._conclude(message)
 
@@ -259,7 +254,7 @@ class Supervisor:
             self._finish_command(job, code)
         else:
             kind: Kind = "oom" if code == -signal.SIGKILL and tree.oom_kills() > job.oom_kills else "crash"
-            reason = "ended by the kernel: the machine ran out of memory" if kind == "oom" else _how(code)
+            reason = "killed by the kernel for want of memory" if kind == "oom" else _how(code)
             self._finish(kind=kind, message=f"the process died before the work was done: {reason}")
 
     def _finish_command(self, job: Job, code: int) -> None:
@@ -348,7 +343,10 @@ class Supervisor:
 
 def _how(code: int) -> str:
     """What `os.waitstatus_to_exitcode` says, in words."""
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    names = {known.value: known.name for known in signal.Signals}
+    return f"signal {names.get(-code, -code)}"  # most real-time signals have no name
 
 
 def _tail(output: Output, most: int = 1 << 16) -> str:
@@ -370,7 +368,6 @@ def _mib(size: int) -> int:
 def main(descriptor: int) -> None:
     """Serve the driver at the other end of this socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
-    os.set_inheritable(descriptor, False)
     tree.become_subreaper()
     with Connection(descriptor) as driver:
         try:

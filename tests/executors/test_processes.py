@@ -7,7 +7,6 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -206,36 +205,63 @@ def supervisor_of(pid: int) -> psutil.Process:
     return parent
 
 
-@contextmanager
-def held_work(pool: Pool, folder: Path) -> Iterator[psutil.Process]:
-    """Its supervisor, while the work `held` runs."""
-    mark, gate = folder / "held.mark", folder / "held.gate"
-    pool.submit(Work(id="held", payload={"do": "hold", "mark": str(mark), "gate": str(gate)}))
+def start_endless_work(pool: Pool, mark: Path) -> psutil.Process:
+    """Its supervisor, once the work `endless` runs."""
+    pool.submit(Work(id="endless", payload={"do": "hang", "mark": str(mark)}))
     await_that(mark.exists, "the work starts")
-    yield supervisor_of(int(mark.read_text()))
-    gate.touch()
+    return supervisor_of(int(mark.read_text()))
 
 
 def test_lost_supervisor_is_infra_and_is_replaced(tmp_path: Path) -> None:
     with Processes(1).start(behave) as pool:
-        with held_work(pool, tmp_path) as supervisor:
-            supervisor.kill()
-            outcome = collect(pool, 1)[0]
-        assert (outcome.id, outcome.kind) == ("held", "infra")
-        await_that(lambda: is_gone(tmp_path / "held.mark"), "the process dies with its supervisor")
+        start_endless_work(pool, tmp_path / "mark").kill()
+        outcome = collect(pool, 1)[0]
+        assert (outcome.id, outcome.kind) == ("endless", "infra")
+        await_that(lambda: is_gone(tmp_path / "mark"), "the process dies with its supervisor")
         assert run(pool, do="pass", value=1).value == {"value": 1}
+
+
+@pytest.mark.parametrize("how", ["fork", "exec"])
+def test_lost_supervisor_is_noticed_though_a_process_below_it_lives_on(tmp_path: Path, how: str) -> None:
+    """What a work leaves behind must not hold the line to the driver open."""
+
+    def leave(payload: dict[str, Any]) -> dict[str, Any]:
+        import os
+        import subprocess
+        import time
+
+        from hpo.testing.executors import _write
+
+        if payload["how"] == "exec":
+            child = subprocess.Popen(["sleep", "600"], close_fds=False).pid
+        elif (child := os.fork()) == 0:
+            time.sleep(600)
+            os._exit(0)
+        _write(payload["child"], f"{child} {os.getppid()}")
+        time.sleep(600)
+        return {}
+
+    with Processes(1).start(leave) as pool:
+        pool.submit(Work(id="a", payload={"how": how, "child": str(tmp_path / "child")}))
+        await_that((tmp_path / "child").exists, "the child starts")
+        child, supervisor = map(int, (tmp_path / "child").read_text().split())
+        os.kill(supervisor, signal.SIGKILL)
+        try:
+            assert collect(pool, 1)[0].kind == "infra"
+            assert psutil.pid_exists(child)
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 def test_supervisor_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "PATIENCE", 0.1)
     with Processes(1, grace=0.1).start(behave) as pool:
-        with held_work(pool, tmp_path) as supervisor:
-            supervisor.suspend()
-            pool.cancel(["held"])
-            outcome = collect(pool, 1)[0]
-        assert (outcome.id, outcome.kind) == ("held", "infra")
+        start_endless_work(pool, tmp_path / "mark").suspend()
+        pool.cancel(["endless"])
+        outcome = collect(pool, 1)[0]
+        assert (outcome.id, outcome.kind) == ("endless", "infra")
+        await_that(lambda: is_gone(tmp_path / "mark"), "the process is killed too")
         assert "did not answer" in outcome.message
-        assert is_gone(tmp_path / "held.mark")
         assert run(pool, do="pass", value=1).value == {"value": 1}
 
 
@@ -333,6 +359,8 @@ def test_killed_driver_leaves_no_process(driver: subprocess.Popen[str], tmp_path
 
 
 def test_ctrl_c_reaches_only_the_driver(driver: subprocess.Popen[str], tmp_path: Path) -> None:
+    supervisor = supervisor_of(int((tmp_path / "mark").read_text()))
+    assert len({os.getsid(pid) for pid in (driver.pid, supervisor.pid, int((tmp_path / "mark").read_text()))}) == 3
     os.killpg(driver.pid, signal.SIGINT)
     await_that((tmp_path / "interrupted").exists, "the driver is interrupted")
     (tmp_path / "gate").touch()
@@ -378,7 +406,7 @@ def test_kill_by_the_kernel_for_want_of_memory_is_oom(small_cgroup: Path, tmp_pa
     with Processes(2).start(eat) as pool:
         victim = run(pool, group=str(small_cgroup))
         assert (victim.kind, victim.value) == ("oom", None)
-        assert "the machine ran out of memory" in victim.message
+        assert "for want of memory" in victim.message
         assert run(pool, group="").value == {"eaten": 300 << 20}
 
 
