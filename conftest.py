@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib
 import io
-import ipaddress
 import os
 import re
 import shlex
@@ -20,7 +20,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sybil import Document, Example, Region, Sybil
@@ -115,33 +114,13 @@ def _run(command: str, code: int, where: str) -> None:
 # -- offline ----------------------------------------------------------------------------------------------------------
 
 
-class LeftTheMachine(AssertionError):
-    """A test tried to reach another machine."""
+OFFLINE = str(ROOT / "tests" / "house" / "offline")
 
 
 def pytest_configure() -> None:
-    """Refuse every connection but those to this machine. An audit hook sees them all, also those of C code that goes
-    through Python's sockets; it lasts as long as the process."""
-    sys.addaudithook(refuse_the_network)
-
-
-def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:
-    """Raises LeftTheMachine for addresses that are not this machine's."""
-    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
-        address = arguments[1]
-        if isinstance(address, tuple) and not is_local(str(address[0])):
-            raise LeftTheMachine(f"{event} to {address}")
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
-        host = arguments[0]
-        if host is not None and not is_local(host.decode() if isinstance(host, bytes) else str(host)):
-            raise LeftTheMachine(f"{event} of {host!r}")
-
-
-def is_local(host: str) -> bool:
-    """Whether `host` names this machine and needs no name server."""
-    if host in ("", "localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
+    """Refuse connections to other machines, here and in every Python started from here."""
+    sys.path.insert(0, OFFLINE)
+    sys.modules.pop("sitecustomize", None)
+    importlib.import_module("sitecustomize")
+    sys.path.remove(OFFLINE)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [OFFLINE, os.environ.get("PYTHONPATH")]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,10 +28,8 @@ NETWORK = {
 
 
 def refused() -> type[AssertionError]:
-    """The error class of the conftest that pytest loaded, by the name of its module."""
-    found = [m for m in list(sys.modules.values()) if hasattr(m, "refuse_the_network")]
-    assert len(found) == 1
-    error: type[AssertionError] = found[0].LeftTheMachine
+    """The error class of the guard."""
+    error: type[AssertionError] = sys.modules["sitecustomize"].LeftTheMachine
     return error
 
 
@@ -49,6 +48,12 @@ def test_names_are_not_looked_up() -> None:
         socket.getaddrinfo("example.org", 80)
     with pytest.raises(refused()):
         socket.create_connection(("example.org", 80))
+
+
+def test_child_processes_are_held_to_it_too(tmp_path: Path) -> None:
+    program = "import socket; socket.create_connection(('192.0.2.1', 443))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "LeftTheMachine" in done.stderr
 
 
 def test_this_machine_is_reached(tmp_path: Path) -> None:
