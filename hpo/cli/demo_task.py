@@ -108,7 +108,8 @@ class Reader:
         z = images @ W + b
         for i, (W, b) in enumerate(network):
             z = (_ACTIVATIONS[self.activation](z) if i else z) @ W + b
-        return z.argmax(axis=1)
+        digits: np.ndarray[Any, np.dtype[np.intp]] = np.argmax(z, axis=1)
+        return digits
 
 
 def fit(params: Mapping[str, Any], X: Array, y: Array, seed: int) -> Reader:
