@@ -59,3 +59,6 @@ def demo(trials: int | None, seeds: int | None, folder: Path) -> None:
 
 for command in (run, status, best, list_studies, export, report, replay, doctor):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main(prog_name="hpo")

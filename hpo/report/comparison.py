@@ -104,7 +104,7 @@ class Comparison:
         top = max(sign * value for value in reached.values())
         names = " and ".join(name for name, value in reached.items() if sign * value == top)
         return (
-            f"The best median of {self.objective.name} over {len(self.seeds)} seed(s), {short(sign * top)}, "
+            f"The best median of {self.objective.name} over {len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}, {short(sign * top)}, "
             f"comes from {names}; lines are medians, thin lines single seeds."
         )
 

@@ -95,7 +95,9 @@ def answer(history: History) -> str:
         return "No trial has a result yet."
     if history.has_best:
         words = best_words(history)
-        return f"{words[0].upper()}{words[1:]}: {_count(len(history.feasible), len(history.completed))}."
+        n = len(history.feasible)
+        met = f"{_count(n, len(history.completed))} meet{'s' if n == 1 else ''} every limit"
+        return f"{words[0].upper()}{words[1:]}{'; ' + met if history.problem.limited else ''}."
     closest = history.closest()
     broken = "; ".join(misses(tuple(history.problem.metrics), closest))
     return (

@@ -204,11 +204,24 @@ def _parameter_axis(axes: Axes, name: str, parameter: Parameter) -> None:
         axes.set_xticks(range(len(labels)), labels, rotation=0 if len(labels) < 5 else 45)
         axes.set_xlim(-0.5, len(labels) - 0.5)
     elif parameter.log:
+        margin = (parameter.high / parameter.low) ** 0.04
         axes.set_xscale("log")
-        axes.set_xlim(parameter.low / 1.2, parameter.high * 1.2)
+        ticks = _log_ticks(parameter.low, parameter.high)
+        axes.set_xticks(ticks, [short(float(tick)) for tick in ticks])
+        axes.set_xticks([], minor=True)
+        axes.set_xlim(parameter.low / margin, parameter.high * margin)
     else:
         margin = 0.04 * (parameter.high - parameter.low)
         axes.set_xlim(parameter.low - margin, parameter.high + margin)
+
+
+def _log_ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """A few round values inside the range: 1, 2, 5 times powers of ten, or powers alone, thinned out."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    powers = [10.0**e for e in exponents if low <= 10.0**e * (1 + 1e-9) and 10.0**e <= high * (1 + 1e-9)]
+    if len(powers) < 3:
+        powers = [m * 10.0**e for e in exponents for m in (1, 2, 5) if low <= m * 10.0**e <= high]
+    return powers[:: math.ceil(len(powers) / most)] or [low, high]
 
 
 def _place(parameter: Parameter, value: Any) -> float:

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpo.budget import Budget
+from hpo.cli.settings import in_bytes, read_study_file
+from hpo.errors import SettingsError
+from hpo.parameters import Categorical, Float
+from hpo.strategies import Sobol
+
+
+def edited(folder: Path, old: str, new: str) -> Path:
+    path = folder / "study.toml"
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} must mark one place"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def faults(path: Path) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read_study_file(path)
+    return [fault.removeprefix(f"{path}: ") for fault in caught.value.problems]
+
+
+def test_a_file_says_all_of_a_study(folder: Path) -> None:
+    path = edited(folder, "seed = 7", 'seed = 7\nstrategy = {name = "sobol"}\nauthor = "ada"\nstorage = "a.db"')
+    path = edited(folder, "[run]", '[run]\nworkers = 2\ntimeout = "10min"\nmemory = "2GB"\nlogs = "logs"')
+    given = read_study_file(path)
+    assert given.problem.space.names == ("model.opt", "model.lr", "model.momentum")
+    assert given.problem.space["model.opt"] == Categorical(["sgd", "adam"])
+    assert given.problem.space["model.momentum"] == Float(0, 1, active_if={"model.opt": ["sgd"]})
+    assert (given.name, given.seed, given.author, given.storage) == ("digits", 7, "ada", "a.db")
+    assert (given.workers, given.timeout, given.memory, given.logs) == (2, 600.0, 2 * 10**9, "logs")
+    assert given.budget == Budget(trials=5)
+    assert given.strategy == Sobol()
+    assert given.command == [sys.executable, "train.py", "{model.lr}", ["--momentum", "{model.momentum}"]]
+
+
+def test_dotted_tables_mean_dotted_names(folder: Path) -> None:
+    quoted = read_study_file(folder / "study.toml").problem
+    edited(folder, '[space."model.lr"]', "[space.model.lr]")
+    plain = edited(folder, '{"model.opt" = ["sgd"]}', '{model.opt = ["sgd"]}')
+    assert not quoted.differences(read_study_file(plain).problem)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "seed = 7",
+            "sead = 7",
+            "study.sead: no such key (have: name, storage, seed, strategy, author, reason). Did you mean 'seed'?",
+        ),
+        (
+            "[budget]",
+            "[bugdet]",
+            "bugdet: no such key (have: constraints, study, space, metrics, budget, run). Did you mean 'budget'?",
+        ),
+        ('name = "digits"', "", "study.name: needed: text"),
+        ("seed = 7", 'seed = "x"', "study.seed: expected a whole number, got 'x'"),
+        ("seed = 7", "seed = true", "study.seed: expected a whole number, got True"),
+        (
+            "seed = 7",
+            'strategy = "baysian"',
+            "study.strategy: 'baysian' is not known (have: bayesian, grid, one_at_a_time, random, "
+            "sobol). Did you mean 'bayesian'?",
+        ),
+        ("log = true", 'log = "yes"', "space.model.lr.log: expected true or false, got 'yes'"),
+        (
+            "log = true",
+            "logs = true",
+            "space.model.lr.logs: no such key for a float (have: low, high, log, step, default, "
+            "active_if, unit, description). Did you mean 'log'?",
+        ),
+        ("low = 1e-4", "low = 0", "space.model.lr: log scale needs low > 0, got low=0. Try low=1e-6, or log=False"),
+        ("low = 1e-4\n", "", "space.model.lr: a float needs 'low'"),
+        (
+            'type = "categorical"',
+            'type = "categoricl"',
+            "space.model.opt.type: 'categoricl' is not one of 'float', 'int', 'categorical'. Did "
+            "you mean 'categorical'?",
+        ),
+        (
+            '{"model.opt" = ["sgd"]}',
+            "3",
+            'space.model.momentum.active_if: expected a table, {"model.optimizer" = ["sgd"]}, got 3',
+        ),
+        (
+            "log = true",
+            'log = true\nconstraints = ["a <= 1"]',
+            "space.model.lr.constraints: constraints stand at the head of the file, before the first [table]",
+        ),
+        (
+            "upper = 15",
+            'upper = "15ms"',
+            "metrics.latency_ms: metric 'latency_ms': upper='15ms' is not a finite number. Limits "
+            'are numbers in the metric\'s unit: upper=5, unit="ms"',
+        ),
+        (
+            'role = "constraint"',
+            'role = "limit"',
+            "metrics.latency_ms.role: 'limit' is not one of 'objective', 'constraint', 'tracked'.",
+        ),
+        ('name = "latency_ms"\n', "", "metrics[1]: a constraint needs 'name'"),
+        ('name = "latency_ms"', 'name = "accuracy"', "metric 'accuracy' is defined twice"),
+        (
+            "trials = 5",
+            "trails = 5",
+            "budget.trails: no such key (have: trials, wall, cost, reserve, cost_of, target). Did you mean 'trials'?",
+        ),
+        ("trials = 5", "trials = 0", "budget.trials: 0 is not a whole number of at least 1"),
+        (
+            "trials = 5",
+            'wall = "2 hours"',
+            "budget.wall: '2 hours' is no length of time; write seconds, or text like \"90s\", "
+            '"30min", "2h", "1h30min"',
+        ),
+        ("trials = 5", 'target = "high"', "budget.target: expected a number, got 'high'"),
+        (
+            "trials = 5",
+            'cost = 9\nreserve = 1\ncost_of = "eur"',
+            "budget: no metric 'eur' (have: accuracy, latency_ms).",
+        ),
+        (
+            '"{model.lr}"',
+            '"{model.rl}"',
+            "run.command: no parameter for {model.rl} (have: model.opt, model.lr, "
+            "model.momentum). Did you mean 'model.lr'?",
+        ),
+        (
+            "[run]",
+            '[run]\nmemory = "2 apples"',
+            'run.memory: \'2 apples\' is no amount of memory; write bytes, or text like "500MB", "2GB", "1.5GiB"',
+        ),
+        ("[run]", "[run]\nworkers = 0", "run.workers: expected a whole number of at least 1, got 0"),
+    ],
+)
+def test_one_fault_is_named_with_its_key(folder: Path, old: str, new: str, said: str) -> None:
+    found = faults(edited(folder, old, new))
+    assert said == "\n".join(found).rstrip()
+
+
+def test_an_option_of_a_conditional_parameter_must_be_a_group(folder: Path) -> None:
+    path = edited(folder, '["--momentum", "{model.momentum}"]', '"--momentum={model.momentum}"')
+    assert faults(path) == [
+        "run.command: '--momentum={model.momentum}' is not always there, because model.momentum has a condition. Put the "
+        'argument and its option in a list of their own, ["--option", "{model.momentum}"], which is left out when the '
+        "parameter is absent"
+    ]
+
+
+def test_a_command_as_text_is_shown_as_a_list(folder: Path) -> None:
+    text = (folder / "study.toml").read_text().splitlines()
+    path = folder / "other.toml"
+    path.write_text("\n".join('command = "python train.py"' if x.startswith("command") else x for x in text))
+    assert faults(path) == [
+        "run.command: the command must be a list of arguments, got the text 'python train.py'; as a list: "
+        "['python', 'train.py']"
+    ]
+
+
+def test_all_faults_come_at_once(folder: Path) -> None:
+    edited(folder, "seed = 7", 'seed = "x"')
+    edited(folder, "low = 1e-4", "low = 1")
+    edited(folder, "upper = 15", "uper = 15")
+    path = edited(folder, "trials = 5", "trials = -5")
+    found = faults(path)
+    assert [fault.split(":")[0] for fault in found] == [
+        "space.model.lr",
+        "metrics.latency_ms.uper",
+        "budget.trials",
+        "study.seed",
+    ]
+
+
+def test_an_empty_file_says_what_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "empty.toml"
+    path.write_text("")
+    assert faults(path) == [
+        "study: the file needs a [study] table",
+        "run: the file needs a [run] table",
+        "space: the file needs a [space] table",
+        'metrics: expected at least one [[metrics]] table, like role = "objective"',
+    ]
+
+
+def test_constraints_are_checked_with_the_space(folder: Path) -> None:
+    path = edited(folder, "[study]", 'constraints = ["model.lr + model.rate <= 1"]\n[study]')
+    assert any(fault.startswith("space: ") and "model.rate" in fault for fault in faults(path))
+
+
+def test_what_is_no_toml_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("[study\n")
+    (fault,) = faults(path)
+    assert fault.startswith("not a TOML file: ")
+    assert "line 1" in fault
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: cannot be read: No such file or directory"):
+        read_study_file(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(1000, 1000), ("1000", 1000), ("5KB", 5000), ("1.5 GiB", 1610612736), ("2g", None), ("0", None), (True, None)],
+)
+def test_amounts_of_memory(given: object, expected: int | None) -> None:
+    if expected is not None:
+        assert in_bytes(given) == expected
+    else:
+        with pytest.raises(SettingsError, match="is no amount of memory"):
+            in_bytes(given)

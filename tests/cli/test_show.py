@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hpo.cli.main import main
+from hpo.events import Draft
+from hpo.metrics import Constraint, Objective
+from hpo.parameters import Categorical, Float
+from hpo.problem import Problem
+from hpo.space import Space
+from hpo.study import Study, open_study
+
+PROBLEM = Problem(
+    Space({"z.last": Float(0, 1), "a.first": Categorical(["x", "y"])}),
+    [Objective("accuracy", threshold=0.5), Constraint("latency_ms", upper=15, unit="ms")],
+)
+
+
+def call(storage: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments, "--storage", str(storage)])
+
+
+def filled(storage: Path, name: str = "digits", limit: float = 3.0) -> Study:
+    study = open_study(name, PROBLEM, storage=storage, seed=1)
+    for x, latency in ((0.25, limit), (0.75, 18.44449)):
+        study.add({"z.last": x, "a.first": "x"}, {"accuracy": 0.6 + x / 4, "latency_ms": latency})
+    return study
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    return tmp_path / "here.db"
+
+
+def test_best_shows_params_and_limits(storage: Path) -> None:
+    filled(storage).storage.close()
+    done = call(storage, "best", "digits")
+    assert done.exit_code == 0
+    assert done.output == (
+        "best feasible accuracy 0.6625 (#0)\n"
+        "param    value\n"
+        "z.last   0.25\n"
+        "a.first  x\n"
+        "\n"
+        "metric      value   limit\n"
+        "accuracy    0.6625  >= 0.5    met\n"
+        "latency_ms  3 ms    <= 15 ms  met\n"
+    )
+
+
+def test_best_for_scripts(storage: Path) -> None:
+    filled(storage).storage.close()
+    done = call(storage, "best", "--json")
+    assert json.loads(done.output) == {
+        "study": "digits",
+        "feasible": True,
+        "trial": {
+            "number": 0,
+            "params": {"z.last": 0.25, "a.first": "x"},
+            "metrics": {
+                "accuracy": {"value": 0.6625, "sem": None, "unit": "", "lower": 0.5, "upper": None, "ok": True},
+                "latency_ms": {"value": 3.0, "sem": None, "unit": "ms", "lower": None, "upper": 15.0, "ok": True},
+            },
+        },
+    }
+
+
+def test_the_closest_stands_in_while_nothing_is_feasible(storage: Path) -> None:
+    filled(storage, limit=15.004).storage.close()
+    done = call(storage, "best")
+    assert done.exit_code == 3
+    # Four digits would show both sides as 15.
+    assert done.output.splitlines()[0] == "no trial of 2 meets every limit; closest #0: latency_ms 15.004 > 15 ms"
+    assert "latency_ms  15 ms   <= 15 ms  missed" in done.output
+    assert json.loads(call(storage, "best", "--json").output)["feasible"] is False
+
+
+def test_several_objectives_give_a_front(storage: Path) -> None:
+    problem = Problem(Space({"x": Float(0, 1)}), [Objective("a"), Objective("b", "minimize")])
+    study = open_study("pair", problem, storage=storage, seed=1)
+    for x, a, b in ((0.1, 1.0, 1.0), (0.2, 2.0, 2.0), (0.3, 1.5, 3.0)):
+        study.add({"x": x}, {"a": a, "b": b})
+    study.storage.close()
+    done = call(storage, "best", "--json")
+    assert [t["number"] for t in json.loads(done.output)["pareto_front"]] == [0, 1]
+    assert "Pareto front of 2 feasible trials" in call(storage, "best").output
+
+
+def test_list_and_status(storage: Path) -> None:
+    filled(storage).storage.close()
+    filled(storage, "other").storage.close()
+    listed = call(storage, "list").output.splitlines()
+    assert [line.split()[:2] for line in listed[1:]] == [["digits", "2"], ["other", "2"]]
+    done = call(storage, "status", "digits")
+    assert "best infeasible 0.7875 (#1: latency_ms 18.44 > 15 ms) | limits missed: latency_ms 1/2" in done.output
+    assert "latency_ms  <= 15 ms  1/2" in done.output
+    several = call(storage, "status")
+    assert several.exit_code == 1
+    assert several.stderr == f"Error: {storage} has 2 studies, name one: digits, other\n"
+
+
+def test_a_misspelt_study_and_a_missing_file(storage: Path) -> None:
+    nothing = call(storage, "best", "digits")
+    assert nothing.exit_code == 1
+    assert nothing.stderr == f"Error: no file {storage}; `hpo run study.toml` makes one\n"
+    assert not storage.exists()
+    filled(storage).storage.close()
+    wrong = call(storage, "best", "digts")
+    assert wrong.stderr.startswith("Error: no study 'digts' in sqlite:///")
+    assert "Did you mean 'digits'?" in wrong.stderr
+    other = storage.with_name("other.db")
+    assert call(other, "list").stderr == f"Error: no file {other}; there is here.db: give one with --storage\n"
+    assert call(Path(f"sqlite:///{other}"), "list").exit_code == 1
+    assert not other.exists()
+
+
+def test_the_storage_may_come_from_the_environment(storage: Path) -> None:
+    filled(storage).storage.close()
+    done = CliRunner().invoke(main, ["list"], env={"HPO_STORAGE": str(storage)})
+    assert "digits" in done.output
+
+
+def test_export(storage: Path, tmp_path: Path) -> None:
+    study = filled(storage)
+    rows = list(csv.DictReader(io.StringIO(call(storage, "export").output)))
+    assert [row["param.z.last"] for row in rows] == ["0.25", "0.75"]
+    assert [row["metric.latency_ms"] for row in rows] == ["3.0", "18.44449"]
+    assert [row["ok.latency_ms"] for row in rows] == ["True", "False"]
+    target = tmp_path / "out.json"
+    assert call(storage, "export", "--format", "json", "-o", str(target)).output == f"wrote {target}: 2 trials\n"
+    data = json.loads(target.read_text())
+    assert data["trials"][1]["values"]["latency_ms"] == {"value": 18.44449, "sem": None}
+    assert data["definition"]["metrics"][0]["name"] == "accuracy"
+    assert data["facts"]["seed"] == study.seed
+    study.storage.close()
+    folder = call(storage, "export", "-o", str(tmp_path / "none" / "out.csv"))
+    assert folder.exit_code == 1
+    assert folder.stderr == f"Error: {tmp_path / 'none' / 'out.csv'}: No such file or directory\n"
+
+
+def test_report_replay_and_doctor(storage: Path, tmp_path: Path) -> None:
+    study = filled(storage)
+    study.tell(study.ask(), {"accuracy": 0.9, "latency_ms": 1.0})
+    study.storage.close()
+    page = tmp_path / "page.html"
+    assert call(storage, "report", "-o", str(page)).output.startswith(f"wrote {page}: 3 trials, ")
+    assert "<title>digits</title>" in page.read_text()
+    assert call(storage, "replay").output == "1 suggestions derived again, all identical\n"
+    done = call(storage, "doctor")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-1] == "ready"
+    assert [line.split()[0] for line in done.output.splitlines()[:-1]] == [
+        "versions",
+        "torch",
+        "threads",
+        "disk",
+        "storage",
+        "engine",
+        "optional",
+    ]
+
+
+def test_doctor_says_what_is_wrong_and_goes_on(tmp_path: Path) -> None:
+    done = call(tmp_path / "no folder" / "here.db", "doctor")
+    assert done.exit_code == 1
+    assert "disk      FAULT FileNotFoundError" in done.output
+    assert "a trial written and read back" in done.output
+    assert done.stderr == "Error: not ready: disk\n"
+
+
+def test_a_replay_that_differs_is_an_error(storage: Path) -> None:
+    study = open_study("digits", PROBLEM, storage=storage, seed=1)
+    study.ask()
+    record = study.storage.load("digits")
+    assert record is not None
+    event = study.events()[0]
+    forged = {**event.data, "params": {"z.last": 0.123, "a.first": "y"}, "batch": [1, 1], "saw": 1}
+    with study.storage.transaction(record.id) as log:
+        log.append([Draft("asked", 1, forged)])
+    study.storage.close()
+    done = call(storage, "replay")
+    assert done.exit_code == 1
+    assert "trial 1 differs after 1 identical suggestions" in done.stderr
+
+
+def test_help_documents_the_exit_codes() -> None:
+    text = CliRunner().invoke(main, ["run", "--help"]).output
+    for line in ("  0    the best trial", "  1    an error", "  2    a faulty", "  3    ended", "  130  interrupted"):
+        assert line in text

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import tomllib
+from ast import literal_eval
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.errors import SettingsError
+from hpo.history import History
+from hpo.metrics import Constraint, Measurement, Objective, shortfall
+from hpo.parameters import Float
+from hpo.problem import Problem
+from hpo.report import Comparison, Contender
+from hpo.report.tables import as_python, as_toml, best_so_far, limit_rows, trial_rows
+from hpo.report.words import ago, duration, measured, miss
+from hpo.space import Space
+from hpo.trial import Trial, TrialState
+
+LATENCY = Constraint("latency_ms", upper=15, unit="ms")
+
+
+def history(goal: str, *results: tuple[float, float] | None) -> History:
+    """Trials with (accuracy, latency); None is a failure."""
+    problem = Problem(Space({"x": Float(0, 1)}), [Objective("accuracy", goal), LATENCY])  # type: ignore[arg-type]
+    trials = [
+        Trial(i, {"x": i / 100}, TrialState.FAILED, i, kind="oom", message="too big")
+        if result is None
+        else Trial(
+            i,
+            {"x": i / 100},
+            TrialState.COMPLETED,
+            i,
+            {"accuracy": Measurement(result[0]), "latency_ms": Measurement(result[1])},
+        )
+        for i, result in enumerate(results)
+    ]
+    return History(problem, 1, tuple(trials))
+
+
+def test_the_curve_holds_feasible_values_only_and_counts_failures() -> None:
+    results = ((0.9, 99.0), (0.5, 15.0), None, (0.4, 1.0), (0.6, 15.1), (0.7, 2.0))
+    assert best_so_far(history("maximize", *results)) == (None, 0.5, 0.5, 0.5, 0.5, 0.7)
+    assert best_so_far(history("minimize", *results)) == (None, 0.5, 0.5, 0.4, 0.4, 0.4)
+
+
+def test_a_comparison_takes_medians_with_none_as_worst() -> None:
+    good, bad = history("maximize", (0.5, 1.0), (0.8, 1.0)), history("maximize", (0.9, 99.0), (0.9, 99.0))
+    compared = Comparison.of({"joint": {1: good, 2: good, 3: bad}, "grid": {1: bad, 2: bad, 3: good}})
+    assert compared.header() == ["strategy", "trainings", "median accuracy", "seed 1", "seed 2", "seed 3"]
+    assert compared.rows() == [
+        ["joint", "2", "0.8", "0.8", "0.8", "none feasible"],
+        ["grid", "2", "none feasible", "none feasible", "none feasible", "0.8"],
+    ]
+    assert compared.median_curve(compared.contenders[0]) == (0.5, 0.8)
+    assert compared.median_curve(compared.contenders[1]) == (None, None)
+    assert "over 3 seeds, 0.8, comes from joint;" in compared.sentence()
+
+
+def test_a_smaller_objective_is_better_where_it_is_minimised() -> None:
+    curves = {"a": (0.5, 0.3), "b": (0.4, 0.4)}
+    compared = Comparison(Objective("loss", "minimize"), [Contender(n, {7: c}) for n, c in curves.items()])
+    assert "over 1 seed, 0.3, comes from a;" in compared.sentence()
+    assert compared.median([0.1, None]) is None
+    assert compared.median([]) is None
+
+
+def test_an_empty_comparison_is_refused() -> None:
+    with pytest.raises(SettingsError, match="one and the same objective, got 0"):
+        Comparison.of({})
+
+
+def test_limits_say_how_near_the_nearest_came() -> None:
+    (row,) = limit_rows(history("maximize", (0.5, 18.0), (0.9, 15.5)))
+    assert row[:4] == ["latency_ms", "<= 15 ms", "2/2", "none met it; nearest 15.5 ms"]
+    (row,) = limit_rows(history("maximize", (0.5, 18.0), (0.9, 15.0)))
+    assert row == ["latency_ms", "<= 15 ms", "1/2", "1 met it", "15 ms"]
+
+
+def test_rows_name_what_was_broken_and_why_a_trial_failed() -> None:
+    rows = trial_rows(history("maximize", (0.5, 18.44), None, (0.5, 1.0)))
+    assert [(row.state, row.note) for row in rows] == [
+        ("infeasible", "latency_ms 18.44 > 15 ms"),
+        ("failed", "oom: too big"),
+        ("feasible", ""),
+    ]
+    assert [row.number for row in trial_rows(history("maximize", *[(0.5, 1.0)] * 9), most=4)] == [5, 6, 7, 8]
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), min_size=1),
+        st.one_of(
+            st.booleans(),
+            st.integers(-(2**62), 2**62),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])),
+        ),
+        max_size=4,
+    )
+)
+def test_configurations_to_paste_are_exact(params: dict[str, object]) -> None:
+    trial = Trial(0, params, TrialState.COMPLETED, 0)
+    assert literal_eval(as_python(trial)) == params
+    names = [name for name in params if "\x7f" not in name]
+    plain = Trial(0, {name: params[name] for name in names}, TrialState.COMPLETED, 0)
+    assert tomllib.loads(as_toml(plain)) == dict(plain.params)
+
+
+def test_none_is_a_comment_in_toml() -> None:
+    trial = Trial(0, {"a": None, "b": 1}, TrialState.COMPLETED, 0)
+    assert as_toml(trial) == '# "a" is None\n"b" = 1'
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_a_miss_never_shows_two_equal_numbers(value: float, limit: float) -> None:
+    for metric in (Constraint("y", upper=limit), Constraint("y", lower=limit)):
+        words = miss(metric, value)
+        assert bool(words) == (shortfall(metric, value) > 0)
+        if words:
+            _, shown, sign, against = words.split()
+            assert eval_sign(float(shown), sign, float(against))
+
+
+def eval_sign(a: float, sign: str, b: float) -> bool:
+    return a < b if sign == "<" else a > b
+
+
+def test_words() -> None:
+    assert measured(LATENCY, Measurement(3.14159, 0.2)) == "3.142 ± 0.2 ms"
+    assert measured(LATENCY, None) == "-"
+    assert [duration(s) for s in (0.04, 42.4, 95, 7500, 400_000)] == ["0.0 s", "42 s", "2 min", "2 h 5 min", "4.6 days"]
+    assert ago("2026-01-01T10:00:00+00:00", datetime(2026, 1, 1, 12, 5, tzinfo=UTC)) == "2 h 5 min ago"
+    assert ago("") == ""
