@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -20,13 +22,19 @@ from hpo.executors.wire import Broken, Cancel, Settings, Stop
 PATIENCE = 10.0
 """Seconds beyond every limit after which a supervisor that does not answer is itself killed."""
 
-PROGRAM = "import sys; sys.path[:] = sys.argv[2:]; from hpo.executors.supervisor import main; main(int(sys.argv[1]))"
+PROGRAM = """
+import sys
+descriptor, scratch, *sys.path[:] = sys.argv[1:]
+from hpo.executors.supervisor import main
+main(int(descriptor), scratch)
+"""
 
 
 class Slot:
     """A supervisor and the work it has in hand."""
 
     def __init__(self, settings: Settings) -> None:
+        self._scratch = tempfile.mkdtemp(prefix="hpo-")
         self.connection, there = Pipe()
         self.work: Work | None = None
         self.due = float("inf")
@@ -34,7 +42,7 @@ class Slot:
         try:
             with there:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", PROGRAM, str(there.fileno()), *sys.path],
+                    [sys.executable, "-c", PROGRAM, str(there.fileno()), self._scratch, *sys.path],
                     pass_fds=[there.fileno()],
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,  # Ctrl-C in the terminal reaches the driver only
@@ -42,6 +50,7 @@ class Slot:
             self.connection.send(settings)
         except BaseException:
             self.connection.close()
+            shutil.rmtree(self._scratch, ignore_errors=True)
             raise
 
     def stop(self, grace: float) -> None:
@@ -59,6 +68,7 @@ class Slot:
         except subprocess.TimeoutExpired:
             tree.send([*tree.descendants(self._process.pid), self._process.pid], signal.SIGKILL)
             self._process.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)  # it does so itself, unless it was killed
 
 
 class SupervisedPool(Pool):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -365,14 +365,12 @@ def _mib(size: int) -> int:
     return round(size / 2**20)
 
 
-def main(descriptor: int) -> None:
-    """Serve the driver at the other end of this socket."""
+def main(descriptor: int, scratch: str) -> None:
+    """Serve the driver at the other end of this socket, with `scratch` as the folder for files that nobody keeps."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
     tree.become_subreaper()
-    with Connection(descriptor) as driver:
-        try:
-            settings = driver.recv()
-        except EOFError:
-            return
-        with tempfile.TemporaryDirectory(prefix="hpo-") as scratch:
-            Supervisor(driver, settings, Path(scratch)).run()
+    try:
+        with Connection(descriptor) as driver:
+            Supervisor(driver, driver.recv(), Path(scratch)).run()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
