@@ -103,9 +103,10 @@ class Comparison:
         sign = 1 if self.objective.goal == "maximize" else -1
         top = max(sign * value for value in reached.values())
         names = " and ".join(name for name, value in reached.items() if sign * value == top)
+        seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"
         return (
-            f"The best median of {self.objective.name} over {len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}, {short(sign * top)}, "
-            f"comes from {names}; lines are medians, thin lines single seeds."
+            f"The best median of {self.objective.name} over {seeds}, {short(sign * top)}, comes from {names}; "
+            "thick lines are medians, thin lines single seeds."
         )
 
     def _words(self, value: float | None) -> str:

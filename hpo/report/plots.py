@@ -31,7 +31,7 @@ LINES = {"line-1": "#0b7a76", "line-2": "#b3261f", "line-3": "#5b4bb5", "line-4"
 """Strategies of a comparison, in turn; dashes tell them apart in black and white."""
 
 _DASHES = ("solid", "dashed", "dashdot", "dotted", (0, (5, 1, 1, 1, 1, 1)))
-_MOST_VECTORS = 4000
+_MOST_VECTORS = 2000
 """Markers a figure draws as shapes; more become an image, or the file would grow beyond what opens at once."""
 _COLUMNS = 3
 

@@ -12,16 +12,8 @@ from hpo.report.words import duration, goal_words, measured, misses, short, with
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 
-MOST_ROWS = 500
-"""Trials a report lists; a larger table is slow to open and nobody reads it."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what is read, and what the table is sorted by."""
-
-    text: str
-    key: float | str | None = None
+MOST_CELLS = 8000
+"""Cells of the trials table; a larger one makes the file heavy, and nobody reads it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +23,7 @@ class TrialRow:
     number: int
     state: str
     """feasible, infeasible, failed, cancelled, running or waiting."""
-    cells: tuple[Cell, ...]
+    cells: tuple[str, ...]
     note: str
     """What it broke, or why it failed."""
 
@@ -125,10 +117,13 @@ def trial_header(history: History) -> list[str]:
     return [*history.problem.space.names, *(m.name for m in history.problem.metrics), "seconds"]
 
 
-def trial_rows(history: History, most: int = MOST_ROWS) -> list[TrialRow]:
-    """The latest `most` trials, newest last; the parameters in the user's order, then the metrics."""
+def trial_rows(history: History, most: int = MOST_CELLS) -> list[TrialRow]:
+    """The latest trials that `most` cells hold, newest last; the parameters in the user's order, then the metrics."""
     feasible = {t.number for t in history.feasible}
-    return [_trial_row(history, t, t.number in feasible) for t in history.trials[-most:]]
+    return [
+        _trial_row(history, t, t.number in feasible)
+        for t in history.trials[-max(most // len(trial_header(history)), 1) :]
+    ]
 
 
 def why_rows(history: History, trial: Trial) -> list[list[str]]:
@@ -204,22 +199,15 @@ def _toml(value: object) -> str:
 
 def _trial_row(history: History, t: Trial, is_feasible: bool) -> TrialRow:
     problem = history.problem
-    params = [Cell(short(t.params[n]) if n in t.params else "-", _key(t.params.get(n))) for n in problem.space.names]
-    values = [
-        Cell(short(t.values[m.name].value), t.values[m.name].value) if m.name in t.values else Cell("-")
-        for m in problem.metrics
-    ]
-    seconds = Cell("-" if t.seconds is None else f"{t.seconds:.3g}", t.seconds)
+    params = [short(t.params[name]) if name in t.params else "-" for name in problem.space.names]
+    values = [short(t.values[m.name].value) if m.name in t.values else "-" for m in problem.metrics]
+    seconds = "-" if t.seconds is None else f"{t.seconds:.3g}"
     state, note = str(t.state), t.message
     if t.state is TrialState.COMPLETED:
         state, note = ("feasible", "") if is_feasible else ("infeasible", "; ".join(misses(tuple(problem.metrics), t)))
     elif t.state is TrialState.FAILED:
         note = f"{t.kind}: {t.message}" if t.message else str(t.kind)
     return TrialRow(t.number, state, (*params, *values, seconds), note)
-
-
-def _key(value: object) -> float | str | None:
-    return value if isinstance(value, int | float | str) or value is None else str(value)
 
 
 def _role(metric: Metric) -> str:

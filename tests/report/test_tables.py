@@ -86,7 +86,7 @@ def test_rows_name_what_was_broken_and_why_a_trial_failed() -> None:
         ("failed", "oom: too big"),
         ("feasible", ""),
     ]
-    assert [row.number for row in trial_rows(history("maximize", *[(0.5, 1.0)] * 9), most=4)] == [5, 6, 7, 8]
+    assert [row.number for row in trial_rows(history("maximize", *[(0.5, 1.0)] * 9), most=19)] == [5, 6, 7, 8]
 
 
 @given(
