@@ -119,6 +119,8 @@ OFFLINE = str(ROOT / "tests" / "house" / "offline")
 
 def pytest_configure() -> None:
     """Refuse connections to other machines, here and in every Python started from here."""
+    if hasattr(sys.modules.get("sitecustomize"), "refuse_the_network"):
+        return  # this is a worker of pytest-xdist: its Python has started so
     sys.path.insert(0, OFFLINE)
     sys.modules.pop("sitecustomize", None)
     importlib.import_module("sitecustomize")

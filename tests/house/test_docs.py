@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo import errors, events, executors, strategies
+from hpo import errors, events, executors, report, storage, strategies
 from hpo.strategies.settings import _BUILT_IN
 from tests.house.source import ROOT
 
@@ -65,10 +65,10 @@ def test_trials_and_states_are_described() -> None:
         assert f"`{state.name}`" in API
 
 
-@pytest.mark.parametrize("face", [executors, strategies])
+@pytest.mark.parametrize("face", [executors, report, storage, strategies])
 def test_every_name_of_a_room_is_listed(face: object) -> None:
     for name in face.__all__:  # type: ignore[attr-defined]
-        assert re.search(rf"`{name}\b", API), name
+        assert re.search(rf"`(?:hpo\.\w+\.)?{name}\b", API), name
 
 
 @pytest.mark.parametrize(
