@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"ink": "#22272e", "faint": "#d0d7de", "good": "#0b7a75", "bad": "#9a6a00", "limit": "#b3261e"}
 """What is drawn in which colour; the page defines a variable of each name for light and for dark."""
-LINES = {"line-1": "#0b7a76", "line-2": "#b3261f", "line-3": "#5b4bb5", "line-4": "#9a6a01", "line-5": "#3b6ea8"}
+LINES = {"line-1": "#0b7a76", "line-2": "#b0488f", "line-3": "#5b4bb5", "line-4": "#9a6a01", "line-5": "#3b6ea8"}
 """Strategies of a comparison, in turn; dashes tell them apart in black and white."""
 
 _DASHES = ("solid", "dashed", "dashdot", "dotted", (0, (5, 1, 1, 1, 1, 1)))
