@@ -13,7 +13,7 @@ from hpo.bayes.kernel import Array, Mask
 _MARGIN = 1e-12  # slack that pulled back points keep
 _INSET = 1e-10  # slack that projected points keep
 _TIGHT = 1e-9  # slack below which an inequality counts as met with equality
-_SWEEPS = 100  # of alternating projections, at most
+_SWEEPS = 1000  # of alternating projections, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class HalfSpaces:
 
     def are_tight(self, X: Array) -> Mask:
         """Which inequalities [b, k] the rows of X [b, d] meet with equality."""
-        return cast(Mask, self.b - X @ self.A.T <= _TIGHT * self._unit)
+        return self.b - X @ self.A.T <= _TIGHT * self._unit
 
     def pull_back(self, inside: Array, target: Array) -> Array:
         """The point of each segment from `inside` to `target` (both [b, d]) that is nearest to `target` and satisfies

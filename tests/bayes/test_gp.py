@@ -83,13 +83,16 @@ def test_gradient_of_the_likelihood_and_of_the_prior(groups: list[int], warped: 
     layout = Layout.of(4, groups, warped)
     seen = Observations(X, y, np.linspace(0.0, 0.2, 15))
     vector = some_theta(layout, seed=5).vector
-    for function in (
-        lambda v: log_marginal_likelihood(v, seen, layout),
-        lambda v: Prior().log_density(v, layout),
-    ):
-        gradient = function(vector)[1]
-        numeric = [(function(vector + h)[0] - function(vector - h)[0]) / (2 * STEP) for h in STEP * np.eye(len(vector))]
-        np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6)
+
+    def likelihood(v: Array) -> tuple[float, Array]:
+        return log_marginal_likelihood(v, seen, layout)
+
+    def density(v: Array) -> tuple[float, Array]:
+        return Prior().log_density(v, layout)
+
+    for f in (likelihood, density):
+        numeric = [(f(vector + h)[0] - f(vector - h)[0]) / (2 * STEP) for h in STEP * np.eye(len(vector))]
+        np.testing.assert_allclose(f(vector)[1], numeric, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("groups", "warped"), LAYOUTS)
@@ -115,7 +118,7 @@ def test_kumaraswamy_is_its_formula_and_the_identity_at_one() -> None:
     x, a, b = np.linspace(0.0, 1.0, 21), np.array(0.6), np.array(2.5)
     inner = 1e-6 + (1 - 2e-6) * x
     np.testing.assert_allclose(kumaraswamy(x, a, b)[0], 1 - (1 - inner**a) ** b, rtol=1e-12)
-    np.testing.assert_allclose(kumaraswamy(x, np.array(1.0), np.array(1.0))[0], inner, rtol=1e-12)
+    np.testing.assert_allclose(kumaraswamy(x, np.array(1.0), np.array(1.0))[0], inner, rtol=1e-9)
     assert np.all(np.diff(kumaraswamy(x, a, b)[0]) > 0)
 
 
