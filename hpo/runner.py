@@ -194,7 +194,7 @@ class _Runner:
         if outcome.kind == "cancelled":
             return self.study.cancel(number, outcome.message or "cancelled")
         if outcome.kind is not None:
-            return self.study.fail(number, outcome.kind, _last_line(outcome), seconds=outcome.seconds)
+            return self.study.fail(number, outcome.kind, _reason(outcome), seconds=outcome.seconds)
         assert outcome.value is not None
         value = dict(outcome.value)
         if self.objective is not None:
@@ -285,8 +285,10 @@ def _is_finite(told: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _last_line(outcome: Outcome) -> str:
-    return outcome.message or outcome.log_tail.strip().rsplit("\n", 1)[-1]
+def _reason(outcome: Outcome) -> str:
+    """What the executor says, and the last line the training wrote where that says more."""
+    last = outcome.log_tail.strip().rsplit("\n", 1)[-1][:300]
+    return outcome.message if not last or last in outcome.message else f"{outcome.message}: {last}"
 
 
 def _silent(_: Progress) -> None:

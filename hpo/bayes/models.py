@@ -15,11 +15,11 @@ from hpo.bayes.likelihood import Prior
 from hpo.bayes.transforms import Bilog, Transform, YeoJohnson, choose
 
 _NARROWEST = 1e-6  # width of an interval that rounding has closed
-SUCCESS = "success"
 _SUCCESS_PRIOR = Prior(
     lengthscale_location=float(np.log(0.5)), lengthscale_scale=0.4, noise_location=float(np.log(0.1)), noise_scale=0.5
 )
-"""Key of the success model's hyperparameters. A metric may have this name too: metrics are kept apart below."""
+SUCCESS = "success"
+"""Key of the success model's hyperparameters. Those of metrics begin with `metric:`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,8 +174,8 @@ class _Chooser:
         }
         if self.models.success:
             why["p_success"] = _probability(self.models.success, LogProbability(lower=0.0), x)
-        if nearest := _nearest(self.history, self.data, x):
-            why["nearest"] = nearest
+        if len(self.data.X):
+            why["nearest"] = _nearest(self.history, self.data, x)
         return why
 
     def _daring(self, x: Array) -> str:
@@ -188,8 +188,8 @@ class _Chooser:
 
 _HOW = {
     "feasibility": "no trial meets every limit yet: here all are most probably met",
-    "exploit": "predicted better than the best so far",
-    "explore": "predicted below the best so far, but uncertain enough to be worth a look",
+    "exploit": "predicted better than what is known",
+    "explore": "predicted below what is known, but uncertain enough to be worth a look",
     "fallback": "drawn at random: the search found nothing new",
 }
 
@@ -222,7 +222,5 @@ def _first(moments: tuple[Array, Array]) -> tuple[float, float]:
     return float(moments[0][0]), float(moments[1][0])
 
 
-def _nearest(history: History, data: TrainingData, x: Array) -> int | None:
-    if not len(data.X):
-        return None
+def _nearest(history: History, data: TrainingData, x: Array) -> int:
     return history.completed[int(np.argmin(np.sum((data.X - x) ** 2, axis=1)))].number
