@@ -19,10 +19,10 @@ from hpo.bayes.kernel import Array, Mask
 
 ValueAndGradient = Callable[[Array], tuple[Array, Array]]  # X [b, d] -> value [b], gradient [b, d]
 
-_MEMORY = 8
+_MEMORY = 8  # steps remembered per row
 _NUDGE = 1e-6  # step that finds the bounds a row is held by
 _SUFFICIENT = 1e-4  # share of the promised increase that a step must deliver (Armijo)
-_SHORTER = 12
+_SHORTER = 12  # steps tried along one direction
 _UPPER = np.triu(np.ones((_MEMORY, _MEMORY)))
 
 

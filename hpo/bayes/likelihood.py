@@ -79,8 +79,9 @@ class Prior:
 def bounds(layout: Layout) -> tuple[Array, Array]:
     """The box theta is kept in, for outputs of about unit variance.
 
-    Lengthscales in [0.02, 1000], output scale in [exp(-3), exp(4)], noise variance in [1e-6, 2] (1e-6 already costs
-    nothing on a deterministic objective, and keeps the kernel matrix invertible), log a and log b in [-2, 2].
+    Lengthscales in [0.02, 1000], output scale in [exp(-3), exp(4)], noise variance in [1e-6, 2] (small enough for late
+    precision on a deterministic objective, large enough to keep the kernel matrix invertible), log a and log b in
+    [-2, 2].
     """
     g = layout.n_groups
     lower, upper = np.full(layout.n_theta, -2.0), np.full(layout.n_theta, 2.0)
