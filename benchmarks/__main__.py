@@ -30,18 +30,18 @@ def main(arguments: Sequence[str]) -> int:
 
     versus = commands.add_parser(
         "versus-botorch",
-        help="regret at equal evaluations, 4 problems x 20 seeds (about 45 minutes, 3 without botorch)",
+        help="regret at equal evaluations, 4 problems x 20 seeds (about 40 minutes, 3 without botorch)",
     )
     _add_seeds_and_jobs(versus)
     versus.add_argument(
         "--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), help="default: all"
     )
 
-    cost = commands.add_parser("ask-cost", help="CPU seconds per ask, side by side in one run (about 6 minutes)")
+    cost = commands.add_parser("ask-cost", help="CPU seconds per ask, side by side in one run (about 4 minutes)")
     cost.add_argument("--repeats", type=_positive, default=5, help="data sets per cell (default 5)")
 
     feasible = commands.add_parser(
-        "first-feasible", help="evaluations to the first feasible point, 3 problems x 20 seeds (about 2 minutes)"
+        "first-feasible", help="evaluations to the first feasible point, 3 problems x 20 seeds (about 1 minute)"
     )
     _add_seeds_and_jobs(feasible)
 

@@ -235,11 +235,12 @@ def _origin(lines: Sequence[records.Record]) -> str:
     words = []
     for contender in dict.fromkeys(line["contender"] for line in lines):
         mine = [line for line in lines if line["contender"] == contender]
-        commits = ", ".join(sorted({line["commit"] for line in mine}))
+        commits = list(dict.fromkeys(line["commit"] for line in mine))
+        commit = commits[0] if len(commits) == 1 else f"{commits[0]} .. {commits[-1]} ({len(commits)} different)"
         dates = sorted(line["date"] for line in mine)
         versions = sorted({", ".join(f"{k} {v}" for k, v in line.get("versions", {}).items()) for line in mine})
         words.append(
-            f"- {contender}: commit {commits} (+ marks changes beyond it); {dates[0]} to {dates[-1]}"
+            f"- {contender}: commit {commit} (+ marks changes beyond it); {dates[0]} to {dates[-1]}"
             + "".join(f"; {v}" for v in versions if v)
         )
     machines = "; ".join(sorted({line["machine"] for line in lines}))

@@ -49,7 +49,9 @@ def test_regret_page() -> None:
     assert compared[-1] == "no difference shown"  # five seeds cannot: p is 1/16 at best
     assert way[0][1:] == ["hpo", "10", "10", "0.03", "0.03"]
     assert cost[1:] == ["15", "15"]
-    assert "hpo: commit abc+" in regret_page()
+    assert "hpo: commit abc+ (" in regret_page()
+    records.append(race.path_of("hpo"), {**line(**run, regret=curve, ask_cpu=[0.5] * 30), "commit": "def"})
+    assert "hpo: commit abc+ .. def (2 different)" in regret_page()
 
 
 def test_ask_cost_page() -> None:
