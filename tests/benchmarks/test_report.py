@@ -50,7 +50,8 @@ def test_regret_page() -> None:
     assert way[0][1:] == ["hpo", "10", "10", "0.03", "0.03"]
     assert cost[1:] == ["15", "15"]
     assert "hpo: commit abc+ (" in regret_page()
-    records.append(race.path_of("hpo"), {**line(**run, regret=curve, ask_cpu=[0.5] * 30), "commit": "def"})
+    again = {"problem": "branin", "contender": "hpo", "seed": 4, "budget": 30}
+    records.append(race.path_of("hpo"), {**line(**again, regret=[1.0] * 30, ask_cpu=[0.5] * 30), "commit": "def"})
     assert "hpo: commit abc+ .. def (2 different)" in regret_page()
 
 
