@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# A PostgreSQL server of its own for the storage tests: loopback only, its data in one folder, gone with `down`.
+#
+#   postgres.sh up FOLDER [PORT]      starts it and prints the URL for HPO_TEST_PG
+#   postgres.sh down FOLDER           stops it
+#
+# Every folder above FOLDER must be searchable by others: the server refuses to run as root and runs as `postgres` then.
+set -euo pipefail
+
+folder=$(realpath -m "${2:?which folder?}")
+port=${3:-15433}
+programs=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+
+as_server() {
+    if [ "$(id -u)" = 0 ]; then su postgres -s /bin/sh -c "$*"; else sh -c "$*"; fi
+}
+
+case ${1:-} in
+up)
+    mkdir -p "$folder"
+    if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
+    chmod 0711 "$folder"
+    if [ ! -s "$folder/data/PG_VERSION" ]; then
+        as_server "'$programs/initdb' -D '$folder/data' --auth=trust --username=postgres --encoding=UTF8 --locale=C" >&2
+    fi
+    as_server "'$programs/pg_ctl' -D '$folder/data' -w -t 60 -l '$folder/log' \
+        -o '-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder -c max_connections=100' start" >&2
+    echo "postgresql+psycopg://postgres@127.0.0.1:$port/postgres"
+    ;;
+down)
+    as_server "'$programs/pg_ctl' -D '$folder/data' -m fast -w stop" >&2
+    ;;
+*)
+    echo "usage: $0 up FOLDER [PORT] | down FOLDER" >&2
+    exit 2
+    ;;
+esac
