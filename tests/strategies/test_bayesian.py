@@ -54,9 +54,7 @@ def test_no_values_make_it_raise(y: Callable[[dict[str, float]], float]) -> None
         assert all(math.isfinite(v) for pair in trial.why["predicted"].values() for v in pair)
 
 
-@given(
-    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=6, max_size=12), st.integers(0, 2**31)
-)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=6, max_size=12), st.integers(0, 2**31))
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_arbitrary_values_are_modelled(values: list[float], seed: int) -> None:
     s = study(hpo.Objective("y"), hpo.Constraint("c", lower=-1.0, upper=1.0), seed=seed, strategy=Random())
