@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from hpo.encoding import key
 from hpo.errors import (
@@ -85,7 +85,11 @@ class Study:
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
-    def ask(self, n: int | None = None, *, owner: str = "") -> Any:
+    @overload
+    def ask(self, n: None = None, *, owner: str = "") -> Trial: ...
+    @overload
+    def ask(self, n: int, *, owner: str = "") -> list[Trial]: ...
+    def ask(self, n: int | None = None, *, owner: str = "") -> Trial | list[Trial]:
         """The next trial to run, or with `n` a list of at most `n`: distinct, and aware of everything in flight.
 
         Waiting trials (enqueued or to be repeated) are served first. `owner` marks trials that belong to a driver.
