@@ -69,25 +69,3 @@ def improvement(target: Target, in_flight: Array, normals: Array) -> tuple[GP, L
 def _moments(gp: GP, X: Array) -> tuple[Array, Array]:
     mean, variance = gp.posterior(X)
     return mean, np.sqrt(variance)
-
-
-def spread_picks(gp: GP, candidates: Array, n: int, betas: Array) -> list[int]:
-    """Indices of `n` distinct candidates `[c, d]` by upper confidence bounds whose variance falls with each pick.
-
-    For batches too large to optimise one by one: one joint covariance and rank-1 updates, O(c^2 + n c) (GP-BUCB,
-    Desautels et al., JMLR 15 (2014)). `betas [n]`, the weight of the deviation, differ so that picks differ in daring.
-    """
-    assert n <= len(candidates)
-    mean, covariance = gp.joint(candidates)
-    if mean.ndim == 2:
-        mean = mean.mean(axis=0)
-    free = np.zeros(len(candidates))
-    picks: list[int] = []
-    for beta in betas[:n]:
-        sd = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
-        i = int(np.argmax(mean + beta * sd + free))
-        picks.append(i)
-        free[i] = -np.inf
-        column = covariance[:, i] / np.sqrt(max(covariance[i, i], 0.0) + gp.theta.noise)
-        covariance -= np.outer(column, column)
-    return picks

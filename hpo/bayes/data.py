@@ -84,11 +84,6 @@ def _series(history: History, metric: Objective | Constraint) -> Series:
     )
 
 
-def user_units(series: Series, mean: float, sd: float) -> tuple[float, float]:
-    """A prediction of the series in the metric's own direction."""
-    return series.sign * mean, sd
-
-
 def predictions_by_name(rows: Mapping[str, tuple[float, float]]) -> dict[str, list[float]]:
     """`{name: [mean, sd]}` for JSON."""
     return {name: [float(mean), float(sd)] for name, (mean, sd) in rows.items()}

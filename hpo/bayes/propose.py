@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hpo.bayes.acquisition import Acquisition, LogProbability, Utility
-from hpo.bayes.batch import Target, acquisition
+from hpo.bayes.batch import N_FANTASIES, Target, acquisition
 from hpo.bayes.data import TrainingData, predictions_by_name, training_data
 from hpo.bayes.domain import domain_of, feasible_params
 from hpo.bayes.feasibility import LikelySuccess
@@ -98,7 +98,7 @@ class _Chooser:
         self.taken = set(history.taken)
         self.in_flight = data.X_in_flight
         self.aim = aim(data, models)
-        self.normals = rng.standard_normal((len(self.in_flight) + n, 16))
+        self.normals = rng.standard_normal((len(self.in_flight) + n, N_FANTASIES))
         self.listed = self._listed()
         self.domain: Domain = domain_of(self.encoder)
         self.front = None if self.aim.is_feasibility else _front(data, models, rng)

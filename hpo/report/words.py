@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from hpo.history import History
@@ -53,11 +52,6 @@ def misses(metrics: tuple[Metric, ...], trial: Trial) -> list[str]:
 def goal_words(metric: Metric) -> str:
     """`maximize, >= 0.9`: which way, and how far it must."""
     return ", ".join(filter(None, [getattr(metric, "goal", ""), limit_words(metric)]))
-
-
-def params_words(params: Mapping[str, object]) -> str:
-    """`lr=0.001, layers=2`."""
-    return ", ".join(f"{name}={short(value)}" for name, value in params.items())
 
 
 def best_words(history: History) -> str:
