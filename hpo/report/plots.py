@@ -99,7 +99,10 @@ def pareto_figure(history: History) -> Figure:
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
-    """Best feasible value after each training: the median of each strategy over seeds, single seeds thin."""
+    """Best feasible value after each training: the median of each strategy over seeds, single seeds thin.
+
+    The axis shows where the strategies end; what lies far below the worst of these ends is cut off.
+    """
     figure = _figure(9.0, 3.8)
     axes = figure.subplots()
     colours = list(LINES.values())
@@ -112,6 +115,11 @@ def comparison_figure(comparison: Comparison) -> Figure:
     _limits(comparison.objective, axes.axhline)
     _label(axes, "trainings", f"best feasible {_axis(comparison.objective)}")
     _finish(axes, whole_x=True)
+    ends = [value for c in comparison.contenders for value in c.best.values() if value is not None]
+    if len(set(ends)) > 1:
+        worst, best = (min(ends), max(ends)) if comparison.objective.goal == "maximize" else (max(ends), min(ends))
+        shown = (worst + 0.3 * (worst - best), best + 0.1 * (best - worst))
+        axes.set_ylim(min(shown), max(shown))
     if comparison.contenders:
         axes.legend(frameon=False, labelcolor=COLOURS["ink"], fontsize=9, handlelength=3.5)
     return figure
