@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hpo.bayes.acquisition import LogProbability
 from hpo.bayes.data import Series, TrainingData
-from hpo.bayes.gp import GP, fit
+from hpo.bayes.gp import GP, build, fit
 from hpo.bayes.kernel import Array, Theta
 from hpo.bayes.likelihood import Prior
-from hpo.bayes.transforms import Bilog, Transform, YeoJohnson, choose
+from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose
 
 _NARROWEST = 1e-6  # width of an interval that rounding has closed
 _SUCCESS_PRIOR = Prior(
     lengthscale_location=float(np.log(0.5)), lengthscale_scale=0.4, noise_location=float(np.log(0.1)), noise_scale=0.5
 )
+_ALWAYS_UP_TO = 100
+_GROWTH = 0.05
 SUCCESS = "success"
-"""Key of the success model's hyperparameters. Those of metrics begin with `metric:`."""
+"""Key of what was found for the success model. Those of metrics begin with `metric:`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the last search for hyperparameters of one model found, and from how many results.
+
+    `thetas` by the name of the transform they belong to; `transform` is the chosen one.
+    """
+
+    n: int
+    transform: str
+    thetas: Mapping[str, Theta]
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any] | None, n_groups: int) -> Found:
+        """Undo `to_json`; nothing found yet where there is no data."""
+        if not isinstance(data, Mapping):
+            return cls(0, "", {})
+        thetas = {name: Theta.from_vector(vector, n_groups) for name, vector in data["thetas"].items()}
+        return cls(data["n"], data["transform"], thetas)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        thetas = {name: theta.to_list() for name, theta in self.thetas.items()}
+        return {"n": self.n, "transform": self.transform, "thetas": thetas}
+
+    def holds(self, n: int) -> bool:
+        """Whether hyperparameters found from `self.n` results still serve `n`: always search up to 100 results, then
+        after every twentieth part more. Searching costs ten times what using does, and moves ever less."""
+        return bool(self.thetas) and _ALWAYS_UP_TO < n and self.n <= n < self.n * (1.0 + _GROWTH)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +62,7 @@ class MetricModel:
     series: Series
     transform: Transform
     gp: GP
-    fits: Mapping[str, GP]
-    """Every GP fitted on the way to the choice of the transform, by the transform's name: the next fits start there."""
+    found: Found
 
     @property
     def limit(self) -> LogProbability | None:
@@ -56,37 +88,49 @@ class Models:
     objectives: tuple[MetricModel, ...]
     constraints: tuple[MetricModel, ...]
     success: GP | None
+    success_found: Found | None = None
 
     @property
     def by_metric(self) -> tuple[MetricModel, ...]:
         """All but success."""
         return (*self.objectives, *self.constraints)
 
-    def fitted(self) -> dict[str, list[float]]:
-        """Hyperparameters by metric, for the next fit to start from. Plain numbers."""
-        out = {
-            _key(m.series, transform): gp.theta.to_list() for m in self.by_metric for transform, gp in m.fits.items()
-        }
-        return {**out, SUCCESS: self.success.theta.to_list()} if self.success else out
+    def fitted(self) -> dict[str, Any]:
+        """What was found by metric, for the next ask to start from. Plain values."""
+        out = {_key(m.series): m.found.to_json() for m in self.by_metric}
+        return {**out, SUCCESS: self.success_found.to_json()} if self.success_found else out
 
 
-def fit_models(data: TrainingData, fitted: Mapping[str, Sequence[float]]) -> Models:
-    """Fit every surrogate, each starting from what the last fit found (`fitted`, empty at first).
+def fit_models(data: TrainingData, fitted: Mapping[str, Any]) -> Models:
+    """Fit every surrogate, each starting from what an earlier ask found (`fitted`, empty at first).
 
     Before any trial has completed there is only success to model.
     """
-    success = _success_model(data, fitted) if len(data.X_failed) else None
+    n_groups = int(data.encoder.groups.max()) + 1
+    success, success_found = None, None
+    if len(data.X_failed):
+        success, success_found = _success_model(data, Found.read(fitted.get(SUCCESS), n_groups))
     if not len(data.X):
-        return Models((), (), success)
-    objectives = tuple(_metric_model(data, s, None, fitted) for s in data.objectives)
-    constraints = tuple(_metric_model(data, s, _constraint_transform(s), fitted) for s in data.constraints)
-    return Models(objectives, constraints, success)
+        return Models((), (), success, success_found)
+
+    def model(series: Series, transform: Transform | None) -> MetricModel:
+        return _metric_model(data, series, transform, Found.read(fitted.get(_key(series)), n_groups))
+
+    objectives = tuple(model(s, None) for s in data.objectives)
+    constraints = tuple(model(s, _constraint_transform(s)) for s in data.constraints)
+    return Models(objectives, constraints, success, success_found)
 
 
-def _metric_model(
-    data: TrainingData, series: Series, transform: Transform | None, fitted: Mapping[str, Sequence[float]]
-) -> MetricModel:
+def _metric_model(data: TrainingData, series: Series, transform: Transform | None, before: Found) -> MetricModel:
     """The metric's surrogate; without a given transform, under the one that predicts best what is left out."""
+    n = len(series.y)
+    if before.holds(n) and before.transform in before.thetas:
+        kept = transform or _TRANSFORMS[before.transform](series.y)
+        theta = before.thetas[before.transform]
+        gp = build(
+            theta, data.X, kept.forward(series.y), groups=data.encoder.groups, noise=_known_noise(series, kept)
+        )
+        return MetricModel(series, kept, gp, before)
     fits: dict[str, GP] = {}
 
     def fitted_under(candidate: Transform) -> GP:
@@ -97,16 +141,25 @@ def _metric_model(
                 candidate.forward(series.y),
                 groups=data.encoder.groups,
                 noise=_known_noise(series, candidate),
-                start=_start(fitted.get(_key(series, name)), data),
+                start=before.thetas.get(name),
             )
         return fits[name]
 
     chosen = transform or choose(series.y, lambda candidate: fitted_under(candidate).leave_one_out())
-    return MetricModel(series, chosen, fitted_under(chosen), fits)
+    gp = fitted_under(chosen)
+    thetas = {name: fitted.theta for name, fitted in fits.items()}
+    return MetricModel(series, chosen, gp, Found(n, type(chosen).__name__, thetas))
 
 
-def _key(series: Series, transform: str) -> str:
-    return f"metric:{series.metric.name}:{transform}"
+_TRANSFORMS: Mapping[str, Callable[[Array], Transform]] = {
+    "Standardize": Standardize.of,
+    "YeoJohnson": YeoJohnson.of,
+    "HalfRank": HalfRank.of,
+}
+
+
+def _key(series: Series) -> str:
+    return f"metric:{series.metric.name}"
 
 
 def _constraint_transform(series: Series) -> Transform:
@@ -123,7 +176,7 @@ def _known_noise(series: Series, transform: Transform) -> Array | None:
     return np.nan_to_num(series.noise) * transform.slope(series.y) ** 2
 
 
-def _success_model(data: TrainingData, fitted: Mapping[str, Sequence[float]]) -> GP:
+def _success_model(data: TrainingData, before: Found) -> tuple[GP, Found]:
     """A GP of the labels 1 (completed) and -1 (failed): success is where it is above 0.
 
     Labels jump, and the likelihood alone would answer with ever shorter lengthscales and a border that overshoots on
@@ -131,10 +184,8 @@ def _success_model(data: TrainingData, fitted: Mapping[str, Sequence[float]]) ->
     """
     X = np.concatenate([data.X, data.X_failed])
     y = np.concatenate([np.ones(len(data.X)), -np.ones(len(data.X_failed))])
-    start = _start(fitted.get(SUCCESS), data)
-    return fit(X, y, groups=data.encoder.groups, start=start, prior=_SUCCESS_PRIOR)
-
-
-def _start(vector: Sequence[float] | None, data: TrainingData) -> Theta | None:
-    n_groups = int(data.encoder.groups.max()) + 1
-    return None if vector is None else Theta.from_vector(vector, n_groups)
+    start = before.thetas.get(SUCCESS)
+    if start and before.holds(len(y)):
+        return build(start, X, y, groups=data.encoder.groups), before
+    gp = fit(X, y, groups=data.encoder.groups, start=start, prior=_SUCCESS_PRIOR)
+    return gp, Found(len(y), SUCCESS, {SUCCESS: gp.theta})
