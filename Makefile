@@ -10,7 +10,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,lint,docs]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,lint,docs,bench]"
 	touch $(STAMP)
 
 demo: $(STAMP)  ## tune a real model jointly, compare with grid and one-at-a-time, write demo/report.html
@@ -31,8 +31,8 @@ format: $(STAMP)
 docs: $(STAMP)  ## build the pages into docs/_build
 	$(BIN)/sphinx-build -W -q docs docs/_build
 
-bench: $(STAMP)  ## the comparison with a plain BoTorch loop, and the race to a first feasible point
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ARGS)
+bench: $(STAMP)  ## hpo and its peers on public problems: the quick suite, or ARGS="run --suite standard"
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(or $(ARGS),run --suite quick --jobs 2)
 
 clean:
 	rm -rf .venv docs/_build demo

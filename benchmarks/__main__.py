@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from benchmarks import ask_cost, first_feasible, race
-from benchmarks.contenders import CONTENDERS
-from benchmarks.problems import SINGLE
-from benchmarks.report import report
+from benchmarks.records import RESULTS
+from benchmarks.suites import MODES, SUITES
 
 EPILOG = """\
-Times are for one core. All commands but ask-cost go on where they stopped: what has a line in
-benchmarks/results/*.jsonl is not run again; delete a contender's file to have it run again.
-Timings count CPU seconds, so a busy machine shifts them little, but leave it alone for ask-cost.
+`run` goes on where it stopped: what has a line in benchmarks/results/*.jsonl is not run again. Delete a
+contender's file to have it run again. Times are CPU seconds; leave the machine alone during `cost`.
 """
 
 
@@ -22,51 +20,76 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; without any, say what there is."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Compare hpo with a plain BoTorch loop and with random search, on public problems.",
+        description="Compare hpo with its peers, on public problems.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
 
-    versus = commands.add_parser(
-        "versus-botorch",
-        help="regret at equal evaluations, 4 problems x 20 seeds (about 40 minutes, 3 without botorch)",
-    )
-    _add_seeds_and_jobs(versus)
-    versus.add_argument(
-        "--contenders", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS), help="default: all"
-    )
+    environments = commands.add_parser("environments", help="build the environments of the peers (needs the network)")
+    environments.add_argument("names", nargs="*", help="default: all")
 
-    cost = commands.add_parser("ask-cost", help="CPU seconds per ask, side by side in one run (about 4 minutes)")
-    cost.add_argument("--repeats", type=_positive, default=5, help="data sets per cell (default 5)")
+    run = commands.add_parser("run", help="run a suite, or go on with it")
+    run.add_argument("--suite", choices=list(SUITES), default="quick", help="default: quick")
+    run.add_argument("--contenders", nargs="+", metavar="NAME", help="default: those of the suite")
+    run.add_argument("--families", nargs="+", metavar="NAME", help="default: all")
+    run.add_argument("--problems", nargs="+", metavar="NAME", help="instead of those of the suite")
+    run.add_argument("--modes", nargs="+", choices=list(MODES), help="default: those of the suite")
+    run.add_argument("--half", choices=("development", "validation"), help="default: both halves")
+    run.add_argument("--seeds", type=_positive, help="seeds 0, 1, ... (default: those of the suite)")
+    run.add_argument("--jobs", type=_positive, default=1, help="runs at a time (default 1)")
+    run.add_argument("--again", action="store_true", help="also run again what died")
+    _add_out(run)
 
-    feasible = commands.add_parser(
-        "first-feasible", help="evaluations to the first feasible point, 3 problems x 20 seeds (about 1 minute)"
-    )
-    _add_seeds_and_jobs(feasible)
+    cost = commands.add_parser("cost", help="CPU per ask, imports and memory, side by side in one run")
+    cost.add_argument("--contenders", nargs="+", metavar="NAME", help="default: all that learn from results")
+    _add_out(cost)
 
-    commands.add_parser(
-        "report", help="tables of all results, printed and written to benchmarks/results/*.md (seconds)"
-    )
+    report = commands.add_parser("report", help="report.md and pictures of all results, beside them")
+    report.add_argument("--page", action="store_true", help="also write docs/explanation/measured.md")
+    _add_out(report)
 
     chosen = parser.parse_args(arguments)
     match chosen.command:
-        case "versus-botorch":
-            race.race([bench.name for bench in SINGLE], chosen.contenders, chosen.seeds, chosen.jobs)
-        case "ask-cost":
-            ask_cost.ask_cost(chosen.repeats)
-        case "first-feasible":
-            first_feasible.first_feasible(chosen.seeds, chosen.jobs)
+        case "environments":
+            from benchmarks import environments as builder
+
+            builder.build(chosen.names)
+        case "run":
+            from benchmarks.session import Choice, run_suite
+
+            return run_suite(
+                Choice(
+                    SUITES[chosen.suite],
+                    contenders=chosen.contenders,
+                    families=chosen.families,
+                    problems=chosen.problems,
+                    modes=chosen.modes,
+                    half=chosen.half,
+                    seeds=chosen.seeds,
+                ),
+                jobs=chosen.jobs,
+                results=chosen.out,
+                again=chosen.again,
+            )
+        case "cost":
+            from benchmarks.cost import measure
+
+            measure(chosen.contenders, chosen.out)
         case "report":
-            report()
+            from benchmarks.measured_page import measured_page
+            from benchmarks.report import write
+
+            print(write(chosen.out))
+            if chosen.page:
+                measured_page(chosen.out)
         case _:
             parser.print_help()
     return 0
 
 
-def _add_seeds_and_jobs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=_positive, default=20, help="seeds 0, 1, ... per problem (default 20)")
-    parser.add_argument("--jobs", type=_positive, default=1, help="runs at a time (default 1)")
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="default: benchmarks/results")
 
 
 def _positive(text: str) -> int:

@@ -1,247 +1,286 @@
-"""Result lines -> pages: what was measured, on what, with which command, in tables."""
+"""Result lines -> report.md and pictures: who found what, after how many trainings, at what cost, and where hpo loses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks import ask_cost, first_feasible, race, records
-from benchmarks.problems import BY_NAME, SINGLE, TINY_FEASIBLE
-from benchmarks.score import SMALLEST_REGRET, TIE, Paired, paired, quartiles
+from benchmarks import compare, contenders, cost_page, problems, records
+from benchmarks.compare import FEWEST_SEEDS, FLOOR, Curves, Runs
+from benchmarks.plots import OURS, picture
+from benchmarks.suites import MODE_WORDS, MODES
+from benchmarks.tables import interval, number, span, table
 
-CONTENDERS = ("hpo", "botorch", "random")
+HALVES = ("development", "validation")
 
+READING = f"""\
+Made by `python -m benchmarks report` from the lines in `benchmarks/results`. The loss is 0 at the best known result of a
+problem and 1 at a typical one (or before anything feasible is found); with several objectives it is the share of the best
+known hypervolume that is not covered; on noisy problems it is the exact value of what the contender recommends. Brackets
+are 95 % bootstrap intervals over problems and seeds; with fewer than {FEWEST_SEEDS} seeds they are too narrow.
 
-def report() -> None:
-    """Print every page that has results, and write it beside them."""
-    pages: dict[str, Callable[[], str]] = {
-        "regret.md": regret_page,
-        "ask-cost.md": ask_cost_page,
-        "first-feasible.md": first_feasible_page,
-    }
-    for name, page in pages.items():
-        text = page()
-        print(text)
-        records.RESULTS.mkdir(parents=True, exist_ok=True)
-        (records.RESULTS / name).write_text(text)
+`rank`: mean over problems of the rank by mean final loss, among those with runs of the problem. `rank by seed`: the same
+for every problem and every seed that all of them have. `area`: mean loss over all evaluations (`area in time`: over the
+simulated clock, until the slowest contender has ended). `log10`: mean of log10 of the final loss, no smaller than
+{FLOOR:g}. `first feasible`: median evaluation. `failed`, `repeated`: evaluations that failed, and those of params that
+had failed before, per run. `CPU s`: asks and tells, per evaluation. A contender's missing problems are ones that it cannot
+enter or has not run yet; ranks of contenders with different problems do not compare."""
 
 
 @dataclass(frozen=True)
-class Curves:
-    """Regret curves by contender, problem and seed."""
+class Arena:
+    """The runs of one family in one mode, by contender."""
 
-    of: Mapping[tuple[str, str, int], Sequence[float]]
+    family: str
+    mode: str
+    problems: tuple[str, ...]
+    runs: Mapping[str, Mapping[str, Mapping[int, records.Run]]]
 
-    def seeds(self, contender: str, problem: str) -> list[int]:
-        """The seeds there are, in order."""
-        return sorted(seed for c, p, seed in self.of if (c, p) == (contender, problem))
+    def curves(self) -> dict[str, Curves]:
+        """The curves of every contender."""
+        return {contender: compare.curves(each) for contender, each in self.runs.items()}
 
-    def at(self, contender: str, problem: str, share: float) -> list[float]:
-        """The regret of every seed after this share of the evaluations."""
-        index = max(round(share * BY_NAME[problem].budget) - 1, 0)
-        return [self.of[contender, problem, seed][index] for seed in self.seeds(contender, problem)]
-
-    def compared(self, ours: str, theirs: str, problem: str) -> Paired | None:
-        """The paired comparison over the seeds both have; None when there are none."""
-        common = sorted({*self.seeds(ours, problem)} & {*self.seeds(theirs, problem)})
-        if not common:
-            return None
-        first, second = ([self.of[name, problem, seed][-1] for seed in common] for name in (ours, theirs))
-        return paired(first, second, np.random.default_rng(0))
+    def half(self, half: str) -> Arena:
+        """The same on one half of the problems."""
+        names = tuple(name for name in self.problems if problems.half(name) == half)
+        return Arena(self.family, self.mode, names, compare.restricted(self.runs, names))
 
 
-def regret_page() -> str:
-    """Final regret, the paired comparison, the way there, and its cost."""
-    lines = [line for name in CONTENDERS for line in records.read(race.path_of(name))]
-    curves = Curves({(line["contender"], line["problem"], line["seed"]): line["regret"] for line in lines})
-    final = [
-        [bench.name, str(bench.budget), *(_spread(curves.at(name, bench.name, 1.0)) for name in CONTENDERS)]
-        for bench in SINGLE
-    ]
-    comparisons = [(bench.name, curves.compared("hpo", "botorch", bench.name)) for bench in SINGLE]
-    way = [
-        [bench.name, name, *(_middle(curves.at(name, bench.name, share)) for share in (0.25, 0.5, 0.75, 1.0))]
-        for bench in SINGLE
-        for name in CONTENDERS
-    ]
-    cost = [
-        [bench.name, *(_middle(_total_cpu(lines, name, bench.name)) for name in ("hpo", "botorch"))] for bench in SINGLE
-    ]
-    return "\n\n".join(
-        [
-            "# Regret at an equal number of evaluations",
-            "`python -m benchmarks versus-botorch`, then `python -m benchmarks report`. Regret is the distance of the "
-            "best value so far from the known optimum. One contender a process, one thread, default settings. "
-            "`botorch` is the plain loop of `benchmarks/contenders/botorch_loop.py`.",
-            "Median final regret [quartiles] (seeds):",
-            _table(["problem", "evaluations", *CONTENDERS], final),
-            "hpo against botorch, by seed. The difference is in log10 of the final regret: below 0, hpo is better; the "
-            "interval is a 95 % bootstrap of the median. p is the two-sided Wilcoxon signed-rank test, p (worse) the "
-            f"one-sided test against hpo being no worse. Regrets below {SMALLEST_REGRET:g} count as {SMALLEST_REGRET:g}; "
-            f"differences up to {TIE:g} are ties.",
-            _table(
-                ["problem", "seeds", "wins / ties / losses", "difference", "p", "p (worse)", "verdict"],
-                [[problem, *_comparison(test)] for problem, test in comparisons if test is not None],
-            ),
-            "Median regret on the way:",
-            _table(["problem", "contender", "25 % of the evaluations", "50 %", "75 %", "100 %"], way),
-            "Median CPU seconds of all asks of a run:",
-            _table(["problem", "hpo", "botorch"], cost),
-            _origin(lines),
-        ]
-    )
+def write(results: Path) -> str:
+    """Write report.md and its pictures into the folder, and return the text. Never fails on partial results."""
+    runs = records.runs(results, problems.BY_NAME)
+    found = list(arenas(runs))
+    parts = ["# The comparison", READING]
+    if not runs:
+        parts.append("No results yet.")
+    else:
+        parts += ["## In short", short(found)]
+    for mode in MODES:
+        here = [arena for arena in found if arena.mode == mode]
+        parts += [f"## {mode}: {MODE_WORDS[mode]}"] if here else []
+        for arena in here:
+            parts += section(arena)
+            path = results / f"{arena.family}.{mode}.png"
+            picture(arena.runs, arena.problems, list(contenders.CONTENDERS), f"{arena.family}, {mode}", path)
+            parts.append(f"![Median loss against evaluations]({path.name})")
+    parts += ["## Where hpo loses", losing(found)] if runs else []
+    parts += cost_page.sections(results)
+    parts += ["## Measured on", origin_words(results)] if runs else []
+    text = "\n\n".join(parts) + "\n"
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "report.md").write_text(text)
+    return text
 
 
-def ask_cost_page() -> str:
-    """CPU per ask, side by side."""
-    lines = records.read(ask_cost.PATH)
-    cells: dict[tuple[int, int], dict[str, list[list[float]]]] = {}
-    for line in lines:
-        cells.setdefault((line["d"], line["n"]), {}).setdefault(line["contender"], []).append(line["ask_cpu"])
+def arenas(runs: Sequence[records.Run]) -> Iterator[Arena]:
+    """Every mode and family that has runs."""
+    for mode in MODES:
+        for family, names in problems.FAMILIES.items():
+            here = compare.arranged(runs, names, mode)
+            if here:
+                yield Arena(family, mode, tuple(names), {c: here[c] for c in contenders.CONTENDERS if c in here})
+
+
+def short(found: Sequence[Arena]) -> str:
+    """One row per mode and family: hpo and its best peer."""
     rows = []
-    for (d, n), cell in sorted(cells.items()):
-        ours, theirs = (np.array(cell[name]) for name in ("hpo", "botorch"))
-        repeats = np.median(theirs, axis=1) / np.median(ours, axis=1)
-        rows.append(
-            [
-                str(d),
-                str(n),
-                str(len(ours)),
-                *(_milliseconds(float(np.median(first))) for first in (ours[:, 0], theirs[:, 0])),
-                f"{np.median(theirs[:, 0]) / np.median(ours[:, 0]):.1f}",
-                *(_milliseconds(float(np.median(every))) for every in (ours, theirs)),
-                f"{np.median(theirs) / np.median(ours):.1f}",
-                f"{repeats.min():.1f} .. {repeats.max():.1f}",
-            ]
-        )
-    return "\n\n".join(
-        [
-            "# CPU per ask",
-            "`python -m benchmarks ask-cost`, then `python -m benchmarks report`. Both contenders in one run, in turns, "
-            f"each in its own process with one thread, from the same n random results to n + {ask_cost.GROWTH}. For hpo "
-            "the whole of `study.ask()` with its storage in memory; for botorch fit and acquisition. Hartmann6 in 6 "
-            "dimensions, and with 14 parameters that do nothing in 20. First: the ask right after the n results were "
-            "handed over. Growing: median of all asks from n on, each after one more result.",
-            _table(
-                [
-                    "d",
-                    "n",
-                    "repeats",
-                    "hpo first, ms",
-                    "botorch first, ms",
-                    "ratio",
-                    "hpo growing, ms",
-                    "botorch growing, ms",
-                    "ratio",
-                    "ratio by repeat",
-                ],
-                rows,
-            ),
-            _origin(lines),
-        ]
-    )
-
-
-def first_feasible_page() -> str:
-    """Evaluations to the first feasible point."""
-    studies = records.read(first_feasible.STUDIES)
-    random = {line["problem"]: line for line in records.read(first_feasible.RANDOM)}
-    rows = []
-    for bench in TINY_FEASIBLE:
-        runs = [line for line in studies if line["problem"] == bench.name]
-        if not runs or bench.name not in random:
+    for arena in found:
+        given = arena.curves()
+        finals = {contender: compare.finals(each) for contender, each in given.items()}
+        peer = best_peer(finals)
+        ours = finals.get(OURS)
+        if ours is None or peer is None:
+            missing = "no runs of hpo" if ours is None else "no runs of a peer on hpo's problems"
+            rows.append([arena.mode, arena.family, span([len(ours or {})]), str(len(finals)), missing, *["-"] * 4])
             continue
-        yardstick = random[bench.name]
-        low, middle, high = first_feasible.quartiles(runs)
-        q1, q3 = yardstick["quartiles"]
+        ranks = compare.mean_ranks(finals)
         rows.append(
             [
-                bench.name,
-                f"{yardstick['feasible_share']:.2%}",
-                f"{yardstick['median']:.0f} [{q1:.0f}, {q3:.0f}]",
-                f"{middle:g} [{low:g}, {high:g}]",
-                f"{max(line['found'] or float('inf') for line in runs):g}",
-                f"{sum(line['found'] is not None for line in runs)} / {len(runs)}",
-                f"{middle / yardstick['median']:.1%}",
+                arena.mode,
+                arena.family,
+                str(len(ours)),
+                str(len(finals)),
+                f"{ranks[OURS]:.2f} (place {1 + sum(rank < ranks[OURS] for rank in ranks.values())})",
+                number(compare.mean(ours)),
+                peer,
+                interval(compare.bootstrap(compare.difference(ours, finals[peer]), _rng()), "+"),
+                needed(given[OURS], given[peer]),
             ]
         )
-    return "\n\n".join(
-        [
-            "# Evaluations to the first feasible point",
-            "`python -m benchmarks first-feasible`, then `python -m benchmarks report`. Three public engineering designs "
-            "(`benchmarks/problems/constrained.py`). Feasible is the share of the box, by 2 000 000 uniform points; random "
-            "search is read off the same points; hpo stops at its first feasible point or after 100 evaluations "
-            "(then inf).",
-            _table(
-                [
-                    "problem",
-                    "feasible",
-                    "random: median [quartiles]",
-                    "hpo: median [quartiles]",
-                    "hpo: slowest seed",
-                    "found",
-                    "hpo / random",
-                ],
-                rows,
-            ),
-            _origin([*studies, *random.values()]),
-        ]
+    header = ["mode", "family", "problems", "contenders", "hpo: rank", "hpo: loss", "best peer", "hpo - peer"]
+    return (
+        table([*header, "trainings needed"], rows) + "\n\nThe best peer is the one with the lowest mean loss on hpo's "
+        "problems among those with runs of most of them. Trainings needed: the share of the evaluations after which "
+        "hpo's median is at the peer's final median; the median over problems."
     )
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    table = [list(header), *map(list, rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    table.insert(1, ["-" * width for width in widths])
-    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in table)
+def best_peer(finals: Mapping[str, compare.Losses]) -> str | None:
+    """The peer with the lowest mean loss on our problems, of those that have more than half of them."""
+    ours = finals.get(OURS, {})
+    means = {
+        name: compare.mean({p: each[p] for p in each if p in ours})
+        for name, each in finals.items()
+        if name != OURS and 2 * len(each.keys() & ours.keys()) > len(ours)
+    }
+    return min(means, key=lambda name: means[name], default=None)
 
 
-def _comparison(test: Paired) -> list[str]:
+def section(arena: Arena) -> list[str]:
+    """The tables of one family in one mode."""
+    absent = [name for name in contenders.CONTENDERS if name not in arena.runs]
     return [
-        str(test.n),
-        f"{test.wins} / {test.ties} / {test.losses}",
-        f"{test.median:+.2f} [{test.low:+.2f}, {test.high:+.2f}]",
-        f"{test.p:.2g}",
-        f"{test.p_worse:.2g}",
-        test.verdict,
+        f"### {arena.family}, {arena.mode}",
+        standings(arena),
+        *([f"No runs of: {', '.join(absent)}."] if absent else []),
+        versus(arena),
     ]
 
 
-def _total_cpu(lines: Sequence[records.Record], contender: str, problem: str) -> list[float]:
-    return [sum(line["ask_cpu"]) for line in lines if (line["contender"], line["problem"]) == (contender, problem)]
+def standings(arena: Arena) -> str:
+    """One row per contender, the best rank first."""
+    given = arena.curves()
+    finals = {contender: compare.finals(each) for contender, each in given.items()}
+    ranks, by_seed = compare.mean_ranks(finals), compare.paired_ranks(finals)
+    halves = [
+        {c: compare.mean(compare.finals(compare.curves(each))) for c, each in arena.half(half).runs.items()}
+        for half in HALVES
+    ]
+    on_a_clock = MODES[arena.mode].is_on_a_clock
+    areas = (
+        compare.time_areas(arena.runs) if on_a_clock else {name: compare.areas(each) for name, each in given.items()}
+    )
+    rows = [
+        [
+            contender,
+            f"{len(finals[contender])}/{len(arena.problems)}",
+            span(len(seeds) for seeds in finals[contender].values()),
+            f"{ranks[contender]:.2f}",
+            number(by_seed.get(contender)),
+            interval(compare.bootstrap(finals[contender], _rng())),
+            *(number(half.get(contender)) for half in halves),
+            number(compare.mean(areas[contender])),
+            f"{compare.log_mean(finals[contender]):.2f}",
+            *counts(arena.runs[contender]),
+        ]
+        for contender in sorted(ranks, key=lambda name: ranks[name])
+    ]
+    header = [
+        "contender",
+        "problems",
+        "seeds",
+        "rank",
+        "rank by seed",
+        "loss",
+        *HALVES,
+        "area in time" if on_a_clock else "area",
+        "log10",
+    ]
+    return table([*header, "first feasible", "failed", "repeated", "died", "CPU s"], rows)
 
 
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    low, middle, high = quartiles(values)
-    return f"{middle:.3g} [{low:.2g}, {high:.2g}] ({len(values)})"
+def counts(runs: Runs) -> list[str]:
+    """First feasible evaluation, failed evaluations and repeats of them per run, died runs, CPU seconds."""
+    every = [run for seeds in runs.values() for run in seeds.values()]
+    first = float(np.quantile([run.first_feasible or np.inf for run in every], 0.5, method="higher"))
+    never = sum(run.first_feasible is None for run in every)
+    evaluations = sum(run.evaluations for run in every)
+    return [
+        number(first) + (f" ({never} of {len(every)} never)" if never else ""),
+        number(float(np.mean([run.failed for run in every]))),
+        number(float(np.mean([run.repeated for run in every]))),
+        str(sum(bool(run.died) for run in every)),
+        number(sum(run.ask_cpu + run.tell_cpu for run in every) / evaluations if evaluations else None, 2),
+    ]
 
 
-def _middle(values: Sequence[float]) -> str:
-    return f"{np.median(values):.3g}" if values else "-"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.1f}"
-
-
-def _origin(lines: Sequence[records.Record]) -> str:
-    """Commits, machines, dates and versions behind a page, contender by contender."""
-    if not lines:
-        return "No results yet.\n"
-    words = []
-    for contender in dict.fromkeys(line["contender"] for line in lines):
-        mine = [line for line in lines if line["contender"] == contender]
-        commits = list(dict.fromkeys(line["commit"] for line in mine))
-        commit = commits[0] if len(commits) == 1 else f"{commits[0]} .. {commits[-1]} ({len(commits)} different)"
-        dates = sorted(line["date"] for line in mine)
-        versions = sorted({", ".join(f"{k} {v}" for k, v in line.get("versions", {}).items()) for line in mine})
-        words.append(
-            f"- {contender}: commit {commit} (+ marks changes beyond it); {dates[0]} to {dates[-1]}"
-            + "".join(f"; {v}" for v in versions if v)
+def versus(arena: Arena) -> str:
+    """Hpo against every peer, on the problems and seeds that both have."""
+    if OURS not in arena.runs:
+        return "No runs of hpo, so no comparison with it."
+    given = arena.curves()
+    finals = {contender: compare.finals(each) for contender, each in given.items()}
+    best = best_peer(finals)
+    rows = []
+    for peer in given:
+        difference = compare.difference(finals[OURS], finals[peer])
+        if peer == OURS or not difference:
+            continue
+        halves = [{p: difference[p] for p in difference if problems.half(p) == half} for half in HALVES]
+        rows.append(
+            [
+                f"**{peer}**" if peer == best else peer,
+                str(len(difference)),
+                span(len(seeds) for seeds in difference.values()),
+                interval(compare.bootstrap(difference, _rng()), "+"),
+                *(interval(compare.bootstrap(half, _rng()), "+") for half in halves),
+                needed(given[OURS], given[peer]),
+            ]
         )
-    machines = "; ".join(sorted({line["machine"] for line in lines}))
-    return "\n".join([f"Measured on: {machines}.", "", *words, ""])
+    if not rows:
+        return "No peer has runs on hpo's problems, so no comparison yet."
+    header = ["hpo - peer (best in bold)", "problems", "seeds", "difference of loss", *HALVES, "trainings needed"]
+    return table(header, rows)
+
+
+def needed(ours: Curves, theirs: Curves) -> str:
+    """The median over problems of the share of the evaluations that we need for their final median."""
+    shares = list(compare.shares_needed(ours, theirs).values())
+    if not shares:
+        return "-"
+    never = sum(np.isinf(share) for share in shares)
+    middle = float(np.quantile(shares, 0.5, method="higher" if never else "linear"))
+    return number(middle, 2) + (f" (never on {never} of {len(shares)})" if never else "")
+
+
+def losing(found: Sequence[Arena]) -> str:
+    """Problems where a peer's median is better, by more than chance explains."""
+    rows, compared = [], 0
+    for arena in found:
+        finals = {contender: compare.finals(compare.curves(each)) for contender, each in arena.runs.items()}
+        for problem, ours in finals.get(OURS, {}).items():
+            for peer in (name for name in finals if name != OURS and problem in finals[name]):
+                result = compare.median_difference(ours, finals[peer][problem], _rng())
+                compared += result is not None
+                if result is not None and result.mean > 0 and result.verdict > 0:
+                    rows.append(
+                        (result, [arena.mode, arena.family, problem, peer, *_medians(ours, finals[peer][problem])])
+                    )
+    if not compared:
+        return f"Not known yet: no problem has {FEWEST_SEEDS} seeds of both hpo and a peer."
+    if not rows:
+        return f"Nowhere, in {compared} comparisons of a problem with a peer."
+    header = ["mode", "family", "problem", "peer", "hpo: median", "peer: median", "difference"]
+    rows.sort(key=lambda row: -row[0].mean)
+    return (
+        f"In {len(rows)} of {compared} comparisons of a problem with a peer, the peer's median loss is lower and the "
+        "interval of the difference excludes 0:\n\n" + table(header, [[*row, interval(x, "+")] for x, row in rows])
+    )
+
+
+def origin_words(results: Path) -> str:
+    """Commits, dates, machines and versions behind the runs, contender by contender."""
+    by_contender: dict[str, list[records.Record]] = {}
+    for contender, line in records.origins(results):
+        by_contender.setdefault(contender, []).append(line)
+    words = []
+    for contender, lines in by_contender.items():
+        commits = list(dict.fromkeys(line["commit"] for line in lines))
+        dates = sorted(line["date"] for line in lines)
+        versions = dict.fromkeys(", ".join(f"{k} {v}" for k, v in line["versions"].items()) for line in lines)
+        words.append(f"- {contender}: commit {', '.join(commits)}; {dates[0]} to {dates[-1]}; {'; '.join(versions)}")
+    machines = sorted({line["machine"] for lines in by_contender.values() for line in lines})
+    return "\n".join([f"{'; '.join(machines)}. `+` marks changes beyond a commit.", "", *words])
+
+
+def _medians(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[str]:
+    common = sorted(ours.keys() & theirs.keys())
+    return [number(float(np.median([each[seed] for seed in common]))) for each in (ours, theirs)]
+
+
+def _rng() -> np.random.Generator:
+    """Every interval from the same draws, so that a report of the same lines is the same report."""
+    return np.random.default_rng(0)

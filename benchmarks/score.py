@@ -1,101 +1,109 @@
-"""Scores: regret of a run, quartiles, and the paired comparison of two contenders."""
+"""The score of one run: a loss in [0, 1] after each evaluation, 0 at the best known and 1 at a typical configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 import hpo
+from benchmarks.problems.base import BenchProblem
 from hpo.metrics import shortfall
+from hpo.pareto import hypervolume
 
-SMALLEST_REGRET = 1e-8
-"""Regrets below this count as equal to it: the optima are known to about this precision."""
-TIE = 0.01
-"""Two regrets within this of each other in log10 (2.3 %) are a tie."""
-RESAMPLES = 10_000
+Array = NDArray[np.float64]
+Values = Mapping[str, float]
 
 
-def is_feasible(problem: hpo.Problem, values: Mapping[str, float]) -> bool:
-    """Whether `values` meet every limit."""
+def is_feasible(problem: hpo.Problem, values: Values) -> bool:
+    """Whether `values` meet every limit, equality included."""
     return all(shortfall(metric, values[metric.name]) == 0 for metric in problem.limited)
 
 
-def regrets(problem: hpo.Problem, results: Sequence[Mapping[str, float]], optimum: float) -> list[float | None]:
-    """Distance of the best feasible value so far from `optimum`, after each result; None while nothing is feasible."""
-    objective = problem.objectives[0]
-    sign = 1.0 if objective.goal == "minimize" else -1.0
-    best: float | None = None
-    curve: list[float | None] = []
-    for values in results:
-        if is_feasible(problem, values):
-            regret = max(sign * (values[objective.name] - optimum), 0.0)
-            best = regret if best is None else min(best, regret)
+def loss(bench: BenchProblem, values: Values | None) -> float:
+    """Normalised regret of one result of a problem with one objective: (value - best) / (typical - best) in [0, 1].
+
+    1 for what failed (None) or is not feasible.
+    """
+    if values is None or not is_feasible(bench.problem, values):
+        return 1.0
+    value = values[bench.problem.objectives[0].name]
+    return float(np.clip((value - bench.best) / (bench.typical - bench.best), 0.0, 1.0))
+
+
+def losses(bench: BenchProblem, truths: Sequence[Values | None]) -> list[float]:
+    """The loss after each evaluation, of the best so far; `truths` are the exact metrics, None for what failed.
+
+    Several objectives: 1 - hypervolume of the feasible results above the reference point / that of the best known front.
+    """
+    if len(bench.problem.objectives) > 1:
+        return _uncovered(bench, truths)
+    best, curve = 1.0, []
+    for values in truths:
+        best = min(best, loss(bench, values))
         curve.append(best)
     return curve
 
 
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """(25 %, median, 75 %)."""
-    low, middle, high = np.quantile(np.asarray(values, dtype=float), [0.25, 0.5, 0.75])
-    return float(low), float(middle), float(high)
+def recommended_losses(bench: BenchProblem, answers: Sequence[tuple[int, Values | None]], n: int) -> list[float]:
+    """The loss of what was recommended, carried forward from each (evaluation, exact metrics) to the next, `n` long.
 
-
-@dataclass(frozen=True)
-class Paired:
-    """How `ours` compares with `theirs` over the same seeds, in log10 regret: below 0, ours is better."""
-
-    n: int
-    wins: int
-    ties: int
-    losses: int
-    p: float
-    """Two-sided Wilcoxon signed-rank test of the differences; 1 when all are zero."""
-    p_worse: float
-    """One-sided, against "ours is not worse"."""
-    median: float
-    low: float
-    high: float
-    """95 % percentile bootstrap interval of the median difference."""
-
-    @property
-    def verdict(self) -> str:
-        """In words, at the 5 % level."""
-        if self.p >= 0.05:
-            return "no difference shown"
-        return "better" if self.median < 0 else "worse"
-
-
-def paired(ours: Sequence[float], theirs: Sequence[float], rng: np.random.Generator) -> Paired:
-    """Compare the final regrets of two contenders, seed by seed.
-
-    Raises ValueError when the lists are empty or differ in length.
+    1 before the first answer. Not the best so far: a recommendation may become worse.
     """
-    from scipy.stats import wilcoxon
-
-    if not ours or len(ours) != len(theirs):
-        raise ValueError(f"{len(ours)} and {len(theirs)} results are no pairs")
-    difference = _log(ours) - _log(theirs)
-    tests = [
-        float(wilcoxon(difference, alternative=alternative).pvalue) if difference.any() else 1.0
-        for alternative in ("two-sided", "greater")
-    ]
-    medians = np.median(rng.choice(difference, (RESAMPLES, len(difference))), axis=1)
-    low, high = np.quantile(medians, [0.025, 0.975])
-    return Paired(
-        n=len(difference),
-        wins=int(np.sum(difference < -TIE)),
-        ties=int(np.sum(np.abs(difference) <= TIE)),
-        losses=int(np.sum(difference > TIE)),
-        p=tests[0],
-        p_worse=tests[1],
-        median=float(np.median(difference)),
-        low=float(low),
-        high=float(high),
-    )
+    curve = [1.0] * n
+    for evaluation, values in sorted(answers, key=lambda answer: answer[0]):
+        curve[evaluation - 1 :] = [loss(bench, values)] * (n - evaluation + 1)
+    return curve
 
 
-def _log(regret: Sequence[float]) -> NDArray[np.float64]:
-    return np.asarray(np.log10(np.maximum(regret, SMALLEST_REGRET)))
+def first_feasible(problem: hpo.Problem, truths: Sequence[Values | None]) -> int | None:
+    """Number of the first evaluation, from 1, that met every limit; None if none did."""
+    for evaluation, values in enumerate(truths, start=1):
+        if values is not None and is_feasible(problem, values):
+            return evaluation
+    return None
+
+
+def unrolled(curve: Sequence[tuple[int, float]], total: int) -> Array:
+    """The loss after each of `total` evaluations, from where it changes: the inverse of `records.steps`."""
+    values = np.ones(total)
+    for evaluation, value in curve:
+        values[evaluation - 1 :] = value
+    return values
+
+
+def at_times(clock: Sequence[tuple[float, float]], times: Array) -> Array:
+    """The loss at each of the simulated `times [n]`, from (seconds, loss) where it changes; 1 before the first."""
+    moments = np.array([moment for moment, _ in clock])
+    levels = np.array([1.0, *(value for _, value in clock)])
+    return np.asarray(levels[np.searchsorted(moments, times, side="right")])
+
+
+def time_mean(clock: Sequence[tuple[float, float]], end: float) -> float:
+    """The mean loss over the simulated seconds from 0 to `end`, exactly."""
+    moments = np.array([0.0, *(moment for moment, _ in clock if moment < end), end])
+    levels = np.array([1.0, *(value for moment, value in clock if moment < end)])
+    return float(np.sum(np.diff(moments) * levels) / end)
+
+
+def _uncovered(bench: BenchProblem, truths: Sequence[Values | None]) -> list[float]:
+    """1 - hypervolume / best, after each result.
+
+    A new point y adds its own box less what the front covers of it, hv({min(p, y): p in front}): most of those corners
+    are dominated, so with many objectives this is far cheaper than the volume of the whole front. The idea is that of
+    L. While, L. Bradstreet, L. Barone, "A fast way of calculating exact hypervolumes", IEEE Transactions on Evolutionary
+    Computation 16 (2012).
+    """
+    signs = np.array([1.0 if o.goal == "maximize" else -1.0 for o in bench.problem.objectives])
+    reference = signs * np.array(bench.reference)
+    front = np.empty((0, len(signs)))
+    covered, curve = 0.0, []
+    for values in truths:
+        if values is not None and is_feasible(bench.problem, values):
+            y = signs * np.array([values[o.name] for o in bench.problem.objectives])
+            if np.all(y > reference) and not np.any(np.all(front >= y, axis=1)):
+                covered += float(np.prod(y - reference)) - hypervolume(np.minimum(front, y), reference)
+                front = np.vstack([front[~np.all(front <= y, axis=1)], y])
+        curve.append(float(np.clip(1 - covered / bench.best, 0.0, 1.0)))
+    return curve

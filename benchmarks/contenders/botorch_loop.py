@@ -1,99 +1,187 @@
-"""A plain BoTorch loop, written as BoTorch's closed-loop tutorial writes it.
+"""A plain BoTorch loop, written as BoTorch's closed-loop tutorials write it.
 
-Ten scrambled Sobol points; then, at each step, a SingleTaskGP on standardised values fitted by maximum marginal
-likelihood, qLogNoisyExpectedImprovement with 256 quasi-random samples, and `optimize_acqf` with 10 restarts from 512
-raw samples. Everything else is BoTorch's default. The inputs are normalised to the unit cube by the encoding below:
-whole numbers are relaxed and rounded, a choice is one-hot and the largest column wins.
+Ten scrambled Sobol points; then SingleTaskGP on standardised values, one model per metric, fitted by maximum marginal
+likelihood; qLogNoisyExpectedImprovement, or qLogNoisyExpectedHypervolumeImprovement for several objectives; and
+`optimize_acqf` with 10 restarts from 512 raw samples and at most 200 steps, one point of a batch after the other. All else
+is BoTorch's default. Whole numbers and steps are relaxed and rounded, a choice is one-hot and the largest column wins,
+inactive parameters stand at their middle and are dropped. On a finite space it may ask for a point again.
+
+Constraints: modelled, and handed to the acquisition function. Failures: the worst value seen of every objective, nothing
+for the constraints. Trials in flight: `X_pending`. The reference point of several objectives: their thresholds, while
+results are better than them; else BoTorch's `infer_reference_point`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
+from botorch.acquisition.acquisition import AcquisitionFunction
 from botorch.acquisition.logei import qLogNoisyExpectedImprovement
+from botorch.acquisition.multi_objective.logei import qLogNoisyExpectedHypervolumeImprovement
+from botorch.acquisition.multi_objective.objective import IdentityMCMultiOutputObjective
+from botorch.acquisition.objective import GenericMCObjective
 from botorch.fit import fit_gpytorch_mll
-from botorch.models import SingleTaskGP
+from botorch.models import ModelListGP, SingleTaskGP
 from botorch.models.transforms.outcome import Standardize
 from botorch.optim import optimize_acqf
 from botorch.sampling.normal import SobolQMCNormalSampler
-from botorch.utils.sampling import draw_sobol_samples
-from gpytorch.mlls import ExactMarginalLogLikelihood
+from botorch.utils.multi_objective.hypervolume import infer_reference_point
+from botorch.utils.multi_objective.pareto import is_non_dominated
+from gpytorch.mlls import ExactMarginalLogLikelihood, SumMarginalLogLikelihood
+from torch import Tensor
 
-import hpo
+from benchmarks.contenders.base import NOT_THE_PARAMS, Adapter, Opening, Proposal, Result, best_feasible
+from benchmarks.contenders.cube import decoded, encoded, n_columns
+from benchmarks.contenders.spec import Params, Spec
 
 INITIAL_POINTS = 10
 MC_SAMPLES = 256
+MC_SAMPLES_SEVERAL = 128
 RESTARTS = 10
 RAW_SAMPLES = 512
+OPTIONS = {"maxiter": 200}
+"""Steps of L-BFGS-B, as in the tutorials."""
+
+Limit = Callable[[Tensor], Tensor]
+"""Samples of all modelled metrics `[..., m]` -> `[...]`, below 0 where the limit is met."""
 
 
-class BotorchLoop:
-    """One objective, no constraint, no condition between parameters."""
+class BotorchLoop(Adapter):
+    """The loop; its only state is the points in flight and the place in the Sobol sequence."""
 
-    def __init__(self, problem: hpo.Problem, seed: int) -> None:
+    def __init__(self, opening: Opening) -> None:
+        super().__init__(opening)
         torch.set_num_threads(1)
-        torch.manual_seed(seed)
-        if len(problem.objectives) != 1 or problem.constraints:
-            raise ValueError("the plain BoTorch loop takes one objective and no constraint")
-        self._space = problem.space
-        self._objective = problem.objectives[0]
-        self._seed = seed
-        self._bounds = torch.tensor([[0.0], [1.0]], dtype=torch.float64).repeat(1, n_columns(problem.space))
-        self._initial = draw_sobol_samples(self._bounds, n=INITIAL_POINTS, q=1, seed=seed).squeeze(1).tolist()
-        self._X: list[list[float]] = []
-        self._Y: list[float] = []
+        self._sobol = torch.quasirandom.SobolEngine(n_columns(self.spec), scramble=True, seed=opening.seed)  # type: ignore[no-untyped-call]
+        self._in_flight: list[Params] = []
 
-    def ask(self) -> dict[str, Any]:
-        """A Sobol point while there are fewer than ten results, then the maximiser of the acquisition function."""
-        if len(self._Y) < INITIAL_POINTS:
-            return decoded(self._space, self._initial[len(self._Y)])
-        X = torch.tensor(self._X, dtype=torch.float64)
-        Y = torch.tensor(self._Y, dtype=torch.float64).unsqueeze(-1)
-        model = SingleTaskGP(X, Y, outcome_transform=Standardize(m=1))
-        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    def ask(self, n: int) -> Sequence[Proposal]:
+        """Sobol points up to the tenth trial and while fewer than two have results, then the acquisition's maximisers."""
+        complete = sum(r.values is not None for r in self.results)
+        n_sobol = n if complete < 2 else min(n, max(0, INITIAL_POINTS - len(self.results) - len(self._in_flight)))
+        rows = self._sobol.draw(n_sobol, dtype=torch.float64).tolist() if n_sobol else []
+        chosen = [decoded(self.spec, row) for row in rows]
+        if n > n_sobol:
+            pending = [*self._in_flight, *chosen]
+            candidates = maximisers(self.spec, self.results, pending, n - n_sobol, self.opening.seed)
+            chosen += [decoded(self.spec, row) for row in candidates.tolist()]
+        self._in_flight += chosen
+        return [Proposal(params) for params in chosen]
+
+    def tell(self, proposal: Proposal, result: Result) -> None:
+        """No longer in flight; the results themselves are all the data there is."""
+        self._in_flight.remove(proposal.params)
+
+    def add(self, result: Result) -> None:
+        """Nothing: the results themselves are all the data there is."""
+
+    def recommend(self) -> Params | None:
+        """Of the configurations tried, the one whose posterior mean is best among those whose posterior means meet all
+        limits; where there is no model, or none that meets them, the best observed."""
+        complete = [r for r in self.results if r.values is not None]
+        if len(self.spec.objectives) > 1 or len(complete) < 2:
+            return best_feasible(self.spec, self.results)
+        X = cube(self.spec, [r.params for r in complete])
+        means = fitted(self.spec, self.results).posterior(X).mean.detach()
+        met = torch.ones(len(X), dtype=torch.bool)
+        for limit in limits(self.spec):
+            met &= limit(means) <= 0
+        if not met.any():
+            return best_feasible(self.spec, self.results)
+        best = int(means[:, 0].masked_fill(~met, -torch.inf).argmax())
+        return complete[best].params
+
+
+def maximisers(spec: Spec, results: Sequence[Result], pending: Sequence[Params], n: int, seed: int) -> Tensor:
+    """The next points `[n, d]` of the unit cube, greedily one after the other."""
+    model = fitted(spec, results)
+    X = cube(spec, [r.params for r in results if r.values is not None])
+    X_pending = cube(spec, pending) if pending else None
+    acquisition: AcquisitionFunction
+    if len(spec.objectives) == 1:
         acquisition = qLogNoisyExpectedImprovement(
-            model, X_baseline=X, sampler=SobolQMCNormalSampler(torch.Size([MC_SAMPLES]), seed=self._seed)
+            model,
+            X_baseline=X,
+            sampler=SobolQMCNormalSampler(torch.Size([MC_SAMPLES]), seed=seed),
+            objective=GenericMCObjective(_first) if spec.constraints else None,
+            constraints=limits(spec) or None,
+            X_pending=X_pending,
         )
-        candidate, _ = optimize_acqf(acquisition, self._bounds, q=1, num_restarts=RESTARTS, raw_samples=RAW_SAMPLES)
-        return decoded(self._space, candidate[0].tolist())
-
-    def tell(self, params: Mapping[str, Any], values: Mapping[str, float]) -> None:
-        """One more row of data, maximised."""
-        value = values[self._objective.name]
-        self._X.append(encoded(self._space, params))
-        self._Y.append(value if self._objective.goal == "maximize" else -value)
-
-
-def n_columns(space: hpo.Space) -> int:
-    """Columns of the encoding: one a number, one a choice of each categorical."""
-    return sum(len(p.choices) if isinstance(p, hpo.Categorical) else 1 for p in space.parameters.values())
-
-
-def encoded(space: hpo.Space, params: Mapping[str, Any]) -> list[float]:
-    """`params` in the unit cube."""
-    row: list[float] = []
-    for name, p in space.parameters.items():
-        if isinstance(p, hpo.Categorical):
-            row += [float(i == p.index(params[name])) for i in range(len(p.choices))]
-        elif p.log:
-            row.append(math.log(params[name] / p.low) / math.log(p.high / p.low))
-        else:
-            row.append((params[name] - p.low) / (p.high - p.low))
-    return row
+    else:
+        acquisition = qLogNoisyExpectedHypervolumeImprovement(
+            model,
+            reference_point(spec, results),
+            X_baseline=X,
+            sampler=SobolQMCNormalSampler(torch.Size([MC_SAMPLES_SEVERAL]), seed=seed),
+            objective=IdentityMCMultiOutputObjective(outcomes=list(range(len(spec.objectives)))),
+            constraints=limits(spec) or None,
+            X_pending=X_pending,
+            prune_baseline=True,
+        )
+    bounds = torch.tensor([[0.0], [1.0]], dtype=torch.float64).repeat(1, X.shape[-1])
+    candidates: Tensor = optimize_acqf(
+        acquisition, bounds, q=n, num_restarts=RESTARTS, raw_samples=RAW_SAMPLES, options=OPTIONS, sequential=True
+    )[0]
+    return candidates
 
 
-def decoded(space: hpo.Space, row: list[float]) -> dict[str, Any]:
-    """The params nearest to a point of the unit cube."""
-    params: dict[str, Any] = {}
-    columns = iter(row)
-    for name, p in space.parameters.items():
-        if isinstance(p, hpo.Categorical):
-            heights = [next(columns) for _ in p.choices]
-            params[name] = p.choices[heights.index(max(heights))]
-        else:
-            u = next(columns)
-            params[name] = p.snap(p.low * (p.high / p.low) ** u if p.log else p.low + u * (p.high - p.low))
-    return params
+def fitted(spec: Spec, results: Sequence[Result]) -> ModelListGP | SingleTaskGP:
+    """Models of all objectives, maximised, then of all constrained metrics, in their units."""
+    complete = [r for r in results if r.values is not None]
+    failed = [r for r in results if r.values is None and r.failure not in NOT_THE_PARAMS]
+    X = cube(spec, [r.params for r in complete])
+    X_all = cube(spec, [r.params for r in (*complete, *failed)])
+    models = []
+    for column in gains(spec, complete).T:
+        y = torch.cat([column, column.min().expand(len(failed))])
+        models.append(SingleTaskGP(X_all, y.unsqueeze(-1), outcome_transform=Standardize(m=1)))
+    for constraint in spec.constraints:
+        y = torch.tensor([r.values[constraint.name] for r in complete if r.values], dtype=torch.float64)
+        models.append(SingleTaskGP(X, y.unsqueeze(-1), outcome_transform=Standardize(m=1)))
+    if len(models) == 1:
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(models[0].likelihood, models[0]))
+        return models[0]
+    model = ModelListGP(*models)
+    fit_gpytorch_mll(SumMarginalLogLikelihood(model.likelihood, model))
+    return model
+
+
+def reference_point(spec: Spec, results: Sequence[Result]) -> Tensor:
+    """The reference point `[m]` of the objectives, maximised."""
+    complete = [r for r in results if r.values is not None]
+    feasible = [r for r in complete if r.values and all(excess <= 0 for excess in spec.excesses(r.values))]
+    Y = gains(spec, feasible or complete)
+    thresholds = torch.tensor(
+        [
+            torch.nan if o.threshold is None else -sign * o.threshold
+            for o, sign in zip(spec.objectives, spec.signs, strict=True)
+        ],
+        dtype=torch.float64,
+    )
+    point: Tensor = infer_reference_point(Y[is_non_dominated(Y)], max_ref_point=thresholds)
+    return point
+
+
+def limits(spec: Spec) -> list[Limit]:
+    """One function for every one-sided limit."""
+    column = {c.name: len(spec.objectives) + i for i, c in enumerate(spec.constraints)}
+    return [_limit(column[name], sign, bound) for name, sign, bound in spec.limits]
+
+
+def gains(spec: Spec, complete: Sequence[Result]) -> Tensor:
+    """The objectives `[n, m]`, maximised."""
+    return -torch.tensor([spec.losses(r.values) for r in complete if r.values], dtype=torch.float64)
+
+
+def cube(spec: Spec, configurations: Sequence[Params]) -> Tensor:
+    """Points `[n, d]` of the unit cube."""
+    return torch.tensor([encoded(spec, params) for params in configurations], dtype=torch.float64)
+
+
+def _limit(column: int, sign: float, bound: float) -> Limit:
+    return lambda samples: sign * (samples[..., column] - bound)
+
+
+def _first(samples: Tensor, X: Tensor | None = None) -> Tensor:  # noqa: ARG001  BoTorch passes both
+    return samples[..., 0]

@@ -1,15 +1,26 @@
-"""The problems by name, and the sets that the commands use."""
+"""The problems by name and by family, and which half of the suite each belongs to."""
+
+from typing import Literal
 
 from benchmarks.problems.base import BenchProblem as BenchProblem
-from benchmarks.problems.constrained import SPEED_REDUCER, TENSION_SPRING, WELDED_BEAM
-from benchmarks.problems.mixed import HARTMANN6_MIXED
-from benchmarks.problems.synthetic import ACKLEY10, BRANIN, HARTMANN6, HARTMANN6_IN_20
+from benchmarks.problems.constrained import CONSTRAINED
+from benchmarks.problems.failing import FAILING
+from benchmarks.problems.mixed import MIXED
+from benchmarks.problems.noisy import NOISY
+from benchmarks.problems.several import SEVERAL
+from benchmarks.problems.single import SINGLE
 
-SINGLE = (BRANIN, HARTMANN6, ACKLEY10, HARTMANN6_MIXED)
-"""One objective, no constraint: final regret at an equal number of evaluations."""
-TINY_FEASIBLE = (TENSION_SPRING, SPEED_REDUCER, WELDED_BEAM)
-"""Under one per cent of the box is feasible: evaluations to the first feasible point."""
-COST = (HARTMANN6, HARTMANN6_IN_20)
-"""One function in 6 and in 20 dimensions: CPU seconds per ask."""
+BY_NAME: dict[str, BenchProblem] = {
+    bench.name: bench for bench in (*SINGLE, *MIXED, *CONSTRAINED, *SEVERAL, *NOISY, *FAILING)
+}
+FAMILIES: dict[str, tuple[str, ...]] = {
+    family: tuple(bench.name for bench in BY_NAME.values() if bench.family == family)
+    for family in ("single", "mixed", "constrained", "several", "noisy", "failing")
+}
 
-BY_NAME = {bench.name: bench for bench in (*SINGLE, *TINY_FEASIBLE, *COST)}
+
+def half(name: str) -> Literal["development", "validation"]:
+    """Of the names of a family in alphabetical order, those at even positions are for development, the others for
+    validation: nothing is chosen or tuned by looking at them."""
+    place = sorted(FAMILIES[BY_NAME[name].family]).index(name)
+    return "validation" if place % 2 else "development"

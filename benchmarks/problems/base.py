@@ -1,10 +1,10 @@
-"""BenchProblem: a problem whose answer is known, and the formula that evaluates it."""
+"""BenchProblem: a problem whose answer is known, and what a training of it would report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,54 +14,50 @@ import hpo
 Array = NDArray[np.float64]
 Formula = Callable[[Array], Mapping[str, Array]]
 """x `[..., d]`, in the units and order of the space -> every metric `[...]`."""
+Family = Literal["single", "mixed", "constrained", "several", "noisy", "failing"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one evaluation ended: with `values` of all metrics, or failed with a kind of `hpo.trial.FAILURE_KINDS`.
+
+    `seconds` is how long it would have taken, on the simulated clock.
+    """
+
+    values: Mapping[str, float] | None
+    failure: str | None = None
+    seconds: float = 1.0
 
 
 @dataclass(frozen=True)
 class BenchProblem:
     """A public problem.
 
-    `optimum` is the best known feasible value of the objective, `budget` the number of evaluations of a run. `noise` is
-    the standard deviation of what is added to the objective at each evaluation.
+    Attributes:
+        name: unique among all problems.    family: what it tests.
+        problem: space and metrics, all that a contender is told.
+        truth: every metric of a configuration, without noise: what scores are computed from.
+        report: what an evaluation reports, given the truth and a generator; the truth itself by default. Adds noise,
+            failures and durations.
+        best: the best known feasible value of the one objective; with several, the hypervolume of the best known front
+            above `reference`.
+        typical: the median value of the objective over random feasible configurations; with several, 0. Normalised
+            regret is 0 at `best` and 1 at `typical`.
+        reference: the reference point, one value per objective, in their own units; empty with one objective.
+        budget: evaluations of a run at q = 1.
     """
 
     name: str
+    family: Family
     problem: hpo.Problem
-    formula: Formula
-    optimum: float
+    truth: Callable[[Mapping[str, Any]], dict[str, float]]
+    best: float
+    typical: float
     budget: int
-    noise: float = 0.0
+    reference: tuple[float, ...] = ()
+    report: Callable[[Mapping[str, Any], dict[str, float], np.random.Generator], Outcome] | None = None
 
-    def array(self, params: Mapping[str, Any]) -> Array:
-        """`params` as one row x `[d]`; a choice is its index."""
-        parameters = self.problem.space.parameters
-        return np.array(
-            [p.index(params[n]) if isinstance(p, hpo.Categorical) else params[n] for n, p in parameters.items()],
-            dtype=float,
-        )
-
-    def evaluate(self, params: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:
-        """What a training with `params` would report. `rng` draws the noise, where there is some."""
-        values = {name: float(value) for name, value in self.formula(self.array(params)).items()}
-        if self.noise > 0:
-            values[self.problem.objectives[0].name] += float(rng.normal(scale=self.noise))
-        return values
-
-    def uniform(self, rng: np.random.Generator, n: int) -> Array:
-        """`n` uniform points x `[n, d]` of the box of a purely continuous problem."""
-        bounds = []
-        for name, p in self.problem.space.parameters.items():
-            if not isinstance(p, hpo.Float) or p.log or p.step is not None:
-                raise ValueError(f"{self.name}: {name} is {p!r}; only plain Float parameters make a box")
-            bounds.append((p.low, p.high))
-        low, high = np.array(bounds).T
-        return np.asarray(low + rng.random((n, len(bounds))) * (high - low))
-
-
-def box(bounds: Mapping[str, tuple[float, float]]) -> hpo.Space:
-    """A space of plain Float parameters."""
-    return hpo.Space({name: hpo.Float(low, high) for name, (low, high) in bounds.items()})
-
-
-def minimized(space: hpo.Space) -> hpo.Problem:
-    """One objective `f`, to be minimised, on `space`."""
-    return hpo.Problem(space, [hpo.Objective("f", goal="minimize")])
+    def evaluate(self, params: Mapping[str, Any], rng: np.random.Generator) -> Outcome:
+        """What a training with `params` reports."""
+        values = self.truth(params)
+        return Outcome(values) if self.report is None else self.report(params, values, rng)

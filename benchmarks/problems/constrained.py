@@ -1,112 +1,72 @@
-"""Three engineering designs of which under one per cent of the box is feasible.
-
-Formulas, limits and boxes as published; the limits keep their units. The share of the box that is feasible was counted
-over 10^6 uniform points (tests count it again over fewer):
-
-    tension spring   0.91 %      speed reducer   0.18 %      welded beam   0.10 %
-
-Spring and beam: C. A. Coello Coello, E. Mezura-Montes, "Constraint-handling in genetic algorithms through the use of
-dominance-based tournament selection", Advanced Engineering Informatics 16 (2002); the spring's wider box from
-A.-R. Hedar, M. Fukushima, "Derivative-free filter simulated annealing method for constrained continuous global
-optimization", Journal of Global Optimization 35 (2006). Speed reducer: A. C. C. Lemonge, H. J. C. Barbosa, C. C. H.
-Borges, F. B. S. Silva, "Constrained optimization problems in mechanical engineering design using a real-coded
-steady-state genetic algorithm", Mecánica Computacional 29 (2010), all seven variables real.
-
-The optima are the best values known, found again by sequential quadratic programming from 400 random starts.
-"""
+"""One objective under limits: evaluations to the first feasible point, and the best feasible value."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 import hpo
-from benchmarks.problems.base import Array, BenchProblem, box
+from benchmarks.problems.base import Array, BenchProblem, Formula
+from benchmarks.problems.designs import pressure_vessel, speed_reducer, tension_spring, welded_beam
+from benchmarks.problems.formula import box, cube, from_formula
+from benchmarks.problems.functions import ackley
+from benchmarks.problems.tables import hpolib_limited
 
-POLE = 100.0
-"""The spring's formula for the shear stress divides by (coil - wire) diameter; above this it is cut off, so that the
-diagonal of the box has a value."""
-
-
-def tension_spring(x: Array) -> Mapping[str, Array]:
-    """Weight of a coil spring with wire diameter d, coil diameter D and N active coils, x = (d, D, N) `[..., 3]`."""
-    d, D, N = np.moveaxis(x, -1, 0)
-    with np.errstate(divide="ignore"):
-        shear = (4 * D**2 - d * D) / (12566 * d**3 * (D - d)) + 1 / (5108 * d**2)
-    return {
-        "weight": d**2 * D * (N + 2),
-        "deflection": D**3 * N / (71785 * d**4),
-        "shear_stress": np.minimum(shear, POLE),
-        "surge_frequency": 140.45 * d / (N * D**2),
-        "outer_diameter": (d + D) / 1.5,
-    }
+GARDNER_BOX = {"x": (0.0, 6.0), "y": (0.0, 6.0)}
 
 
-def speed_reducer(x: Array) -> Mapping[str, Array]:
-    """Weight of a gearbox, x `[..., 7]` = (face width, module, teeth, two shaft lengths, two shaft diameters)."""
-    b, m, z, l1, l2, d1, d2 = np.moveaxis(x, -1, 0)
-    return {
-        "weight": 0.7854 * b * m**2 * (3.3333 * z**2 + 14.9334 * z - 43.0934)
-        - 1.508 * b * (d1**2 + d2**2)
-        + 7.4777 * (d1**3 + d2**3)
-        + 0.7854 * (l1 * d1**2 + l2 * d2**2),
-        "bending_stress": 27 / (b * m**2 * z),
-        "contact_stress": 397.5 / (b * m**2 * z**2),
-        "deflection_1": 1.93 * l1**3 / (m * z * d1**4),
-        "deflection_2": 1.93 * l2**3 / (m * z * d2**4),
-        "shaft_stress_1": np.sqrt((745 * l1 / (m * z)) ** 2 + 16.9e6) / (0.1 * d1**3),
-        "shaft_stress_2": np.sqrt((745 * l2 / (m * z)) ** 2 + 157.5e6) / (0.1 * d2**3),
-        "gear_size": m * z,
-        "width_ratio": b / m,
-        "shaft_ratio_1": (1.5 * d1 + 1.9) / l1,
-        "shaft_ratio_2": (1.1 * d2 + 1.9) / l2,
-    }
+def gardner1(x: Array) -> Mapping[str, Array]:
+    """Minimise cos 2x cos y + sin x, where cos x cos y - sin x sin y <= 0.5: half of the square is feasible.
 
-
-def welded_beam(x: Array) -> Mapping[str, Array]:
-    """Cost of a welded beam, x `[..., 4]` = (weld thickness h, weld length l, bar height t, bar width b) in inches.
-
-    The buckling load is the published 4.013 E sqrt(t^2 b^6 / 36) / L^2 (1 - t/(2L) sqrt(E/(4G))), with which the
-    best published design lies on its limit.
+    J. R. Gardner, M. J. Kusner, Z. Xu, K. Q. Weinberger, J. P. Cunningham, "Bayesian optimization with inequality
+    constraints", ICML (2014), section 4, simulation 1.
     """
-    h, length, t, b = np.moveaxis(x, -1, 0)
-    P, L, E, G = 6000.0, 14.0, 30e6, 12e6
-    M = P * (L + length / 2)
-    R = np.sqrt(length**2 / 4 + ((h + t) / 2) ** 2)
-    J = 2 * np.sqrt(2) * h * length * (length**2 / 12 + ((h + t) / 2) ** 2)
-    primary, secondary = P / (np.sqrt(2) * h * length), M * R / J
-    cost = 1.10471 * h**2 * length + 0.04811 * t * b * (14 + length)
+    a, b = x[..., 0], x[..., 1]
     return {
-        "cost": cost,
-        "shear_stress": np.sqrt(primary**2 + primary * secondary * length / R + secondary**2),
-        "bending_stress": 6 * P * L / (b * t**2),
-        "weld_overhang": h - b,
-        "material_cost": 0.10471 * h**2 + 0.04811 * t * b * (14 + length),
-        "deflection": 4 * P * L**3 / (E * t**3 * b),
-        "buckling_load": 4.013 * E * t * b**3 / 6 / L**2 * (1 - t / (4 * L) * np.sqrt(E / G)),
+        "f": np.cos(2 * a) * np.cos(b) + np.sin(a),
+        "c": np.cos(a) * np.cos(b) - np.sin(a) * np.sin(b),
     }
 
 
-TENSION_SPRING = BenchProblem(
-    name="tension_spring",
-    problem=hpo.Problem(
+def gardner2(x: Array) -> Mapping[str, Array]:
+    """Minimise sin x + y, where sin x sin y <= -0.95: two small islands are feasible (simulation 2 of the same paper)."""
+    a, b = x[..., 0], x[..., 1]
+    return {"f": np.sin(a) + b, "c": np.sin(a) * np.sin(b)}
+
+
+def ackley_ball10(x: Array) -> Mapping[str, Array]:
+    """Ackley in the half ball sum x <= 0, |x| <= 5: 2 in 100,000 points of the box are feasible.
+
+    D. Eriksson, M. Poloczek, "Scalable constrained Bayesian optimization", AISTATS (2021), section 4.2. The optimum, 0 at
+    the origin, lies on the first limit and at a third of each side of the box.
+    """
+    return {"f": ackley(x), "total": np.sum(x, axis=-1), "radius": np.linalg.norm(x, axis=-1)}
+
+
+def _problem(
+    name: str, space: hpo.Space, formula: Formula, objective: str, limits: Sequence[hpo.Constraint], budget: int
+) -> BenchProblem:
+    problem = hpo.Problem(space, [hpo.Objective(objective, goal="minimize"), *limits])
+    return from_formula(name, "constrained", problem, formula, budget)
+
+
+CONSTRAINED = (
+    _problem(
+        "tension_spring",
         box({"wire": (0.01, 1.0), "coil": (0.01, 1.0), "coils": (0.01, 20.0)}),
+        tension_spring,
+        "weight",
         [
-            hpo.Objective("weight", goal="minimize"),
             hpo.Constraint("deflection", lower=1.0),
             hpo.Constraint("shear_stress", upper=1.0),
             hpo.Constraint("surge_frequency", lower=1.0),
             hpo.Constraint("outer_diameter", upper=1.0),
         ],
+        40,
     ),
-    formula=tension_spring,
-    optimum=0.012665232788,
-    budget=100,
-)
-SPEED_REDUCER = BenchProblem(
-    name="speed_reducer",
-    problem=hpo.Problem(
+    _problem(
+        "speed_reducer",
         box(
             {
                 "face_width": (2.6, 3.6),
@@ -118,8 +78,9 @@ SPEED_REDUCER = BenchProblem(
                 "shaft_diameter_2": (5.0, 5.5),
             }
         ),
+        speed_reducer,
+        "weight",
         [
-            hpo.Objective("weight", goal="minimize"),
             hpo.Constraint("bending_stress", upper=1.0),
             hpo.Constraint("contact_stress", upper=1.0),
             hpo.Constraint("deflection_1", upper=1.0),
@@ -131,17 +92,14 @@ SPEED_REDUCER = BenchProblem(
             hpo.Constraint("shaft_ratio_1", upper=1.0),
             hpo.Constraint("shaft_ratio_2", upper=1.0),
         ],
+        60,
     ),
-    formula=speed_reducer,
-    optimum=2996.348164775,
-    budget=100,
-)
-WELDED_BEAM = BenchProblem(
-    name="welded_beam",
-    problem=hpo.Problem(
+    _problem(
+        "welded_beam",
         box({"weld": (0.125, 10.0), "length": (0.1, 10.0), "height": (0.1, 10.0), "width": (0.1, 10.0)}),
+        welded_beam,
+        "cost",
         [
-            hpo.Objective("cost", goal="minimize"),
             hpo.Constraint("shear_stress", upper=13600.0, unit="psi"),
             hpo.Constraint("bending_stress", upper=30000.0, unit="psi"),
             hpo.Constraint("weld_overhang", upper=0.0, unit="in"),
@@ -149,8 +107,32 @@ WELDED_BEAM = BenchProblem(
             hpo.Constraint("deflection", upper=0.25, unit="in"),
             hpo.Constraint("buckling_load", lower=6000.0, unit="lb"),
         ],
+        40,
     ),
-    formula=welded_beam,
-    optimum=1.724852308084,
-    budget=100,
+    _problem(
+        "pressure_vessel",
+        box({"shell": (0.0, 10.0), "head": (0.0, 10.0), "radius": (10.0, 50.0), "length": (150.0, 200.0)}),
+        pressure_vessel,
+        "cost",
+        [
+            hpo.Constraint("shell_margin", lower=0.0, unit="in"),
+            hpo.Constraint("head_margin", lower=0.0, unit="in"),
+            hpo.Constraint("volume", lower=1296000.0, unit="in^3"),
+            hpo.Constraint("length_limit", upper=240.0, unit="in"),
+        ],
+        40,
+    ),
+    _problem("gardner1", box(GARDNER_BOX), gardner1, "f", [hpo.Constraint("c", upper=0.5)], 30),
+    _problem("gardner2", box(GARDNER_BOX), gardner2, "f", [hpo.Constraint("c", upper=-0.95)], 30),
+    _problem(
+        "ackley_ball10",
+        cube(10, -5.0, 10.0),
+        ackley_ball10,
+        "f",
+        [hpo.Constraint("total", upper=0.0), hpo.Constraint("radius", upper=5.0)],
+        60,
+    ),
+    hpolib_limited("hpolib_protein_10", "protein_structure"),
+    hpolib_limited("hpolib_naval_10", "naval_propulsion"),
+    hpolib_limited("hpolib_protein_50", "protein_structure"),
 )
