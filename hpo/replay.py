@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hpo.effort import Recorded
 from hpo.encoding import key
 from hpo.errors import SpaceExhausted
 from hpo.events import Event, Ledger
 from hpo.problem import Problem
 from hpo.randomness import generator
+from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json
 
 
@@ -52,7 +54,12 @@ def replay(problem: Problem, seed: int, events: Sequence[Event]) -> Replay:
         data = batch[0].data
         ledger.apply(events[ledger.seq : data["saw"]])
         try:
-            again = from_json(data["strategy"]).suggest(ledger.history(), n, generator(seed, "suggest", first))
+            strategy, rng = from_json(data["strategy"]), generator(seed, "suggest", first)
+            if isinstance(strategy, AnytimeStrategy):
+                recorded = Recorded([event.data["why"] for event in batch])
+                again = strategy.suggest_within(ledger.history(), n, rng, recorded)
+            else:
+                again = strategy.suggest(ledger.history(), n, rng)
         except SpaceExhausted:
             again = []
         for i, event in enumerate(batch):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from hpo.effort import Allowance, Timed
 from hpo.encoding import key
 from hpo.errors import (
     DefinitionChanged,
@@ -30,6 +31,7 @@ from hpo.serialize import measurements_to_json, metric_to_json, problem_from_jso
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import StudyRecord
 from hpo.strategies import Bayesian, Strategy
+from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json, to_json
 from hpo.suggestion import Suggestion
 from hpo.trial import FAILURE_KINDS, RETRIED_KINDS, Trial, TrialState
@@ -86,18 +88,22 @@ class Study:
     # -- the loop -------------------------------------------------------------------------------------------------
 
     @overload
-    def ask(self, n: None = None, *, owner: str = "") -> Trial: ...
+    def ask(self, n: None = None, *, owner: str = "", max_seconds: float | None = None) -> Trial: ...
     @overload
-    def ask(self, n: int, *, owner: str = "") -> list[Trial]: ...
-    def ask(self, n: int | None = None, *, owner: str = "") -> Trial | list[Trial]:
+    def ask(self, n: int, *, owner: str = "", max_seconds: float | None = None) -> list[Trial]: ...
+    def ask(self, n: int | None = None, *, owner: str = "", max_seconds: float | None = None) -> Trial | list[Trial]:
         """The next trial to run, or with `n` a list of at most `n`: distinct, and aware of everything in flight.
 
         Waiting trials (enqueued or to be repeated) are served first. `owner` marks trials that belong to a driver.
+        With `max_seconds`, work for which there is no time is skipped in named steps (`why["skipped"]`: reused, screened,
+        spread), so that the answer comes in about that time; replaying skips the same.
         Raises SpaceExhausted when every configuration of a finite space has been given out.
         """
         if n is not None and (not isinstance(n, int) or n < 1):
             raise SettingsError(f"ask({n!r}): ask() gives one trial, ask(8) a list of up to eight")
-        trials = self._ask(n or 1, owner)
+        if max_seconds is not None and not max_seconds > 0:
+            raise SettingsError(f"ask(max_seconds={max_seconds!r}): give the seconds the answer may take, more than 0")
+        trials = self._ask(n or 1, owner, None if max_seconds is None else Timed(max_seconds))
         return trials if n is not None else trials[0]
 
     def tell(
@@ -204,6 +210,15 @@ class Study:
         """The best feasible trial. Raises NoFeasibleTrial while there is none; see `closest`."""
         return self.history.best
 
+    @property
+    def recommended(self) -> Trial:
+        """The trial to deploy when measurements are noisy: the best by the models' means, with every limit probably met.
+        Without noise, `best` is what it says. Raises NoFeasibleTrial like `best`."""
+        from hpo.bayes.recommend import recommended
+
+        history = self.history
+        return recommended(history) if history.best and self.problem.objectives else history.best
+
     def closest(self) -> Trial:
         """The trial that misses the limits by least."""
         return self.history.closest()
@@ -257,7 +272,7 @@ class Study:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _ask(self, n: int, owner: str) -> list[Trial]:
+    def _ask(self, n: int, owner: str, allowance: Allowance | None) -> list[Trial]:
         with self._asking:
             while True:
                 with self._lock:
@@ -266,7 +281,7 @@ class Study:
                 waiting = [t.number for t in history.trials if t.state is TrialState.WAITING][:n]
                 drafts = [Draft("started", number, {"owner": owner}) for number in waiting]
                 if len(drafts) < n:
-                    drafts += self._suggested(history, n - len(drafts), saw, owner)
+                    drafts += self._suggested(history, n - len(drafts), saw, owner, allowance)
                 with self._lock, self._storage.transaction(self._record.id) as log:
                     self._ledger.apply(log.events(self._ledger.seq))
                     if self._ledger.last_ask == last_ask and len(self._ledger.trials) == len(history.trials):
@@ -276,9 +291,13 @@ class Study:
                 self._refresh()
                 return [self._ledger.trials[e.number] for e in written if e.number is not None]
 
-    def _suggested(self, history: History, n: int, saw: int, owner: str) -> list[Draft]:
-        first = len(history.trials)
-        suggestions = self._strategy.suggest(history, n, generator(self.seed, "suggest", first))
+    def _suggested(self, history: History, n: int, saw: int, owner: str, allowance: Allowance | None) -> list[Draft]:
+        first, strategy = len(history.trials), self._strategy
+        rng = generator(self.seed, "suggest", first)
+        if allowance and isinstance(strategy, AnytimeStrategy):
+            suggestions = strategy.suggest_within(history, n, rng, allowance)
+        else:
+            suggestions = strategy.suggest(history, n, rng)
         name = to_json(self._strategy)
         return [Draft("asked", first + i, _asked(s, name, saw, (first, n), owner)) for i, s in enumerate(suggestions)]
 

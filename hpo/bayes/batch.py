@@ -12,26 +12,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.bayes.acquisition import Acquisition, LogEI, Surrogate, Utility
+from hpo.bayes.acquisition import Acquisition, LogEI, Utility
 from hpo.bayes.gp import GP, condition, sample_at
-from hpo.bayes.kernel import Array
+from hpo.bayes.kernel import Array, Mask
 
 N_FANTASIES = 16
-MOST_FANTASIZED = 64
-"""Points in flight beyond which only the variance knows of them."""
+
+Limits = Sequence[tuple[GP, Utility]]
+"""A model and the log probability of what it must meet, for each limited metric and for success itself."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
     """What the next trial is chosen for: improve the objective over `best`, and meet every limit.
 
-    `objective` is None while nothing feasible is known: then only the limits count. `limits` holds a model and
-    the log probability of what it must meet, for each limited metric and for success itself.
+    `objective` is None while nothing feasible is known: then only the limits count.
     """
 
     objective: GP | None
     best: float
-    limits: Sequence[tuple[GP, Utility]]
+    limits: Limits
+    margin: float = 0.0
 
 
 def acquisition(target: Target, in_flight: Array, normals: Array) -> Acquisition:
@@ -41,12 +42,12 @@ def acquisition(target: Target, in_flight: Array, normals: Array) -> Acquisition
     add. With several limits and nothing feasible yet, the log probabilities alone remain: the most probably feasible
     point (Gelbart et al., UAI 2014).
     """
-    limits: list[tuple[Surrogate, Utility]] = [
-        (condition(gp, in_flight) if len(in_flight) else gp, probability) for gp, probability in target.limits
-    ]
+    limits = conditioned(target.limits, in_flight)
     if target.objective is None:
-        return Acquisition(limits)
-    return Acquisition([improvement(target, in_flight, normals), *limits])
+        assert limits is not None
+        return limits
+    terms = () if limits is None else limits.terms
+    return Acquisition([improvement(target, in_flight, normals), *terms])
 
 
 def improvement(target: Target, in_flight: Array, normals: Array) -> tuple[GP, LogEI]:
@@ -54,18 +55,22 @@ def improvement(target: Target, in_flight: Array, normals: Array) -> tuple[GP, L
     gp = target.objective
     assert gp is not None
     if not len(in_flight):
-        return gp, LogEI(target.best)
-    if len(in_flight) > MOST_FANTASIZED:
-        return condition(gp, in_flight), LogEI(target.best)
-    draws = sample_at(gp, in_flight, normals[: len(in_flight)])
+        return gp, LogEI(target.best + target.margin)
+    draws = sample_at(gp, in_flight, normals[: len(in_flight), :N_FANTASIES])
     fantasy = condition(gp, in_flight, draws)
     reached = fantasy.posterior(in_flight)[0]  # [s, p]: the noise-free values the draws stand for
-    if target.limits:
-        probable = sum(p(*_moments(model, in_flight))[0] for model, p in target.limits) > np.log(0.5)
-        reached = np.where(probable, reached, -np.inf)
-    return fantasy, LogEI(np.maximum(reached.max(axis=1, keepdims=True), target.best))
+    reached = np.where(probable(target.limits, in_flight), reached, -np.inf)
+    return fantasy, LogEI(np.maximum(reached.max(axis=1, keepdims=True), target.best) + target.margin)
 
 
-def _moments(gp: GP, X: Array) -> tuple[Array, Array]:
-    mean, variance = gp.posterior(X)
-    return mean, np.sqrt(variance)
+def conditioned(limits: Limits, in_flight: Array) -> Acquisition | None:
+    """The sum of log probabilities of all limits, their variance fallen at the points in flight; None without any."""
+    terms = [(condition(gp, in_flight) if len(in_flight) else gp, probability) for gp, probability in limits]
+    return Acquisition(terms) if terms else None
+
+
+def probable(limits: Limits, X: Array) -> Mask:
+    """Whether the rows of X [b, d] meet all limits more probably than not, [b]."""
+    if not limits:
+        return np.ones(len(X), dtype=bool)
+    return np.asarray(Acquisition(limits).value(X) > np.log(0.5))

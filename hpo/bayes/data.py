@@ -5,14 +5,13 @@ Shapes: n completed trials, f failures to learn from, p trials in flight, d enco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hpo.bayes.kernel import Array
 from hpo.encoding import Encoder
-from hpo.history import History
+from hpo.history import History, oriented
 from hpo.metrics import Constraint, Objective, is_feasible
 from hpo.trial import LEARNED_KINDS
 
@@ -54,6 +53,33 @@ class TrainingData:
     constraints: tuple[Series, ...]
 
 
+MOST_MODELLED = 1500
+"""Completed trials that the surrogates are built on at most: an exact GP costs the third power of their number."""
+MOST_FAILED = 500
+
+
+def relevant(history: History) -> History:
+    """`history` with as many ended trials as surrogates can be built on: all of up to 1500 completed ones, else the best
+    half of that and as many spread evenly, by rank, over the rest; of the failed ones the last 500.
+
+    Rank goes by how far the limits are missed, then by the mean rank in the objectives.
+    """
+    completed, failed = history.completed, history.failed
+    if len(completed) <= MOST_MODELLED and len(failed) <= MOST_FAILED:
+        return history
+    kept = {t.number for t in failed[-MOST_FAILED:]} | {t.number for t in history.in_flight}
+    if len(completed) <= MOST_MODELLED:
+        kept |= {t.number for t in completed}
+    else:
+        values = np.array([[oriented(o, t) for o in history.problem.objectives] for t in completed])
+        ranks = np.argsort(np.argsort(-values, axis=0, kind="stable"), axis=0, kind="stable").sum(axis=1)
+        order = np.lexsort((ranks, history.violations()))
+        best, rest = np.split(order, [MOST_MODELLED // 2])
+        spread = rest[np.linspace(0, len(rest) - 1, MOST_MODELLED - len(best)).round().astype(np.intp)]
+        kept |= {completed[i].number for i in np.concatenate([best, spread])}
+    return replace(history, trials=tuple(t for t in history.trials if t.number in kept))
+
+
 def training_data(history: History, encoder: Encoder) -> TrainingData:
     """The arrays of `history`; params are encoded by `encoder`."""
     problem = history.problem
@@ -82,8 +108,3 @@ def _series(history: History, metric: Objective | Constraint) -> Series:
         lower=float(limits[0]),
         upper=float(limits[1]),
     )
-
-
-def predictions_by_name(rows: Mapping[str, tuple[float, float]]) -> dict[str, list[float]]:
-    """`{name: [mean, sd]}` for JSON."""
-    return {name: [float(mean), float(sd)] for name, (mean, sd) in rows.items()}

@@ -195,6 +195,13 @@ def fit(
     return _build(vector, seen, layout)
 
 
+def usual_theta(n_groups: int) -> Theta:
+    """Where a search begins when nothing is known: lengthscales of half the cube's diagonal, little noise."""
+    return Theta(
+        log_lengthscales=(float(np.log(0.5 * np.sqrt(n_groups))),) * n_groups, log_outputscale=0.0, log_noise=-5.0
+    )
+
+
 def build(
     theta: Theta,
     X: Array,
@@ -363,9 +370,9 @@ def _search_cold(seen: Observations, layout: Layout, prior: Prior, max_iteration
     The second start climbs a little; it goes on only if it is then ahead of where the first one ended.
     """
     usual, short = np.zeros((2, layout.n_theta))
-    usual[layout.n_groups + 1] = short[layout.n_groups + 1] = -5.0
-    usual[: layout.n_groups] = np.log(0.5 * np.sqrt(layout.n_groups))
-    short[: layout.n_groups] = np.log(0.1 * np.sqrt(layout.n_groups))
+    known = usual_theta(layout.n_groups).vector
+    usual[: len(known)] = short[: len(known)] = known
+    short[: layout.n_groups] += np.log(0.2)
     first = _search(usual, seen, layout, prior, max_iterations)
     second = _search(short, seen, layout, prior, _SCOUTING)
     if second.value > first.value:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hpo.bayes.acquisition import LogProbability
 from hpo.bayes.data import Series, TrainingData
-from hpo.bayes.gp import GP, build, fit
+from hpo.bayes.gp import GP, build, fit, usual_theta
 from hpo.bayes.kernel import Array, Theta
 from hpo.bayes.likelihood import Prior
 from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose
@@ -52,7 +52,7 @@ class Found:
     def holds(self, n: int) -> bool:
         """Whether hyperparameters found from `self.n` results still serve `n`: always search up to 100 results, then
         after every twentieth part more. Searching costs ten times what using does, and moves ever less."""
-        return bool(self.thetas) and _ALWAYS_UP_TO < n and self.n <= n < self.n * (1.0 + _GROWTH)
+        return bool(self.thetas) and n > _ALWAYS_UP_TO and self.n <= n < self.n * (1.0 + _GROWTH)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,35 +101,45 @@ class Models:
         return {**out, SUCCESS: self.success_found.to_json()} if self.success_found else out
 
 
-def fit_models(data: TrainingData, fitted: Mapping[str, Any]) -> Models:
+def fit_models(data: TrainingData, fitted: Mapping[str, Any], *, search: bool = True) -> Models:
     """Fit every surrogate, each starting from what an earlier ask found (`fitted`, empty at first).
 
-    Before any trial has completed there is only success to model.
+    Without `search`, hyperparameters are used as they were found, and the usual ones where none were. Before any trial
+    has completed there is only success to model.
     """
     n_groups = int(data.encoder.groups.max()) + 1
     success, success_found = None, None
     if len(data.X_failed):
-        success, success_found = _success_model(data, Found.read(fitted.get(SUCCESS), n_groups))
+        success, success_found = _success_model(data, Found.read(fitted.get(SUCCESS), n_groups), search)
     if not len(data.X):
         return Models((), (), success, success_found)
 
     def model(series: Series, transform: Transform | None) -> MetricModel:
-        return _metric_model(data, series, transform, Found.read(fitted.get(_key(series)), n_groups))
+        return _metric_model(data, series, transform, Found.read(fitted.get(_key(series)), n_groups), search)
 
     objectives = tuple(model(s, None) for s in data.objectives)
     constraints = tuple(model(s, _constraint_transform(s)) for s in data.constraints)
     return Models(objectives, constraints, success, success_found)
 
 
-def _metric_model(data: TrainingData, series: Series, transform: Transform | None, before: Found) -> MetricModel:
+def needs_search(data: TrainingData, fitted: Mapping[str, Any]) -> bool:
+    """Whether `fit_models` would search for any hyperparameters."""
+    n_groups = int(data.encoder.groups.max()) + 1
+    sizes = {_key(s): len(s.y) for s in (*data.objectives, *data.constraints) if len(s.y)}
+    if len(data.X_failed):
+        sizes[SUCCESS] = len(data.X) + len(data.X_failed)
+    return any(not Found.read(fitted.get(name), n_groups).holds(n) for name, n in sizes.items())
+
+
+def _metric_model(
+    data: TrainingData, series: Series, transform: Transform | None, before: Found, search: bool
+) -> MetricModel:
     """The metric's surrogate; without a given transform, under the one that predicts best what is left out."""
-    n = len(series.y)
-    if before.holds(n) and before.transform in before.thetas:
-        kept = transform or _TRANSFORMS[before.transform](series.y)
-        theta = before.thetas[before.transform]
-        gp = build(
-            theta, data.X, kept.forward(series.y), groups=data.encoder.groups, noise=_known_noise(series, kept)
-        )
+    n, groups = len(series.y), data.encoder.groups
+    if before.holds(n) or not search:
+        kept = transform or _TRANSFORMS.get(before.transform, Standardize.of)(series.y)
+        theta = before.thetas.get(before.transform) or usual_theta(int(groups.max()) + 1)
+        gp = build(theta, data.X, kept.forward(series.y), groups=groups, noise=_known_noise(series, kept))
         return MetricModel(series, kept, gp, before)
     fits: dict[str, GP] = {}
 
@@ -139,7 +149,7 @@ def _metric_model(data: TrainingData, series: Series, transform: Transform | Non
             fits[name] = fit(
                 data.X,
                 candidate.forward(series.y),
-                groups=data.encoder.groups,
+                groups=groups,
                 noise=_known_noise(series, candidate),
                 start=before.thetas.get(name),
             )
@@ -176,7 +186,7 @@ def _known_noise(series: Series, transform: Transform) -> Array | None:
     return np.nan_to_num(series.noise) * transform.slope(series.y) ** 2
 
 
-def _success_model(data: TrainingData, before: Found) -> tuple[GP, Found]:
+def _success_model(data: TrainingData, before: Found, search: bool) -> tuple[GP, Found]:
     """A GP of the labels 1 (completed) and -1 (failed): success is where it is above 0.
 
     Labels jump, and the likelihood alone would answer with ever shorter lengthscales and a border that overshoots on
@@ -184,8 +194,8 @@ def _success_model(data: TrainingData, before: Found) -> tuple[GP, Found]:
     """
     X = np.concatenate([data.X, data.X_failed])
     y = np.concatenate([np.ones(len(data.X)), -np.ones(len(data.X_failed))])
-    start = before.thetas.get(SUCCESS)
-    if start and before.holds(len(y)):
-        return build(start, X, y, groups=data.encoder.groups), before
-    gp = fit(X, y, groups=data.encoder.groups, start=start, prior=_SUCCESS_PRIOR)
+    groups, start = data.encoder.groups, before.thetas.get(SUCCESS)
+    if before.holds(len(y)) or not search:
+        return build(start or usual_theta(int(groups.max()) + 1), X, y, groups=groups), before
+    gp = fit(X, y, groups=groups, start=start, prior=_SUCCESS_PRIOR)
     return gp, Found(len(y), SUCCESS, {SUCCESS: gp.theta})

@@ -2,58 +2,96 @@
 
 Per configuration: the acquisition is screened on points spread over the space and near the best trials, climbed from the
 most promising, and the best configuration that is not taken wins. A small finite space is compared point by point.
-Several objectives are weighed by the hypervolume they dominate (`torch/hypervolume.py`, loaded only then).
+Several objectives are weighed by the hypervolume they dominate. Beyond some points of a batch, or many in flight, the
+rest is chosen from a pool of candidates by joint draws, which costs the same however many they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hpo.bayes.acquisition import Acquisition, LogProbability, Utility
 from hpo.bayes.batch import N_FANTASIES, Target, acquisition
-from hpo.bayes.data import TrainingData, predictions_by_name, training_data
+from hpo.bayes.data import TrainingData, relevant, training_data
 from hpo.bayes.domain import domain_of, feasible_params
 from hpo.bayes.feasibility import LikelySuccess
 from hpo.bayes.gp import GP
 from hpo.bayes.halton import halton
-from hpo.bayes.kernel import Array, Mask
-from hpo.bayes.maximize import Climbable, Domain, maximize
-from hpo.bayes.models import Models, fit_models
+from hpo.bayes.hypervolume import Front
+from hpo.bayes.kernel import Array, Mask, squared_distances
+from hpo.bayes.maximize import Climbable, Domain, maximize, perturb
+from hpo.bayes.models import Models, fit_models, needs_search
+from hpo.bayes.pool import greedy, pool_draws
+from hpo.effort import REUSED, SCREENED, Allowance, Unlimited
 from hpo.encoding import Encoder, key
 from hpo.history import History
 from hpo.space import Params
-from hpo.suggestion import Suggestion, exhausted, random_distinct
-
-if TYPE_CHECKING:
-    from hpo.bayes.torch.hypervolume import Front
+from hpo.suggestion import Suggestion, random_distinct
 
 N_RAW = 384
+EVERY, MARGIN = 0, 1.0
 N_STARTS = 6
 N_INCUMBENTS = 3
 MOST_LISTED = 2000
 """Finite spaces up to this size are compared point by point."""
+MOST_CLIMBED = 16
+"""Points of one batch that are searched for one by one; the rest come from a pool."""
+MOST_FANTASIZED = 64
+"""Points in flight beyond which all come from a pool."""
+POOL = 1024
+MOST_POOLED = 1000
+"""Picks from one pool; it has twice as many candidates, and at least `POOL`."""
 
 
-def propose(history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
-    """Up to `n` configurations, distinct and not taken. Raises SpaceExhausted when all are taken."""
-    encoder = Encoder(history.problem.space)
-    data = training_data(history, encoder)
-    models = fit_models(data, history.fitted)
-    chooser = _Chooser(history, data, models, rng, n)
-    out: list[Suggestion] = []
-    for _ in range(n):
-        pick = chooser.next()
-        if pick is None:
-            break
-        out.append(pick)
-    if not out:
-        raise exhausted(len(history.taken))
-    first = Suggestion(out[0].params, out[0].why, models.fitted())
-    return [first, *out[1:]]
+def propose(history: History, n: int, rng: np.random.Generator, allowance: Allowance | None = None) -> list[Suggestion]:
+    """Up to `n` configurations, distinct and not taken; fewer, perhaps none, when all others are taken or `allowance`
+    does not suffice."""
+    allowance = allowance or Unlimited()
+    seen = relevant(history)
+    data = training_data(seen, Encoder(history.problem.space))
+    seconds = Seconds(len(data.X) + len(data.X_failed), len(data.objectives) + len(data.constraints) or 1)
+    if not allowance.model(seconds.build):
+        return []
+    search = not needs_search(data, history.fitted) or allowance.search(seconds.search(cold=not history.fitted))
+    models = fit_models(data, history.fitted, search=search)
+    chooser = _Chooser(seen, set(history.taken), len(history.trials), data, models, rng, n)
+    out = chooser.choose(n, allowance, seconds, () if search else (REUSED,))
+    return [Suggestion(s.params, s.why, models.fitted() if search and not i else {}) for i, s in enumerate(out)]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Rough durations, for deciding what there is time for: measured on one core of an ordinary server, 2026.
+
+    n: rows of the models.    m: models.
+    """
+
+    n: int
+    m: int
+
+    @property
+    def build(self) -> float:
+        """Building all models."""
+        return 2e-3 + self.m * (5e-4 + 5e-8 * self.n**2)
+
+    def search(self, *, cold: bool) -> float:
+        """Searching all hyperparameters: 15 evaluations of a likelihood from the last ones, 120 from nothing, two
+        transforms each; few on all of many rows."""
+        small, large = (1e-4 + 5e-8 * min(self.n, 300) ** 2), (1e-4 + 5e-8 * self.n**2)
+        steps = 120 if cold else 15
+        return 2 * self.m * (steps * small + (8 * large if self.n > 500 else 0.0))
+
+    @property
+    def climb(self) -> float:
+        """One suggestion."""
+        return 0.01 + self.m * (5e-3 + 1.2e-7 * self.n**2)
+
+    def screen(self, n: int) -> float:
+        """A pool for `n` suggestions."""
+        return 0.02 + self.m * (POOL + 2 * n) * (2e-5 + 1e-7 * self.n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +130,55 @@ def meets_constraints(data: TrainingData) -> Mask:
 class _Chooser:
     """Chooses one configuration after another; each joins what is in flight for the next."""
 
-    def __init__(self, history: History, data: TrainingData, models: Models, rng: np.random.Generator, n: int) -> None:
+    def __init__(
+        self,
+        history: History,
+        taken: set[str],
+        n_trials: int,
+        data: TrainingData,
+        models: Models,
+        rng: np.random.Generator,
+        n: int,
+    ) -> None:
         self.history, self.data, self.models, self.rng = history, data, models, rng
         self.encoder = data.encoder
-        self.taken = set(history.taken)
+        self.taken = taken
+        self.n_trials = n_trials
+        self.skipped: tuple[str, ...] = ()
         self.in_flight = data.X_in_flight
         self.aim = aim(data, models)
-        self.normals = rng.standard_normal((len(self.in_flight) + n, N_FANTASIES))
+        width = N_FANTASIES * max(len(models.objectives), 1)
+        self.normals = rng.standard_normal((min(len(self.in_flight), MOST_FANTASIZED) + min(n, MOST_CLIMBED), width))
         self.listed = self._listed()
         self.domain: Domain = domain_of(self.encoder)
-        self.front = None if self.aim.is_feasibility else _front(data, models, rng)
+        several = len(models.objectives) > 1 and not self.aim.is_feasibility
+        self.front = Front.of(models, data.X, meets_constraints(data)) if several else None
         self.incumbents = self.front.spread(N_INCUMBENTS) if self.front else _incumbents(data, models, history)
 
-    def next(self) -> Suggestion | None:
+    def choose(self, n: int, allowance: Allowance, seconds: Seconds, skipped: tuple[str, ...]) -> list[Suggestion]:
+        """Up to `n` configurations; fewer when all others are taken, or the allowance ends."""
+        out: list[Suggestion] = []
+        self.skipped = skipped
+        climbed = min(n, MOST_CLIMBED) if n <= MOST_FANTASIZED else 0
+        while len(out) < climbed and len(self.in_flight) <= MOST_FANTASIZED:
+            rest = n - len(out) - 1
+            if not allowance.climb(seconds.climb, seconds.screen(rest) if rest else 0.0):
+                self.skipped = (*skipped, SCREENED)
+                break
+            pick = self._next()
+            if pick is None:
+                return out
+            out.append(pick)
+        if len(out) < n and not allowance.screen(seconds.screen(n - len(out))):
+            return out
+        while len(out) < n:
+            picks = self._from_pool(min(n - len(out), MOST_POOLED))
+            out += picks
+            if not picks:
+                break
+        return out
+
+    def _next(self) -> Suggestion | None:
         function = self._function()
         if self.listed is not None:
             found = self._from_list(function)
@@ -113,16 +187,50 @@ class _Chooser:
         if found is None:
             return None
         params, role = found
-        x = self.encoder.encode([params])
-        suggestion = Suggestion(params, self._why(params, x, role, float(function.value(x)[0])))
-        self.taken.add(key(params))
-        self.in_flight = np.concatenate([self.in_flight, x])
-        return suggestion
+        X = self.encoder.encode([params])
+        (pick,) = self._suggestions([params], X, function.value(X), role)
+        return pick
 
-    def _function(self) -> Climbable:
+    def _from_pool(self, n: int) -> list[Suggestion]:
+        """At most `n` configurations chosen together; at least one while any is left."""
+        X = self._pool(max(POOL, 2 * n))
+        draws, reach, chance = pool_draws(self.aim.target, self.front, X, self.in_flight, self.rng)
+        picks: dict[str, Params] = {}
+        for i in greedy(draws, reach, chance):
+            params = feasible_params(self.encoder, X[i], X)
+            if key(params) not in self.taken:
+                picks[key(params)] = params
+            if len(picks) == n:
+                break
+        role = ""
+        if not picks and (found := self._from_chance()):
+            params, role = found
+            picks = {key(params): params}
+        X = self.encoder.encode(list(picks.values()))
+        value = self._function(self.in_flight[:0]).value(X) if len(X) else np.empty(0)
+        return self._suggestions(list(picks.values()), X, value, role)
+
+    def _pool(self, size: int) -> Array:
+        """Candidates [<= size, d] that are not taken: all of a small space, else half spread out and half near the best."""
+        if self.listed is not None:
+            X = self.encoder.encode([p for p in self.listed if key(p) not in self.taken])
+            return X if len(X) <= size else X[self.rng.permutation(len(X))[:size]]
+        spread = self._raw(size if not len(self.incumbents) else size // 2)
+        if not len(self.incumbents):
+            return spread
+        near = self.encoder.snapped(perturb(self.incumbents, size - len(spread), self.rng, self.domain))
+        return np.concatenate([spread, near[self.encoder.meets_constraints(near)]])
+
+    def _function(self, in_flight: Array | None = None) -> Climbable:
+        in_flight = self.in_flight if in_flight is None else in_flight
         if self.front:
-            return self.front.improvement(self.in_flight)
-        return acquisition(self.aim.target, self.in_flight, self.normals)
+            return self.front.improvement(self.aim.target.limits, in_flight, self.normals)
+        target = self.aim.target
+        gp = target.objective
+        number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
+        if gp is not None and EVERY and number % EVERY == 0:
+            target = replace(target, margin=MARGIN * float(np.sqrt(gp.theta.outputscale)))
+        return acquisition(target, in_flight, self.normals)
 
     def _listed(self) -> list[Params] | None:
         space = self.history.problem.space
@@ -136,7 +244,7 @@ class _Chooser:
         return left[int(np.argmax(function.value(self.encoder.encode(left))))], ""
 
     def _from_search(self, function: Climbable) -> Iterator[tuple[Params, str]]:
-        raw = self._raw()
+        raw = self._raw(N_RAW)
         maxima = maximize(function, raw, self.rng, domain=self.domain, incumbents=self.incumbents, n_starts=N_STARTS)
         screened = raw[np.argsort(-function.value(raw), kind="stable")[:32]]
         for x in np.concatenate([maxima.X, screened]):
@@ -148,42 +256,54 @@ class _Chooser:
         drawn = random_distinct(self.history.problem.space, frozenset(self.taken), 1, self.rng)
         return (drawn[0], "fallback") if drawn else None
 
-    def _raw(self) -> Array:
+    def _raw(self, count: int) -> Array:
         """Configurations spread over the space, as rows; all meet the linear constraints."""
         space = self.history.problem.space
-        X = self.encoder.from_cube(halton(N_RAW, len(space), self.rng))
+        X = self.encoder.from_cube(halton(count, len(space), self.rng))
         X = X[self.encoder.meets_constraints(X)]
-        if len(X) < N_RAW // 8:
-            X = np.concatenate([X, self.encoder.encode(space.sample(self.rng, N_RAW // 8))])
+        if len(X) < count // 8:
+            X = np.concatenate([X, self.encoder.encode(space.sample(self.rng, count // 8))])
         return X
 
-    def _why(self, params: Params, x: Array, role: str, value: float) -> dict[str, object]:
-        predicted = {m.series.metric.name: _first(m.predict(x)) for m in self.models.by_metric}
-        p_meets = {m.series.metric.name: _probability(m.gp, m.limit, x) for m in self.models.by_metric if m.limit}
-        if not role:
-            role = "feasibility" if self.aim.is_feasibility else self._daring(x)
-        why: dict[str, object] = {
-            "role": role,
-            "how": _HOW[role],
-            "predicted": predictions_by_name(predicted),
-            "p_meets": p_meets,
-            "acquisition": value,
-            "n_seen": len(self.data.X),
-            "n_in_flight": len(self.in_flight),
-            "seed": self.history.seed,
-        }
-        if self.models.success:
-            why["p_success"] = _probability(self.models.success, LogProbability(lower=0.0), x)
-        if len(self.data.X):
-            why["nearest"] = _nearest(self.history, self.data, x)
-        return why
+    def _suggestions(self, picks: list[Params], X: Array, value: Array, role: str) -> list[Suggestion]:
+        """The chosen configurations X [k, d] with their reasons; from here on they are in flight."""
+        models, n_in_flight = self.models, len(self.in_flight)
+        predicted = {m.series.metric.name: m.predict(X) for m in models.by_metric}
+        p_meets = {m.series.metric.name: _probability(m.gp, m.limit, X) for m in models.by_metric if m.limit}
+        p_success = _probability(models.success, LogProbability(lower=0.0), X) if models.success else None
+        nearest = _nearest(self.history, self.data, X)
+        is_bold = None if role or self.aim.is_feasibility else self._is_daring(X)
+        out = []
+        for i, params in enumerate(picks):
+            is_role = role or ("feasibility" if is_bold is None else "explore" if is_bold[i] else "exploit")
+            why: dict[str, object] = {
+                "role": is_role,
+                "how": _HOW[is_role],
+                "predicted": {name: [float(mean[i]), float(sd[i])] for name, (mean, sd) in predicted.items()},
+                "p_meets": {name: float(p[i]) for name, p in p_meets.items()},
+                "acquisition": float(value[i]),
+                "n_seen": len(self.data.X),
+                "n_in_flight": n_in_flight + i,
+                "seed": self.history.seed,
+            }
+            if self.skipped:
+                why["skipped"] = list(self.skipped)
+            if p_success is not None:
+                why["p_success"] = float(p_success[i])
+            if len(self.data.X):
+                why["nearest"] = nearest[i]
+            out.append(Suggestion(params, why))
+        self.taken |= {key(params) for params in picks}
+        self.in_flight = np.concatenate([self.in_flight, X])
+        return out
 
-    def _daring(self, x: Array) -> str:
+    def _is_daring(self, X: Array) -> Mask:
+        """Whether each configuration is predicted worse than what is known."""
         if self.front:
-            return "explore" if self.front.dominates(x) else "exploit"
+            return self.front.dominates(X)
         gp, best = self.aim.target.objective, self.aim.target.best
         assert gp is not None
-        return "exploit" if gp.posterior(x)[0][0] >= best else "explore"
+        return gp.posterior(X)[0] < best
 
 
 _HOW = {
@@ -192,15 +312,6 @@ _HOW = {
     "explore": "predicted below what is known, but uncertain enough to be worth a look",
     "fallback": "drawn at random: the search found nothing new",
 }
-
-
-def _front(data: TrainingData, models: Models, rng: np.random.Generator) -> Front | None:
-    """The best trade-offs between several objectives; None where there is one, so that torch is not even loaded."""
-    if len(models.objectives) < 2:
-        return None
-    from hpo.bayes.torch.hypervolume import Front
-
-    return Front.of(models, data.X, meets_constraints(data), seed=int(rng.integers(2**31)))
 
 
 def _incumbents(data: TrainingData, models: Models, history: History) -> Array:
@@ -213,14 +324,11 @@ def _incumbents(data: TrainingData, models: Models, history: History) -> Array:
     return data.X[rows[np.argsort(-score, kind="stable")[:N_INCUMBENTS]]]
 
 
-def _probability(gp: GP, limit: LogProbability | None, x: Array) -> float:
+def _probability(gp: GP, limit: LogProbability | None, X: Array) -> Array:
     assert limit is not None
-    return float(np.exp(Acquisition([(gp, limit)]).value(x)[0]))
+    return np.exp(Acquisition([(gp, limit)]).value(X))
 
 
-def _first(moments: tuple[Array, Array]) -> tuple[float, float]:
-    return float(moments[0][0]), float(moments[1][0])
-
-
-def _nearest(history: History, data: TrainingData, x: Array) -> int:
-    return history.completed[int(np.argmin(np.sum((data.X - x) ** 2, axis=1)))].number
+def _nearest(history: History, data: TrainingData, X: Array) -> list[int]:
+    """Numbers of the completed trials nearest to the rows of X."""
+    return [history.completed[i].number for i in squared_distances(X, data.X).argmin(axis=1)] if len(data.X) else []

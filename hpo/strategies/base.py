@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from hpo.effort import Allowance
 from hpo.history import History
 from hpo.suggestion import Suggestion
 
-__all__ = ["Strategy", "Suggestion"]
+__all__ = ["AnytimeStrategy", "Strategy", "Suggestion"]
 
 
 class Strategy(Protocol):
@@ -21,4 +22,15 @@ class Strategy(Protocol):
 
         Raises SpaceExhausted when every configuration is taken.
         """
+        ...
+
+
+@runtime_checkable
+class AnytimeStrategy(Strategy, Protocol):
+    """A strategy that can do with less time."""
+
+    def suggest_within(
+        self, history: History, n: int, rng: np.random.Generator, allowance: Allowance
+    ) -> list[Suggestion]:
+        """As `suggest`, skipping what `allowance` has no time for; what was skipped is in `why["skipped"]`."""
         ...

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.errors import SettingsError
+from hpo.effort import SPREAD, Allowance, Unlimited
+from hpo.encoding import key
+from hpo.errors import SettingsError, SpaceExhausted
 from hpo.history import History
 from hpo.suggestion import Suggestion, random_distinct
 from hpo.trial import LEARNED_KINDS
@@ -43,6 +45,12 @@ class Bayesian:
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""
+        return self.suggest_within(history, n, rng, Unlimited())
+
+    def suggest_within(
+        self, history: History, n: int, rng: np.random.Generator, allowance: Allowance
+    ) -> list[Suggestion]:
+        """See AnytimeStrategy.suggest_within."""
         from hpo.bayes.propose import propose
         from hpo.bayes.threads import single_threaded
         from hpo.strategies.initial import initial_design
@@ -51,12 +59,23 @@ class Bayesian:
             if len(history.trials) < self._n_initial(history) or not self._is_ready(history):
                 return initial_design(history, n, rng)
             try:
-                return propose(history, n, rng)
+                out = propose(history, n, rng, allowance)
             except (ArithmeticError, np.linalg.LinAlgError) as error:
                 log.exception("the model failed; suggesting at random")
                 drawn = random_distinct(history.problem.space, history.taken, n, rng)
                 why = {"role": "fallback", "how": f"drawn at random: the model failed ({error})"}
                 return [Suggestion(params, why) for params in drawn]
+            if len(out) == n:
+                return out
+            taken = history.taken | {key(s.params) for s in out}
+            try:
+                rest = initial_design(history, n - len(out), rng, taken)
+            except SpaceExhausted:
+                if out:
+                    return out
+                raise
+        how = "no time for a model: fills the space evenly"
+        return [*out, *(Suggestion(s.params, {"role": "fallback", "how": how, "skipped": [SPREAD]}) for s in rest)]
 
     def _n_initial(self, history: History) -> int:
         return self.n_initial or min(max(len(history.problem.space) + 1, 4), 10)

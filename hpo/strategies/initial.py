@@ -12,11 +12,15 @@ from hpo.space import Params
 from hpo.suggestion import Suggestion, distinct, random_distinct
 
 
-def initial_design(history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
-    """Up to `n` configurations that need no model. The sequence is one per study and goes on from ask to ask."""
+def initial_design(
+    history: History, n: int, rng: np.random.Generator, taken: frozenset[str] | None = None
+) -> list[Suggestion]:
+    """Up to `n` configurations that need no model, none of them in `taken` (those of the history by default). The
+    sequence is one per study and goes on from ask to ask. Raises SpaceExhausted."""
     from hpo.bayes.halton import halton
 
     space = history.problem.space
+    taken = history.taken if taken is None else taken
     start = space.start()
 
     def sequence() -> Iterator[Params]:
@@ -27,9 +31,9 @@ def initial_design(history: History, n: int, rng: np.random.Generator) -> list[S
             if all(c.holds(params) for c in space.linear):
                 yield params
 
-    points = distinct(sequence(), history.taken, n)
+    points = distinct(sequence(), taken, n)
     if not points:
-        points = random_distinct(space, history.taken, n, rng)
+        points = random_distinct(space, taken, n, rng)
     words = "the configuration in production" if space.has_defaults else "the middle of the space"
     return [
         Suggestion(params, {"role": "initial", "how": words if params == start else "fills the space evenly"})

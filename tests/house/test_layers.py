@@ -13,7 +13,7 @@ LAYERS = (
     {"executors", "linear", "metrics", "parameters", "plugins"},
     {"space", "trial"},
     {"encoding", "problem"},
-    {"history", "serialize", "suggestion"},
+    {"effort", "history", "serialize", "suggestion"},
     {"bayes", "budget", "events"},
     {"storage", "strategies"},
     {"replay"},

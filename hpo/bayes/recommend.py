@@ -1,0 +1,29 @@
+"""Which trial to deploy, when measurements are noisy: by the models, not by the luckiest number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpo.bayes.batch import probable
+from hpo.bayes.data import relevant, training_data
+from hpo.bayes.models import fit_models
+from hpo.bayes.threads import single_threaded
+from hpo.encoding import Encoder
+from hpo.history import History
+from hpo.trial import Trial
+
+
+def recommended(history: History) -> Trial:
+    """The completed trial with the best posterior mean of the objective among those that more probably than not meet
+    every limit; among those that met them as measured where no trial does by the models.
+
+    `history` holds a feasible trial and has one objective.
+    """
+    seen = relevant(history)
+    data = training_data(seen, Encoder(history.problem.space))
+    with single_threaded():
+        models = fit_models(data, history.fitted)
+        meets = probable([(m.gp, limit) for m in models.by_metric if (limit := m.limit)], data.X)
+        rows = np.flatnonzero(meets if meets.any() else data.feasible)
+        mean = models.objectives[0].gp.posterior(data.X[rows])[0]
+    return seen.completed[int(rows[np.argmax(mean)])]
