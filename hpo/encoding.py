@@ -1,7 +1,8 @@
 """Encoder: params <-> points of the unit cube, as a model sees them; and the key that tells configurations apart.
 
 Columns `[d]`: one for a Float, Int or ordered Categorical (its position in [0, 1]); k for a plain Categorical with k
-choices (one-hot, scaled so that two different choices are a distance of 1 apart). The columns of one parameter form a
+choices (one-hot, scaled so that two different choices are a distance of 0.35 apart: until the data say otherwise, what
+is learned under one choice says a good deal about another). The columns of one parameter form a
 group and share a lengthscale. An inactive numeric parameter sits at 0.5 and an inactive plain Categorical at the centre
 of its corners: two configurations that are inactive in the same parameter do not differ in it, and two that differ in
 whether it exists already differ in the parameter it depends on.
@@ -22,7 +23,7 @@ from hpo.parameters import Categorical, Float, Int
 from hpo.space import Params, Space
 
 Array = NDArray[np.float64]
-_HOT = math.sqrt(0.5)
+_HOT = 0.35 * math.sqrt(0.5)
 _MOST_LEVELS = 1000
 
 

@@ -60,11 +60,11 @@ MOST_FAILED = 500
 
 def relevant(history: History) -> History:
     """`history` with as many ended trials as surrogates can be built on: all of up to 1500 completed ones, else the best
-    half of that and as many spread evenly, by rank, over the rest; of the failed ones the last 500.
+    half of that and as many spread evenly, by rank, over the rest; of those whose params made them fail the last 500.
 
     Rank goes by how far the limits are missed, then by the mean rank in the objectives.
     """
-    completed, failed = history.completed, history.failed
+    completed, failed = history.completed, [t for t in history.failed if t.kind in LEARNED_KINDS]
     if len(completed) <= MOST_MODELLED and len(failed) <= MOST_FAILED:
         return history
     kept = {t.number for t in failed[-MOST_FAILED:]} | {t.number for t in history.in_flight}

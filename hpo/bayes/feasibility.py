@@ -10,25 +10,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import log_ndtr
 
 from hpo.bayes.acquisition import log_normal_cdf
+from hpo.bayes.gp import GP
 from hpo.bayes.kernel import Array
 
+_TRUSTS = np.geomspace(0.1, 1.0, 13)
 _DOUBT = 0.8416  # standard normal quantile of a chance of 80 %
 _STEEPNESS = 20.0
 
 
 @dataclass(frozen=True)
 class LikelySuccess:
-    """log P(success) - steepness * max(0, doubt - z)^2, with z = mean / sd of the labels' GP (1 success, -1 failure).
+    """log P(success) - steepness * max(0, doubt - z)^2, with z = trust * mean / sd of the labels' GP (1 success, -1
+    failure).
 
     A trial with a chance of 50 % costs 14 nats, one with 16 % some 70.
     """
 
+    trust: float = 1.0
+
     def __call__(self, mean: Array, sd: Array) -> tuple[Array, Array, Array]:
         """See acquisition.Utility."""
+        sd = sd / self.trust
         z = mean / sd
         value, slope = log_normal_cdf(z)
         doubt = np.maximum(_DOUBT - z, 0.0)
         value, slope = value - _STEEPNESS * doubt**2, slope + 2.0 * _STEEPNESS * doubt
-        return value, slope / sd, -slope * z / sd
+        return value, slope / sd, -slope * z / (sd * self.trust)
+
+
+def trust(gp: GP) -> float:
+    """How far the scores of a success model are to be believed, in [0.1, 1]: the factor under which each label is most
+    probable when predicted from the others.
+
+    A GP of labels sees a smooth surface where there is a border, and is too sure of it in many dimensions.
+    """
+    mean, variance = gp.leave_one_out()
+    z = mean / np.sqrt(np.maximum(variance - gp.theta.noise, 1e-6))
+    likelihood = [log_ndtr(gp.y * factor * z).sum() for factor in _TRUSTS]
+    return float(_TRUSTS[int(np.argmax(likelihood))])

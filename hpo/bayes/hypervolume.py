@@ -1,9 +1,10 @@
 """Several objectives: the expected gain in dominated hypervolume, in log space, with analytic gradients.
 
-The volume a point adds is counted along rays from the reference point r. With u a direction of the positive orthant,
-c(u) how far the front reaches along it, and objectives that are independent normals under the models,
+The volume a point adds is counted along rays from the reference point r, in the metrics' own units. With u a direction of
+the positive orthant, c(u) how far the front reaches along it, and T_j the increasing transform under which objective j is
+a normal by its model, all independent,
 
-    EHVI(x) = int du int_c(u)^inf t^(m-1) prod_j Phi((mean_j(x) - r_j - t u_j) / sd_j(x)) dt:
+    EHVI(x) = int du int_c(u)^inf t^(m-1) prod_j Phi((mean_j(x) - T_j(r_j + t u_j)) / sd_j(x)) dt:
 
 hypervolume in polar coordinates (Deng and Zhang, IEEE TEVC 2019; Zhang and Golovin, ICML 2020), and the probability that
 x dominates the point at distance t. The outer integral is a fixed set of directions, the inner one Gauss-Legendre from
@@ -11,7 +12,7 @@ the front to where the probability has fallen by exp(-12): no draws, any number 
 
 The front is that of the models' means, so a lucky measurement does not set the mark. Points in flight are joint draws of
 what they may turn out to be, each direction seeing one of them. Volume counts above the objectives' thresholds; where
-there is none, from a little below the worst of the front. Everything is in the models' units.
+there is none, from a little below the worst of the front. Larger is better here.
 Shapes: n trials, p points in flight, b candidates, d columns, m objectives, k directions, t nodes, s draws.
 """
 
@@ -28,16 +29,17 @@ from hpo.bayes.batch import N_FANTASIES, Limits, conditioned, probable
 from hpo.bayes.gp import GP, condition, sample_at
 from hpo.bayes.halton import halton
 from hpo.bayes.kernel import Array, Mask
-from hpo.bayes.models import Models
+from hpo.bayes.models import MetricModel, Models
 from hpo.pareto import is_non_dominated
 
-_DIRECTIONS = 32  # per objective beyond the first
-_MOST_DIRECTIONS = 128
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_DIRECTIONS = {2: 32, 3: 48}
+_MOST_DIRECTIONS = 64
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 _NODES, _WEIGHTS = 0.5 * _NODES + 0.5, 0.5 * _WEIGHTS
 _FALL = 24.0  # twice the nats by which the probability falls over the inner integral
 _ROWS = 128  # candidates at once; bounds the memory
 _MARGIN = 0.1
+_LARGEST = 1e150
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +47,7 @@ class Front:
     """What is known of the best trade-offs.
 
     Attributes:
-        X: [f, d] the trials of the front, by the models' means.    Y: [f, m] those means.
+        X: [f, d] the trials of the front, by the models' medians.    Y: [f, m] those medians.
         reference: [m].    directions: [k, m] unit vectors of the positive orthant, each objective in units of `scale`.
         scale: [m] the extent of the front above the reference.    reach: [k] how far the front reaches along each.
     """
@@ -63,11 +65,11 @@ class Front:
         """The front of completed trials `X [n, d]`, of which those `feasible [n]` meet the constraints as measured; of
         all where none does."""
         rows = np.flatnonzero(feasible) if feasible.any() else np.arange(len(X))
-        Y = means(models, X[rows])
+        Y = medians(models, X[rows])
         best = is_non_dominated(Y)
         reference = reference_point(models, Y)
         extent = Y[best].max(axis=0) - reference
-        scale = np.where(extent > 1e-6, extent, 1.0)
+        scale = np.where(extent > 0.0, extent, np.maximum(np.abs(reference), 1e-12))
         directions = _directions(len(reference))
         reach = _reach((Y[best] - reference) / scale, directions)
         return cls(models, X[rows[best]], Y[best], reference, directions, scale, reach)
@@ -82,9 +84,8 @@ class Front:
                 for j, gp in enumerate(gps)
             ]
             gps = [condition(gp, in_flight, drawn) for gp, drawn in zip(gps, draws, strict=True)]
-            reached = np.stack([gp.posterior(in_flight)[0] for gp in gps], axis=-1)  # [s, p, m]
-            reached = np.where(probable(limits, in_flight)[None, :, None], reached, -np.inf)
-            heights = (reached - self.reference) / self.scale
+            heights = self._heights(np.stack([gp.posterior(in_flight)[0] for gp in gps], axis=-1))  # [s, p, m]
+            heights = np.where(probable(limits, in_flight)[None, :, None], heights, 0.0)
             each = np.arange(len(self.directions)) % N_FANTASIES
             reach = np.maximum(reach, np.min(heights[each] / self.directions[:, None], axis=2).max(axis=1))
         return HypervolumeImprovement(self, gps, reach, conditioned(limits, in_flight))
@@ -95,9 +96,14 @@ class Front:
         The mean over many draws of how much a worth exceeds the front's is proportional to the gain in hypervolume.
         """
         each = np.arange(draws.shape[1]) % len(self.directions)
-        heights = np.min((draws - self.reference) / self.scale / self.directions[each], axis=2)
+        along = np.min(self._heights(draws) / self.directions[each], axis=2)
         m = len(self.reference)
-        return np.maximum(heights, 0.0) ** m, self.reach[each] ** m
+        return np.maximum(along, 0.0) ** m, self.reach[each] ** m
+
+    def _heights(self, modelled: Array) -> Array:
+        """The models' values [..., m] as heights above the reference, in units of `scale`."""
+        values = [_measured(m, modelled[..., j]) for j, m in enumerate(self.models.objectives)]
+        return np.asarray((np.stack(values, axis=-1) - self.reference) / self.scale)
 
     def spread(self, count: int) -> Array:
         """At most `count` trials of the front `[<= count, d]`, evenly from its one end to the other."""
@@ -108,7 +114,7 @@ class Front:
     def dominates(self, X: Array) -> Mask:
         """Whether some trial of the front is predicted at least as good as each row of `X [b, d]` everywhere and better
         somewhere, `[b]`."""
-        Y = means(self.models, X)[:, None]
+        Y = medians(self.models, X)[:, None]
         return np.asarray(np.any(np.all(self.Y >= Y, axis=2) & np.any(self.Y > Y, axis=2), axis=1))
 
 
@@ -153,24 +159,30 @@ class HypervolumeImprovement:
 
     def _integrand(self, moments: Sequence[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
         """Standard scores z [t, m, k, b], deviations sd [m, b], and the log of every term of the integral [t, k, b]."""
-        front, m = self.front, len(self.gps)
-        scale, u = front.scale[:, None, None], front.directions.T[:, :, None]  # [m, 1, 1], [m, k, 1]
-        mean = np.stack([_by_direction(mean, len(self.reach)) for mean, _ in moments])
-        sd = np.sqrt(np.stack([variance for _, variance in moments])) / scale[:, 0]
-        height = (mean - front.reference[:, None, None]) / scale
-        per_step = u / sd[:, None]
-        z = height / sd[:, None] - self.reach[:, None] * per_step
-        width = np.min((z + np.sqrt(np.minimum(z, 0.0) ** 2 + _FALL)) / per_step, axis=0)  # [k, b]
+        front, k = self.front, len(self.reach)
+        objectives = front.models.objectives
+        mean = np.stack([_by_direction(mean, k) for mean, _ in moments])  # [m, k, b]
+        sd = np.sqrt(np.stack([variance for _, variance in moments]))
+        per_step = front.directions * front.scale  # [k, m]
+        begin = front.reference + self.reach[:, None] * per_step
+        widths = []
+        for j, model in enumerate(objectives):
+            z = (mean[j] - model.transform.forward(begin[:, j])[:, None]) / sd[j]
+            furthest = _measured(model, mean[j] + np.sqrt(np.minimum(z, 0.0) ** 2 + _FALL) * sd[j])
+            widths.append((furthest - begin[:, j, None]) / per_step[:, j, None])
+        width = np.maximum(np.min(widths, axis=0), 1e-12)  # [k, b]
         steps = _NODES[:, None, None] * width
-        z = z - steps[:, None] * per_step
+        z = np.empty((len(_NODES), len(objectives), *width.shape))
+        for j, model in enumerate(objectives):
+            place = begin[:, j, None] + steps * per_step[:, j, None]
+            z[:, j] = (mean[j] - model.transform.forward(place)) / sd[j]
         log_terms = log_ndtr(z).sum(axis=1) + np.log(_WEIGHTS)[:, None, None] + np.log(width)
-        if m > 1:
-            log_terms += (m - 1) * np.log(self.reach[:, None] + steps)
-        return z, sd * scale[:, 0], log_terms
+        log_terms += (len(objectives) - 1) * np.log(self.reach[:, None] + steps)
+        return z, sd, log_terms
 
     @property
     def _log_volume(self) -> float:
-        """Log of what one direction stands for: its part of the orthant's share of the sphere, in the models' units."""
+        """Log of what one direction stands for: its part of the orthant's share of the sphere, in the metrics' units."""
         m, k = len(self.gps), len(self.reach)
         area = np.log(2.0) + 0.5 * m * np.log(np.pi) - gammaln(0.5 * m) - m * np.log(2.0)
         return float(area - np.log(k) + np.log(self.front.scale).sum())
@@ -189,27 +201,27 @@ def reference_point(models: Models, Y: Array) -> Array:
         best = is_non_dominated(Y[rest])
         top[rest[best]] = True
         rest = rest[~best]
-    worst, extent = Y[top].min(axis=0), np.ptp(Y[top], axis=0)
-    inferred = worst - _MARGIN * np.where(extent > 0.0, extent, 1.0)
-    known = np.isfinite(given)
-    limits = [
-        float(model.transform.forward(np.array([model.series.lower]))[0]) if is_known else low
-        for model, is_known, low in zip(models.objectives, known, inferred, strict=True)
-    ]
-    return np.array(limits)
+    worst, best = Y[top].min(axis=0), Y[top].max(axis=0)
+    margin = np.where(best > worst, _MARGIN * best - _MARGIN * worst, np.maximum(_MARGIN * np.abs(worst), 1e-12))
+    return np.where(np.isfinite(given), given, worst - margin)
 
 
-def means(models: Models, X: Array) -> Array:
-    """Posterior means of the objectives `[n, m]` at X [n, d], in the models' units."""
-    return np.stack([m.gp.posterior(X)[0] for m in models.objectives], axis=1)
+def medians(models: Models, X: Array) -> Array:
+    """Posterior medians of the objectives `[n, m]` at X [n, d], larger is better, in the metrics' units."""
+    return np.stack([_measured(m, m.gp.posterior(X)[0]) for m in models.objectives], axis=1)
+
+
+def _measured(model: MetricModel, t: Array) -> Array:
+    """The model's values as measured ones; cut where differences of them would overflow."""
+    return np.clip(model.transform.inverse(t), -_LARGEST, _LARGEST)
 
 
 def _directions(m: int) -> Array:
     """Unit vectors `[k, m]` spread evenly over the positive orthant, every component positive."""
     if m == 2:
-        angle = (np.arange(_DIRECTIONS) + 0.5) / _DIRECTIONS * 0.5 * np.pi
+        angle = (np.arange(_DIRECTIONS[2]) + 0.5) / _DIRECTIONS[2] * 0.5 * np.pi
         return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    count = min(_DIRECTIONS * (m - 1), _MOST_DIRECTIONS)
+    count = _DIRECTIONS.get(m, _MOST_DIRECTIONS)
     normal = ndtri(0.5 + 0.5 * np.clip(halton(count, m, np.random.default_rng(0)), 1e-3, 1.0 - 1e-6))
     return np.asarray(normal / np.linalg.norm(normal, axis=1, keepdims=True))
 

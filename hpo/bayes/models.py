@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from hpo.bayes.acquisition import LogProbability
 from hpo.bayes.data import Series, TrainingData
+from hpo.bayes.feasibility import trust
 from hpo.bayes.gp import GP, build, fit, usual_theta
 from hpo.bayes.kernel import Array, Theta
 from hpo.bayes.likelihood import Prior
-from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose
+from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, choose_by_error
 
 _NARROWEST = 1e-6  # width of an interval that rounding has closed
 _SUCCESS_PRIOR = Prior(
@@ -89,11 +91,20 @@ class Models:
     constraints: tuple[MetricModel, ...]
     success: GP | None
     success_found: Found | None = None
+    trust: float = 1.0
+    """How far the scores of `success` are to be believed; see `feasibility.trust`."""
 
     @property
     def by_metric(self) -> tuple[MetricModel, ...]:
         """All but success."""
         return (*self.objectives, *self.constraints)
+
+    def p_success(self, X: Array) -> Array | None:
+        """Chance that a trial at X [b, d] ends with a result, [b]; None while none has failed."""
+        if self.success is None:
+            return None
+        mean, variance = self.success.posterior(X)
+        return np.asarray(ndtr(self.trust * mean / np.sqrt(variance)))
 
     def fitted(self) -> dict[str, Any]:
         """What was found by metric, for the next ask to start from. Plain values."""
@@ -111,15 +122,16 @@ def fit_models(data: TrainingData, fitted: Mapping[str, Any], *, search: bool = 
     success, success_found = None, None
     if len(data.X_failed):
         success, success_found = _success_model(data, Found.read(fitted.get(SUCCESS), n_groups), search)
+    belief = trust(success) if success else 1.0
     if not len(data.X):
-        return Models((), (), success, success_found)
+        return Models((), (), success, success_found, belief)
 
     def model(series: Series, transform: Transform | None) -> MetricModel:
         return _metric_model(data, series, transform, Found.read(fitted.get(_key(series)), n_groups), search)
 
     objectives = tuple(model(s, None) for s in data.objectives)
     constraints = tuple(model(s, _constraint_transform(s)) for s in data.constraints)
-    return Models(objectives, constraints, success, success_found)
+    return Models(objectives, constraints, success, success_found, belief)
 
 
 def needs_search(data: TrainingData, fitted: Mapping[str, Any]) -> bool:
@@ -155,7 +167,8 @@ def _metric_model(
             )
         return fits[name]
 
-    chosen = transform or choose(series.y, lambda candidate: fitted_under(candidate).leave_one_out())
+    choice = choose_by_error if len(data.objectives) > 1 else choose
+    chosen = transform or choice(series.y, lambda candidate: fitted_under(candidate).leave_one_out())
     gp = fitted_under(chosen)
     thetas = {name: fitted.theta for name, fitted in fits.items()}
     return MetricModel(series, chosen, gp, Found(n, type(chosen).__name__, thetas))

@@ -37,8 +37,9 @@ def greedy(draws: Array, reach: Array, chance: Array) -> Iterator[int]:
         reach: [s] attained already, which may be -inf.
         chance: [c] of meeting every limit; a candidate raises the reach for the next only if it is 1/2 or more.
     """
-    reach, left = reach.copy(), np.ones(len(draws), dtype=bool)
-    lowest = draws.min(axis=0)
+    if not len(draws):
+        return
+    left, lowest = np.ones(len(draws), dtype=bool), draws.min(axis=0)
     reach = np.maximum(reach, lowest)  # without anything attained yet, the worst candidate is the mark
     gains = chance * np.maximum(draws - reach, 0.0).mean(axis=1)
     first = gains.max(initial=0.0)

@@ -9,15 +9,14 @@ rest is chosen from a pool of candidates by joint draws, which costs the same ho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpo.bayes.acquisition import Acquisition, LogProbability, Utility
-from hpo.bayes.batch import N_FANTASIES, Target, acquisition
+from hpo.bayes.acquisition import Acquisition, LogProbability
+from hpo.bayes.aim import aim, meets_constraints
+from hpo.bayes.batch import N_FANTASIES, acquisition
 from hpo.bayes.data import TrainingData, relevant, training_data
 from hpo.bayes.domain import domain_of, feasible_params
-from hpo.bayes.feasibility import LikelySuccess
 from hpo.bayes.gp import GP
 from hpo.bayes.halton import halton
 from hpo.bayes.hypervolume import Front
@@ -25,14 +24,15 @@ from hpo.bayes.kernel import Array, Mask, squared_distances
 from hpo.bayes.maximize import Climbable, Domain, maximize, perturb
 from hpo.bayes.models import Models, fit_models, needs_search
 from hpo.bayes.pool import greedy, pool_draws
+from hpo.bayes.seconds import Seconds
 from hpo.effort import REUSED, SCREENED, Allowance, Unlimited
 from hpo.encoding import Encoder, key
+from hpo.errors import SpaceExhausted
 from hpo.history import History
 from hpo.space import Params
 from hpo.suggestion import Suggestion, random_distinct
 
 N_RAW = 384
-EVERY, MARGIN = 0, 1.0
 N_STARTS = 6
 N_INCUMBENTS = 3
 MOST_LISTED = 2000
@@ -62,71 +62,6 @@ def propose(history: History, n: int, rng: np.random.Generator, allowance: Allow
     return [Suggestion(s.params, s.why, models.fitted() if search and not i else {}) for i, s in enumerate(out)]
 
 
-@dataclass(frozen=True)
-class Seconds:
-    """Rough durations, for deciding what there is time for: measured on one core of an ordinary server, 2026.
-
-    n: rows of the models.    m: models.
-    """
-
-    n: int
-    m: int
-
-    @property
-    def build(self) -> float:
-        """Building all models."""
-        return 2e-3 + self.m * (5e-4 + 5e-8 * self.n**2)
-
-    def search(self, *, cold: bool) -> float:
-        """Searching all hyperparameters: 15 evaluations of a likelihood from the last ones, 120 from nothing, two
-        transforms each; few on all of many rows."""
-        small, large = (1e-4 + 5e-8 * min(self.n, 300) ** 2), (1e-4 + 5e-8 * self.n**2)
-        steps = 120 if cold else 15
-        return 2 * self.m * (steps * small + (8 * large if self.n > 500 else 0.0))
-
-    @property
-    def climb(self) -> float:
-        """One suggestion."""
-        return 0.01 + self.m * (5e-3 + 1.2e-7 * self.n**2)
-
-    def screen(self, n: int) -> float:
-        """A pool for `n` suggestions."""
-        return 0.02 + self.m * (POOL + 2 * n) * (2e-5 + 1e-7 * self.n)
-
-
-@dataclass(frozen=True, eq=False)
-class Aim:
-    """What the next configuration is chosen for, and the words for it."""
-
-    target: Target
-    is_feasibility: bool
-
-
-def aim(data: TrainingData, models: Models) -> Aim:
-    """Improve on the best feasible trial; while there is none, be feasible.
-
-    The best is judged by the model's mean at the trials, so that a lucky measurement does not set the mark. A single
-    objective's own threshold is no limit here: to improve is to approach it.
-    """
-    limits: list[tuple[GP, Utility]] = [(m.gp, limit) for m in models.constraints if (limit := m.limit)]
-    if models.success:
-        limits.append((models.success, LikelySuccess()))
-    meets = meets_constraints(data)
-    if not models.objectives or not meets.any():
-        return Aim(Target(None, -np.inf, limits), is_feasibility=True)
-    gp = models.objectives[0].gp
-    mean = gp.posterior(data.X[meets])[0]
-    return Aim(Target(gp, float(mean.max()), limits), is_feasibility=False)
-
-
-def meets_constraints(data: TrainingData) -> Mask:
-    """Which completed trials `[n]` meet every constraint as measured; the objectives' own thresholds are not looked at."""
-    meets = np.ones(len(data.X), dtype=bool)
-    for series in data.constraints:
-        meets &= (series.y >= series.lower) & (series.y <= series.upper)
-    return meets
-
-
 class _Chooser:
     """Chooses one configuration after another; each joins what is in flight for the next."""
 
@@ -144,6 +79,7 @@ class _Chooser:
         self.encoder = data.encoder
         self.taken = taken
         self.n_trials = n_trials
+        self.meets = meets_constraints(data)
         self.skipped: tuple[str, ...] = ()
         self.in_flight = data.X_in_flight
         self.aim = aim(data, models)
@@ -152,7 +88,7 @@ class _Chooser:
         self.listed = self._listed()
         self.domain: Domain = domain_of(self.encoder)
         several = len(models.objectives) > 1 and not self.aim.is_feasibility
-        self.front = Front.of(models, data.X, meets_constraints(data)) if several else None
+        self.front = Front.of(models, data.X, self.meets) if several else None
         self.incumbents = self.front.spread(N_INCUMBENTS) if self.front else _incumbents(data, models, history)
 
     def choose(self, n: int, allowance: Allowance, seconds: Seconds, skipped: tuple[str, ...]) -> list[Suggestion]:
@@ -162,14 +98,14 @@ class _Chooser:
         climbed = min(n, MOST_CLIMBED) if n <= MOST_FANTASIZED else 0
         while len(out) < climbed and len(self.in_flight) <= MOST_FANTASIZED:
             rest = n - len(out) - 1
-            if not allowance.climb(seconds.climb, seconds.screen(rest) if rest else 0.0):
+            if not allowance.climb(seconds.climb, seconds.screen(POOL + 2 * rest) if rest else 0.0):
                 self.skipped = (*skipped, SCREENED)
                 break
             pick = self._next()
             if pick is None:
                 return out
             out.append(pick)
-        if len(out) < n and not allowance.screen(seconds.screen(n - len(out))):
+        if len(out) < n and not allowance.screen(seconds.screen(POOL + 2 * (n - len(out)))):
             return out
         while len(out) < n:
             picks = self._from_pool(min(n - len(out), MOST_POOLED))
@@ -180,15 +116,32 @@ class _Chooser:
 
     def _next(self) -> Suggestion | None:
         function = self._function()
-        if self.listed is not None:
-            found = self._from_list(function)
-        else:
-            found = next(self._from_search(function), None) or self._from_chance()
+        found = self._best(function)
         if found is None:
+            return self._by_chance()
+        # Every second trial looks elsewhere while the best candidate promises next to nothing.
+        number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
+        may_be_bold = number % 2 and not self.front and self.aim.next_to_nothing > 0.0
+        if may_be_bold and function.value(self._row(found))[0] < np.log(self.aim.next_to_nothing):
+            bolder = acquisition(self.aim.bolder, self.in_flight, self.normals)
+            found = self._best(bolder) or found
+        X = self._row(found)
+        (pick,) = self._suggestions([found], X, function.value(X))
+        return pick
+
+    def _row(self, params: Params) -> Array:
+        return self.encoder.encode([params])
+
+    def _best(self, function: Climbable) -> Params | None:
+        return next(self._from_search(function), None) if self.listed is None else self._from_list(function)
+
+    def _by_chance(self) -> Suggestion | None:
+        try:
+            drawn = random_distinct(self.history.problem.space, frozenset(self.taken), 1, self.rng)
+        except SpaceExhausted:
             return None
-        params, role = found
-        X = self.encoder.encode([params])
-        (pick,) = self._suggestions([params], X, function.value(X), role)
+        X = self._row(drawn[0])
+        (pick,) = self._suggestions(drawn, X, self._function(self.in_flight[:0]).value(X), "fallback")
         return pick
 
     def _from_pool(self, n: int) -> list[Suggestion]:
@@ -202,13 +155,11 @@ class _Chooser:
                 picks[key(params)] = params
             if len(picks) == n:
                 break
-        role = ""
-        if not picks and (found := self._from_chance()):
-            params, role = found
-            picks = {key(params): params}
+        if not picks:
+            pick = self._by_chance()
+            return [pick] if pick else []
         X = self.encoder.encode(list(picks.values()))
-        value = self._function(self.in_flight[:0]).value(X) if len(X) else np.empty(0)
-        return self._suggestions(list(picks.values()), X, value, role)
+        return self._suggestions(list(picks.values()), X, self._function(self.in_flight[:0]).value(X))
 
     def _pool(self, size: int) -> Array:
         """Candidates [<= size, d] that are not taken: all of a small space, else half spread out and half near the best."""
@@ -225,36 +176,25 @@ class _Chooser:
         in_flight = self.in_flight if in_flight is None else in_flight
         if self.front:
             return self.front.improvement(self.aim.target.limits, in_flight, self.normals)
-        target = self.aim.target
-        gp = target.objective
-        number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
-        if gp is not None and EVERY and number % EVERY == 0:
-            target = replace(target, margin=MARGIN * float(np.sqrt(gp.theta.outputscale)))
-        return acquisition(target, in_flight, self.normals)
+        return acquisition(self.aim.target, in_flight, self.normals)
 
     def _listed(self) -> list[Params] | None:
         space = self.history.problem.space
         return None if space.size(MOST_LISTED) is None else list(space.enumerate())
 
-    def _from_list(self, function: Climbable) -> tuple[Params, str] | None:
+    def _from_list(self, function: Climbable) -> Params | None:
         assert self.listed is not None
         left = [p for p in self.listed if key(p) not in self.taken]
-        if not left:
-            return None
-        return left[int(np.argmax(function.value(self.encoder.encode(left))))], ""
+        return left[int(np.argmax(function.value(self.encoder.encode(left))))] if left else None
 
-    def _from_search(self, function: Climbable) -> Iterator[tuple[Params, str]]:
+    def _from_search(self, function: Climbable) -> Iterator[Params]:
         raw = self._raw(N_RAW)
         maxima = maximize(function, raw, self.rng, domain=self.domain, incumbents=self.incumbents, n_starts=N_STARTS)
         screened = raw[np.argsort(-function.value(raw), kind="stable")[:32]]
         for x in np.concatenate([maxima.X, screened]):
             params = feasible_params(self.encoder, x, raw)
             if key(params) not in self.taken:
-                yield params, ""
-
-    def _from_chance(self) -> tuple[Params, str] | None:
-        drawn = random_distinct(self.history.problem.space, frozenset(self.taken), 1, self.rng)
-        return (drawn[0], "fallback") if drawn else None
+                yield params
 
     def _raw(self, count: int) -> Array:
         """Configurations spread over the space, as rows; all meet the linear constraints."""
@@ -265,12 +205,12 @@ class _Chooser:
             X = np.concatenate([X, self.encoder.encode(space.sample(self.rng, count // 8))])
         return X
 
-    def _suggestions(self, picks: list[Params], X: Array, value: Array, role: str) -> list[Suggestion]:
+    def _suggestions(self, picks: list[Params], X: Array, value: Array, role: str = "") -> list[Suggestion]:
         """The chosen configurations X [k, d] with their reasons; from here on they are in flight."""
         models, n_in_flight = self.models, len(self.in_flight)
         predicted = {m.series.metric.name: m.predict(X) for m in models.by_metric}
         p_meets = {m.series.metric.name: _probability(m.gp, m.limit, X) for m in models.by_metric if m.limit}
-        p_success = _probability(models.success, LogProbability(lower=0.0), X) if models.success else None
+        p_success = models.p_success(X)
         nearest = _nearest(self.history, self.data, X)
         is_bold = None if role or self.aim.is_feasibility else self._is_daring(X)
         out = []

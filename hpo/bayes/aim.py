@@ -1,0 +1,64 @@
+"""What the next trial is chosen for: be feasible, improve on the best, or, where that came to an end, look elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hpo.bayes.batch import Limits, Target
+from hpo.bayes.data import TrainingData
+from hpo.bayes.feasibility import LikelySuccess
+from hpo.bayes.kernel import Mask
+from hpo.bayes.models import Models
+
+_STALLED = 3e-3  # share of what separates the best from the median result
+_BOLD = 1.0  # prior standard deviations above the best
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """The target of the acquisition function, and the words for it.
+
+    `next_to_nothing`: an expected improvement, in the model's units, that is not worth a trial.
+    """
+
+    target: Target
+    is_feasibility: bool
+    next_to_nothing: float = 0.0
+
+    @property
+    def bolder(self) -> Target:
+        """The same with a mark well above the best: only where little is known can it be reached."""
+        assert self.target.objective is not None
+        margin = _BOLD * float(np.sqrt(self.target.objective.theta.outputscale))
+        return replace(self.target, margin=margin)
+
+
+def aim(data: TrainingData, models: Models) -> Aim:
+    """Improve on the best feasible trial; while there is none, be feasible.
+
+    The best is judged by the model's mean at the trials, so that a lucky measurement does not set the mark. A single
+    objective's own threshold is no limit here: to improve is to approach it.
+    """
+    limits: Limits = [(m.gp, limit) for m in models.constraints if (limit := m.limit)]
+    if models.success:
+        limits = [*limits, (models.success, LikelySuccess(models.trust))]
+    meets = meets_constraints(data)
+    if not models.objectives or not meets.any():
+        return Aim(Target(None, -np.inf, limits), is_feasibility=True)
+    first = models.objectives[0]
+    mean = first.gp.posterior(data.X[meets])[0]
+    y = first.series.y
+    size = max(float(np.abs(y).max()), 1e-290)  # dividing by it keeps sums finite
+    gap = float((y[meets] / size).max() - np.median(y / size))
+    slope = size * float(first.transform.slope(y[meets].max(keepdims=True))[0])
+    return Aim(Target(first.gp, float(mean.max()), limits), False, _STALLED * max(gap, 0.0) * slope)
+
+
+def meets_constraints(data: TrainingData) -> Mask:
+    """Which completed trials `[n]` meet every constraint as measured; the objectives' own thresholds are not looked at."""
+    meets = np.ones(len(data.X), dtype=bool)
+    for series in data.constraints:
+        meets &= (series.y >= series.lower) & (series.y <= series.upper)
+    return meets
