@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,14 @@ def main(arguments: Sequence[str]) -> int:
     cost.add_argument("--contenders", nargs="+", metavar="NAME", help="default: all that learn from results")
     _add_out(cost)
 
+    ablate = commands.add_parser("ablate", help="hpo with a constant changed against itself, on the same seeds")
+    ablate.add_argument("name", help="what to call the variant")
+    ablate.add_argument("--set", nargs="+", required=True, metavar="MODULE.NAME=JSON", dest="settings", type=_setting)
+    ablate.add_argument("--families", nargs="+", metavar="NAME", help="default: all")
+    ablate.add_argument("--half", choices=("development", "validation"), default="development")
+    ablate.add_argument("--mode", choices=list(MODES), default="q1", help="default: q1")
+    ablate.add_argument("--seeds", type=_positive, default=8, help="default: 8")
+
     report = commands.add_parser("report", help="report.md and pictures of all results, beside them")
     report.add_argument("--page", action="store_true", help="also write docs/explanation/measured.md")
     _add_out(report)
@@ -76,6 +85,17 @@ def main(arguments: Sequence[str]) -> int:
             from benchmarks.cost import measure
 
             measure(chosen.contenders, chosen.out)
+        case "ablate":
+            from benchmarks.ablate import ablate as compared
+
+            compared(
+                chosen.name,
+                dict(chosen.settings),
+                families=chosen.families,
+                half=chosen.half,
+                mode=chosen.mode,
+                seeds=chosen.seeds,
+            )
         case "report":
             from benchmarks.measured_page import measured_page
             from benchmarks.report import write
@@ -90,6 +110,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="default: benchmarks/results")
+
+
+def _setting(text: str) -> tuple[str, object]:
+    place, _, value = text.partition("=")
+    try:
+        return place, json.loads(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not MODULE.NAME=JSON") from error
 
 
 def _positive(text: str) -> int:

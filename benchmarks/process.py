@@ -51,7 +51,7 @@ class ContenderProcess:
         import_cpu: CPU seconds from the start of the process until all imports were done, numpy included.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, variables: Mapping[str, str] | None = None) -> None:
         environment = contender(name).environment
         if environment is not None and not environments.is_built(environment):
             raise ValueError(
@@ -68,7 +68,13 @@ class ContenderProcess:
             stdout=subprocess.PIPE,
             text=True,
             cwd=environments.ROOT,
-            env={**os.environ, **ONE_THREAD, "PYTHONHASHSEED": "0", "TORCH_EXTENSIONS_DIR": str(extensions)},
+            env={
+                **os.environ,
+                **ONE_THREAD,
+                "PYTHONHASHSEED": "0",
+                "TORCH_EXTENSIONS_DIR": str(extensions),
+                **(variables or {}),
+            },
         )
         try:
             self.import_cpu = float(self._answer()["import_cpu"])

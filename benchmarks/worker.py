@@ -37,6 +37,8 @@ from benchmarks.contenders import contender, load
 from benchmarks.contenders.base import Adapter, Opening, Proposal, Result
 from benchmarks.contenders.spec import parse
 
+SETTINGS = "HPO_BENCH_SETTINGS"
+"""Set by `ablate`; see there."""
 VERBOSE = "HPO_BENCH_VERBOSE"
 """Set to anything, it lets what a contender prints through to standard error."""
 
@@ -149,6 +151,10 @@ def main(name: str) -> None:
     warnings.simplefilter("default" if os.environ.get(VERBOSE) else "ignore")
     try:
         opener = load(name)
+        if os.environ.get(SETTINGS):
+            from benchmarks.ablate import apply_settings  # only in this library's own process
+
+            apply_settings()
     except Exception:
         replies.write(json.dumps({"error": traceback.format_exc()}) + "\n")
         return
