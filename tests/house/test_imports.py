@@ -63,5 +63,11 @@ def test_a_model_based_ask_loads_no_torch_and_no_statistics(
     assert {*HEAVY, "botorch", "gpytorch"} & modules == set(allowed)
 
 
+def test_several_objectives_load_no_torch(tmp_path: Path) -> None:
+    two = ASK.replace('hpo.Constraint("latency_ms", upper=5.0)', 'hpo.Objective("latency_ms", "minimize")')
+    modules = set(loaded(two.replace("STORAGE", "':memory:'"), tmp_path))
+    assert not {*HEAVY, "botorch", "gpytorch"} & modules
+
+
 def test_the_check_sees_what_is_loaded(tmp_path: Path) -> None:
     assert "scipy.stats" in loaded("import scipy.stats", tmp_path)
