@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
 
-_PACKAGES = ("hpo", "numpy", "scipy", "scikit-learn", "torch", "botorch")
+_PACKAGES = ("hpo", "numpy", "scipy", "scikit-learn", "torch")
 
 
 def provenance(author: str = "", reason: str = "") -> dict[str, Any]:

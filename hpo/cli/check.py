@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import re
 import shutil
 import tempfile
 import time
@@ -44,7 +43,6 @@ def doctor(storage: str) -> None:
     """Check this machine: versions, threads, disk, storage, one fit; ends with "ready"."""
     checks: Sequence[tuple[str, Callable[[], str]]] = (
         ("versions", versions),
-        ("torch", torch_build),
         ("threads", threads),
         ("disk", lambda: disk(storage)),
         ("storage", storage_round_trip),
@@ -65,18 +63,8 @@ def doctor(storage: str) -> None:
 
 def versions() -> str:
     """Python, this library and what it computes with."""
-    names = ("hpo", "numpy", "scipy", "scikit-learn", "botorch", "sqlalchemy")
+    names = ("hpo", "numpy", "scipy", "scikit-learn", "sqlalchemy")
     return f"python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in names)
-
-
-def torch_build() -> str:
-    """Version and build of torch, read without loading it."""
-    spec = importlib.util.find_spec("torch")
-    if spec is None or spec.origin is None:
-        return "not installed: several objectives need it; everything else works"
-    text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-    cuda = re.search(r"^cuda\b.*?=\s*'([^']+)'", text, re.MULTILINE)
-    return f"{_version('torch')}, " + (f"built for CUDA {cuda[1]}" if cuda else "built for the CPU")
 
 
 def threads() -> str:

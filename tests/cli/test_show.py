@@ -157,7 +157,6 @@ def test_report_replay_and_doctor(storage: Path, tmp_path: Path) -> None:
     assert done.output.splitlines()[-1] == "ready"
     assert [line.split()[0] for line in done.output.splitlines()[:-1]] == [
         "versions",
-        "torch",
         "threads",
         "disk",
         "storage",
