@@ -190,9 +190,13 @@ class _Chooser:
     def _from_search(self, function: Climbable) -> Iterator[Params]:
         raw = self._raw(N_RAW)
         maxima = maximize(function, raw, self.rng, domain=self.domain, incumbents=self.incumbents, n_starts=N_STARTS)
-        screened = raw[np.argsort(-function.value(raw), kind="stable")[:32]]
-        for x in np.concatenate([maxima.X, screened]):
-            params = feasible_params(self.encoder, x, raw)
+        yield from self._free(maxima.X, raw)
+        yield from self._free(raw[np.argsort(-function.value(raw), kind="stable")[:32]], raw)
+
+    def _free(self, X: Array, anchors: Array) -> Iterator[Params]:
+        """The configurations of rows X [k, d] that are not taken."""
+        for x in X:
+            params = feasible_params(self.encoder, x, anchors)
             if key(params) not in self.taken:
                 yield params
 
