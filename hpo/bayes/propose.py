@@ -120,13 +120,14 @@ class _Chooser:
         if found is None:
             return self._by_chance()
         # Every second trial looks elsewhere while the best candidate promises next to nothing.
+        how = ""
         number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
         may_be_bold = number % 2 and not self.front and self.aim.next_to_nothing > 0.0
         if may_be_bold and function.value(self._row(found))[0] < np.log(self.aim.next_to_nothing):
-            bolder = acquisition(self.aim.bolder, self.in_flight, self.normals)
-            found = self._best(bolder) or found
+            function = acquisition(self.aim.bolder, self.in_flight, self.normals)
+            found, how = self._best(function) or found, _STALLED
         X = self._row(found)
-        (pick,) = self._suggestions([found], X, function.value(X))
+        (pick,) = self._suggestions([found], X, function.value(X), how=how)
         return pick
 
     def _row(self, params: Params) -> Array:
@@ -209,7 +210,9 @@ class _Chooser:
             X = np.concatenate([X, self.encoder.encode(space.sample(self.rng, count // 8))])
         return X
 
-    def _suggestions(self, picks: list[Params], X: Array, value: Array, role: str = "") -> list[Suggestion]:
+    def _suggestions(
+        self, picks: list[Params], X: Array, value: Array, role: str = "", how: str = ""
+    ) -> list[Suggestion]:
         """The chosen configurations X [k, d] with their reasons; from here on they are in flight."""
         models, n_in_flight = self.models, len(self.in_flight)
         predicted = {m.series.metric.name: m.predict(X) for m in models.by_metric}
@@ -222,7 +225,7 @@ class _Chooser:
             is_role = role or ("feasibility" if is_bold is None else "explore" if is_bold[i] else "exploit")
             why: dict[str, object] = {
                 "role": is_role,
-                "how": _HOW[is_role],
+                "how": how or _HOW[is_role],
                 "predicted": {name: [float(mean[i]), float(sd[i])] for name, (mean, sd) in predicted.items()},
                 "p_meets": {name: float(p[i]) for name, p in p_meets.items()},
                 "acquisition": float(value[i]),
@@ -250,6 +253,7 @@ class _Chooser:
         return gp.posterior(X)[0] < best
 
 
+_STALLED = "next to nothing is to be gained near the best: a look where little is known"
 _HOW = {
     "feasibility": "no trial meets every limit yet: here all are most probably met",
     "exploit": "predicted better than what is known",

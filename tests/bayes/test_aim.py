@@ -1,0 +1,90 @@
+"""What the next trial is chosen for, and when a search looks elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import hpo
+from hpo.bayes.aim import Aim, aim
+from hpo.bayes.data import training_data
+from hpo.bayes.models import fit_models
+from hpo.encoding import Encoder
+
+SQUARE = hpo.Space({"x": hpo.Float(0.0, 1.0), "y": hpo.Float(0.0, 1.0)})
+
+
+def bowl(x: float, y: float) -> float:
+    return -((x - 0.3) ** 2) - (y - 0.6) ** 2
+
+
+def study_of(n: int, scale: float = 1.0, *, constraint: float | None = None) -> hpo.Study:
+    metrics: list[hpo.Objective | hpo.Constraint] = [hpo.Objective("gain")]
+    if constraint is not None:
+        metrics.append(hpo.Constraint("sum", upper=constraint))
+    study = hpo.open_study("aim", hpo.Problem(SQUARE, metrics), storage=":memory:", seed=2)
+    for _ in range(n):
+        trial = study.ask()
+        x, y = trial.params["x"], trial.params["y"]
+        study.tell(trial, {"gain": scale * bowl(x, y), **({} if constraint is None else {"sum": x + y})})
+    return study
+
+
+def aim_of(study: hpo.Study) -> Aim:
+    data = training_data(study.history, Encoder(study.problem.space))
+    return aim(data, fit_models(data, study.history.fitted))
+
+
+def test_next_to_nothing_is_a_share_of_what_was_gained() -> None:
+    """In the model's units it does not depend on the metric's unit."""
+    first, second = aim_of(study_of(8)).next_to_nothing, aim_of(study_of(8, 1e6)).next_to_nothing
+    assert first == pytest.approx(second, rel=1e-6)
+    assert 0 < first < 0.02
+
+
+def test_without_a_feasible_trial_only_the_limits_count() -> None:
+    found = aim_of(study_of(5, constraint=-1.0))
+    assert found.is_feasibility
+    assert found.target.objective is None
+    assert found.next_to_nothing == 0.0
+
+
+def test_the_bolder_target_lies_one_prior_deviation_higher() -> None:
+    found = aim_of(study_of(8))
+    assert found.target.objective is not None
+    assert found.bolder.margin == pytest.approx(np.sqrt(found.target.objective.theta.outputscale))
+    assert found.bolder.best == found.target.best
+
+
+def looks(study: hpo.Study) -> list[hpo.Trial]:
+    return [t for t in study.trials if str(t.why.get("how", "")).startswith("next to nothing")]
+
+
+def test_a_search_that_has_found_an_optimum_looks_elsewhere_every_second_time() -> None:
+    """Six kinds, each with its own optimum: polishing the one at hand gives way to looking at the others."""
+    kinds = {kind: (0.1 + 0.15 * i, 0.9 - 0.14 * i, 1.0 + 0.1 * i) for i, kind in enumerate("abcdef")}
+    space = hpo.Space({**SQUARE.parameters, "kind": hpo.Categorical(list(kinds))})
+    study = hpo.open_study("kinds", hpo.Problem(space, [hpo.Objective("gain")]), storage=":memory:", seed=5)
+    for _ in range(44):
+        trial = study.ask()
+        x, y, top = kinds[trial.params["kind"]]
+        away = (trial.params["x"] - x) ** 2 + (trial.params["y"] - y) ** 2
+        study.tell(trial, {"gain": top * float(np.exp(-8.0 * away))})
+    bold = looks(study)
+    assert len(bold) >= 5
+    assert all(t.number % 2 for t in bold)
+    assert all(t.why["role"] == "explore" for t in bold)
+    best = study.best.params
+    assert sum(t.params["kind"] != best["kind"] for t in bold) >= len(bold) / 2
+    assert study.replay().is_identical
+
+
+@pytest.mark.parametrize("rough", [lambda x, y: np.sin(40 * x) + np.cos(37 * y)])
+def test_one_that_has_not_goes_on(rough: Callable[[float, float], float]) -> None:
+    study = hpo.open_study("rough", hpo.Problem(SQUARE, [hpo.Objective("gain")]), storage=":memory:", seed=2)
+    for _ in range(14):
+        trial = study.ask()
+        study.tell(trial, {"gain": float(rough(trial.params["x"], trial.params["y"]))})
+    assert not looks(study)
