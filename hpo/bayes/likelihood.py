@@ -56,6 +56,9 @@ class Prior:
     noise_location: float = -5.0
     noise_scale: float = 1.0
     warp_scale: float = 0.5
+    calm: float = 0.0
+    """Weight of a further log density -calm / lengthscale^2 per lengthscale, which makes those far below its root
+    improbable (the lower side of an inverse gamma prior on the square)."""
 
     def location_and_scale(self, layout: Layout) -> tuple[Array, Array]:
         """Means and standard deviations of the normals, one per entry of theta's vector."""
@@ -73,7 +76,13 @@ class Prior:
         """Log prior density up to a constant, and its gradient."""
         location, scales = self.location_and_scale(layout)
         z = (vector - location) / scales
-        return float(-0.5 * z @ z), -z / scales
+        value, gradient = float(-0.5 * z @ z), -z / scales
+        if self.calm:
+            g = layout.n_groups
+            sharpness = self.calm * np.exp(-2.0 * vector[:g])
+            value -= float(sharpness.sum())
+            gradient[:g] += 2.0 * sharpness
+        return value, gradient
 
 
 def bounds(layout: Layout) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ from hpo.bayes.feasibility import trust
 from hpo.bayes.gp import GP, build, fit, usual_theta
 from hpo.bayes.kernel import Array, Theta
 from hpo.bayes.likelihood import Prior
-from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, choose_by_error
+from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, choose_by_error, foresight
 
 _NARROWEST = 1e-6  # width of an interval that rounding has closed
 _SUCCESS_PRIOR = Prior(
@@ -23,6 +23,9 @@ _SUCCESS_PRIOR = Prior(
 )
 _ALWAYS_UP_TO = 100
 _GROWTH = 0.05
+_CALM = ", calm"  # ends the name of a fit
+_CALM_PRIOR = Prior(calm=0.1)
+_PREFERENCE = 2.0  # nats that finer structure must gain
 SUCCESS = "success"
 """Key of what was found for the success model. Those of metrics begin with `metric:`."""
 
@@ -146,17 +149,21 @@ def needs_search(data: TrainingData, fitted: Mapping[str, Any]) -> bool:
 def _metric_model(
     data: TrainingData, series: Series, transform: Transform | None, before: Found, search: bool
 ) -> MetricModel:
-    """The metric's surrogate; without a given transform, under the one that predicts best what is left out."""
+    """The metric's surrogate; without a given transform, under the one that predicts best what is left out.
+
+    An objective is first taken to be calm, without structure finer than a fifth of the space, so that noise is not taken
+    for shape; unless what is left out says otherwise.
+    """
     n, groups = len(series.y), data.encoder.groups
     if before.holds(n) or not search:
-        kept = transform or _TRANSFORMS.get(before.transform, Standardize.of)(series.y)
+        kept = transform or _TRANSFORMS.get(before.transform.removesuffix(_CALM), Standardize.of)(series.y)
         theta = before.thetas.get(before.transform) or usual_theta(int(groups.max()) + 1)
         gp = build(theta, data.X, kept.forward(series.y), groups=groups, noise=_known_noise(series, kept))
         return MetricModel(series, kept, gp, before)
     fits: dict[str, GP] = {}
 
-    def fitted_under(candidate: Transform) -> GP:
-        name = type(candidate).__name__
+    def fitted_under(candidate: Transform, prior: Prior | None = None) -> GP:
+        name = type(candidate).__name__ + (_CALM if prior else "")
         if name not in fits:
             fits[name] = fit(
                 data.X,
@@ -164,14 +171,20 @@ def _metric_model(
                 groups=groups,
                 noise=_known_noise(series, candidate),
                 start=before.thetas.get(name),
+                prior=prior,
             )
         return fits[name]
 
     choice = choose_by_error if len(data.objectives) > 1 else choose
     chosen = transform or choice(series.y, lambda candidate: fitted_under(candidate).leave_one_out())
-    gp = fitted_under(chosen)
-    thetas = {name: fitted.theta for name, fitted in fits.items()}
-    return MetricModel(series, chosen, gp, Found(n, type(chosen).__name__, thetas))
+    gp, name = fitted_under(chosen), type(chosen).__name__
+    if transform is None:
+        calm = fitted_under(chosen, _CALM_PRIOR)
+        lost = foresight(series.y, chosen, *gp.leave_one_out()) - foresight(series.y, chosen, *calm.leave_one_out())
+        if lost < _PREFERENCE:
+            gp, name = calm, name + _CALM
+    thetas = {fit_name: fitted.theta for fit_name, fitted in fits.items()}
+    return MetricModel(series, chosen, gp, Found(n, name, thetas))
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Transform]] = {

@@ -165,9 +165,11 @@ def test_it_finds_what_one_at_a_time_cannot() -> None:
     def ridge(x: dict[str, float]) -> dict[str, float]:
         return {"y": -abs(x["x0"] - x["x1"]) * 10 - abs(x["x0"] + x["x1"] - 1.7)}
 
-    joint = study(seed=1)
-    run(joint, 40, ridge)
-    one = study(seed=1, strategy=hpo.strategies.OneAtATime(10))
-    run(one, 40, ridge)
-    assert one.best.values["y"].value < -0.4
-    assert joint.best.values["y"].value > 0.5 * one.best.values["y"].value
+    def found(seed: int, strategy: Any = None) -> float:
+        s = study(seed=seed, strategy=strategy)
+        run(s, 40, ridge)
+        return s.best.values["y"].value
+
+    one = found(0, hpo.strategies.OneAtATime(10))
+    assert one < -0.4
+    assert np.median([found(seed) for seed in range(5)]) > 0.5 * one
