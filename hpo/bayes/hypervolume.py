@@ -10,7 +10,7 @@ hypervolume in polar coordinates (Deng and Zhang, IEEE TEVC 2019; Zhang and Golo
 x dominates the point at distance t. The outer integral is a fixed set of directions, the inner one Gauss-Legendre from
 the front to where the probability has fallen by exp(-12): no draws, any number of objectives, and a slope everywhere.
 
-The front is that of the models' means, so a lucky measurement does not set the mark. Points in flight are joint draws of
+The front is that of the models' medians, so a lucky measurement does not set the mark. Points in flight are joint draws of
 what they may turn out to be, each direction seeing one of them. Volume counts above the objectives' thresholds; where
 there is none, from a little below the worst of the front. Larger is better here.
 Shapes: n trials, p points in flight, b candidates, d columns, m objectives, k directions, t nodes, s draws.
