@@ -11,7 +11,8 @@ from hpo.bayes import models
 from hpo.bayes.data import TrainingData, training_data
 from hpo.bayes.feasibility import trust
 from hpo.bayes.gp import build, fit
-from hpo.bayes.kernel import Theta
+from hpo.bayes.kernel import Layout, Theta
+from hpo.bayes.likelihood import Prior
 from hpo.bayes.models import SUCCESS, Found, fit_models
 from hpo.encoding import Encoder
 
@@ -176,3 +177,27 @@ def test_scores_of_success_are_believed_as_far_as_they_foretell() -> None:
     theta = Theta((np.log(0.4),) * 2, 0.0, np.log(0.1))
     assert trust(build(theta, X, clear)) > 0.4
     assert trust(build(theta, X, flips)) < 0.2
+
+
+def test_the_calm_term_of_the_prior_has_the_gradient_it_says() -> None:
+    layout, prior, step = Layout.of(3), Prior(calm=0.1), 1e-6
+    at = np.array([-2.0, 0.3, -0.7, 0.1, -4.0])
+    value, gradient = prior.log_density(at, layout)
+    assert value == pytest.approx(Prior().log_density(at, layout)[0] - 0.1 * np.exp(-2.0 * at[:3]).sum())
+    for i, unit in enumerate(np.eye(5)):
+        up, down = (prior.log_density(at + sign * step * unit, layout)[0] for sign in (1.0, -1.0))
+        assert gradient[i] == pytest.approx((up - down) / (2.0 * step), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("wiggles", "is_calm"), [(1.0, True), (12.0, False)])
+def test_an_objective_is_calm_until_fine_structure_foretells_better(wiggles: float, is_calm: bool) -> None:
+    study = hpo.open_study(
+        "calm",
+        hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")]),
+        storage=":memory:",
+        seed=0,
+    )
+    for x in np.linspace(0.0, 1.0, 60):
+        study.add({"x": float(x)}, {"y": float(np.sin(2.0 * np.pi * wiggles * x))})
+    found = fit_models(training_data(study.history, Encoder(study.problem.space)), {}).objectives[0].found
+    assert found.transform.endswith("calm") == is_calm
