@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     cost.add_argument("--contenders", nargs="+", metavar="NAME", help="default: all that learn from results")
     _add_out(cost)
 
+    calibration = commands.add_parser("calibration", help="how often what hpo calls probably feasible is feasible")
+    _add_out(calibration)
+
     ablate = commands.add_parser("ablate", help="hpo with a constant changed against itself, on the same seeds")
     ablate.add_argument("name", help="what to call the variant")
     ablate.add_argument("--set", nargs="+", required=True, metavar="MODULE.NAME=JSON", dest="settings", type=_setting)
@@ -59,6 +62,14 @@ def main(arguments: Sequence[str]) -> int:
     _add_out(report)
 
     chosen = parser.parse_args(arguments)
+    if chosen.command is None:
+        parser.print_help()
+        return 0
+    return _do(chosen)
+
+
+def _do(chosen: argparse.Namespace) -> int:
+    """What was chosen; every command imports what it needs."""
     match chosen.command:
         case "environments":
             from benchmarks import environments as builder
@@ -85,6 +96,10 @@ def main(arguments: Sequence[str]) -> int:
             from benchmarks.cost import measure
 
             measure(chosen.contenders, chosen.out)
+        case "calibration":
+            from benchmarks.calibration import measure as observe_all
+
+            observe_all(chosen.out)
         case "ablate":
             from benchmarks.ablate import ablate as compared
 
@@ -103,8 +118,6 @@ def main(arguments: Sequence[str]) -> int:
             print(write(chosen.out))
             if chosen.page:
                 measured_page(chosen.out)
-        case _:
-            parser.print_help()
     return 0
 
 

@@ -153,6 +153,17 @@ def shares_needed(ours: Curves, theirs: Curves) -> dict[str, float]:
     return out
 
 
+def shares_in_flight(sequential: Curves, parallel: Curves) -> list[float]:
+    """Trainings in parallel / trainings one at a time, each until the loss that the sequential median has after half, and
+    after three quarters, of its evaluations: two shares a problem, inf where the parallel median never gets there."""
+    out = []
+    for problem in sorted(sequential.keys() & parallel.keys()):
+        one, many = _median(sequential[problem]), _median(parallel[problem])
+        levels = [float(one[len(one) * part // 4 - 1]) for part in (2, 3)]
+        out += [_first_at(many, level) / _first_at(one, level) for level in levels if level < 1.0]
+    return out
+
+
 def median_difference(
     ours: Mapping[int, float], theirs: Mapping[int, float], rng: np.random.Generator
 ) -> Interval | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from benchmarks import cost_page, problems, records
+from benchmarks import calibration, cost_page, details, problems, records
 from benchmarks.records import ROOT
 from benchmarks.report import READING, arenas, losing, origin_words, short, standings, versus
 from benchmarks.suites import MODE_WORDS, SUITES
@@ -40,6 +40,10 @@ def measured_page(results: Path, page: Path = PAGE) -> None:
         if (results / name).exists():
             shutil.copyfile(results / name, folder / name)
             parts.append(f"![Median loss of each contender, by problem]({folder.name}/{name})")
-    parts += ["## Where hpo loses", losing(found), *cost_page.sections(results)]
+    parts += ["## Where hpo loses", losing(found), *details.sections(runs), *calibration.sections(results)]
+    if (results / calibration.PICTURE).exists():
+        shutil.copyfile(results / calibration.PICTURE, folder / calibration.PICTURE)
+        parts.append(f"![Predicted chance against share]({folder.name}/{calibration.PICTURE})")
+    parts += cost_page.sections(results)
     parts += ["## Measured on", origin_words(results)]
     page.write_text("\n\n".join(parts) + "\n")

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import compare, contenders, cost_page, problems, records
+from benchmarks import calibration, compare, contenders, cost_page, details, problems, records
 from benchmarks.compare import FEWEST_SEEDS, FLOOR, Curves, Runs
 from benchmarks.plots import OURS, picture
+from benchmarks.problems import HALVES
 from benchmarks.suites import MODE_WORDS, MODES
 from benchmarks.tables import interval, number, span, table
-
-HALVES = ("development", "validation")
 
 READING = f"""\
 Made by `python -m benchmarks report` from the lines in `benchmarks/results`. The loss is 0 at the best known result of a
@@ -67,6 +66,9 @@ def write(results: Path) -> str:
             picture(arena.runs, arena.problems, list(contenders.CONTENDERS), f"{arena.family}, {mode}", path)
             parts.append(f"![Median loss against evaluations]({path.name})")
     parts += ["## Where hpo loses", losing(found)] if runs else []
+    parts += [*details.sections(runs), *calibration.sections(results)]
+    if calibration.picture(results, results / calibration.PICTURE):
+        parts.append(f"![Predicted chance against share]({calibration.PICTURE})")
     parts += cost_page.sections(results)
     parts += ["## Measured on", origin_words(results)] if runs else []
     text = "\n\n".join(parts) + "\n"

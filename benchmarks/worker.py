@@ -41,6 +41,8 @@ SETTINGS = "HPO_BENCH_SETTINGS"
 """Set by `ablate`; see there."""
 VERBOSE = "HPO_BENCH_VERBOSE"
 """Set to anything, it lets what a contender prints through to standard error."""
+MEMORY = 8 << 30
+"""Bytes of address space. A contender that needs more fails by itself, not the machine with it."""
 
 
 class Session:
@@ -148,6 +150,7 @@ def main(name: str) -> None:
     os.dup2(nowhere, 0)
     os.dup2(2 if os.environ.get(VERBOSE) else nowhere, 1)
     os.dup2(1, 2)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     warnings.simplefilter("default" if os.environ.get(VERBOSE) else "ignore")
     try:
         opener = load(name)

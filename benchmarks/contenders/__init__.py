@@ -49,7 +49,7 @@ def _one_objective(problem: hpo.Problem) -> bool:
     return len(problem.objectives) == 1 and not problem.space.constraints
 
 
-_OURS = ("hpo", "numpy", "scipy", "torch", "botorch")
+_OURS = ("hpo", "numpy", "scipy")
 _TORCH = ("torch", "gpytorch", "botorch")
 
 CONTENDERS: dict[str, Contender] = {

@@ -18,6 +18,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     for family in ("single", "mixed", "constrained", "several", "noisy", "failing")
 }
 
+HALVES = ("development", "validation")
+
 
 def half(name: str) -> Literal["development", "validation"]:
     """Of the names of a family in alphabetical order, those at even positions are for development, the others for

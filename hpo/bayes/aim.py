@@ -35,15 +35,15 @@ class Aim:
         return replace(self.target, margin=margin)
 
 
-def aim(data: TrainingData, models: Models) -> Aim:
+def aim(data: TrainingData, models: Models, doubt: float) -> Aim:
     """Improve on the best feasible trial; while there is none, be feasible.
 
     The best is judged by the model's mean at the trials, so that a lucky measurement does not set the mark. A single
-    objective's own threshold is no limit here: to improve is to approach it.
+    objective's own threshold is no limit here: to improve is to approach it. `doubt`: see feasibility.doubt.
     """
     limits: Limits = [(m.gp, limit) for m in models.constraints if (limit := m.limit)]
     if models.success:
-        limits = [*limits, (models.success, LikelySuccess(models.trust))]
+        limits = [*limits, (models.success, LikelySuccess(models.trust, doubt))]
     meets = meets_constraints(data)
     if not models.objectives or not meets.any():
         return Aim(Target(None, -np.inf, limits), is_feasibility=True)

@@ -17,6 +17,7 @@ from hpo.bayes.aim import aim, meets_constraints
 from hpo.bayes.batch import N_FANTASIES, acquisition
 from hpo.bayes.data import TrainingData, relevant, training_data
 from hpo.bayes.domain import domain_of, feasible_params
+from hpo.bayes.feasibility import doubt
 from hpo.bayes.gp import GP
 from hpo.bayes.halton import halton
 from hpo.bayes.hypervolume import Front
@@ -82,7 +83,7 @@ class _Chooser:
         self.meets = meets_constraints(data)
         self.skipped: tuple[str, ...] = ()
         self.in_flight = data.X_in_flight
-        self.aim = aim(data, models)
+        self.aim = aim(data, models, doubt(history.trials))
         width = N_FANTASIES * max(len(models.objectives), 1)
         self.normals = rng.standard_normal((min(len(self.in_flight), MOST_FANTASIZED) + min(n, MOST_CLIMBED), width))
         self.listed = self._listed()

@@ -51,31 +51,28 @@ class Bayesian:
         self, history: History, n: int, rng: np.random.Generator, allowance: Allowance
     ) -> list[Suggestion]:
         """See AnytimeStrategy.suggest_within."""
-        from hpo.bayes.propose import propose
         from hpo.bayes.threads import single_threaded
         from hpo.strategies.initial import initial_design
 
         with single_threaded():
-            if len(history.trials) < self._n_initial(history) or not self._is_ready(history):
-                return initial_design(history, n, rng)
-            try:
-                out = propose(history, n, rng, allowance)
-            except (ArithmeticError, np.linalg.LinAlgError) as error:
-                log.exception("the model failed; suggesting at random")
-                drawn = random_distinct(history.problem.space, history.taken, n, rng)
-                why = {"role": "fallback", "how": f"drawn at random: the model failed ({error})"}
-                return [Suggestion(params, why) for params in drawn]
+            n_modelled = n - self._n_designed(history, n)
+            out = _modelled(history, n_modelled, rng, allowance) if n_modelled else []
             if len(out) == n:
                 return out
-            taken = history.taken | {key(s.params) for s in out}
             try:
-                rest = initial_design(history, n - len(out), rng, taken)
+                spread = initial_design(history, n - len(out), rng, history.taken | {key(s.params) for s in out})
             except SpaceExhausted:
                 if out:
                     return out
                 raise
-        how = "no time for a model: fills the space evenly"
-        return [*out, *(Suggestion(s.params, {"role": "fallback", "how": how, "skipped": [SPREAD]}) for s in rest)]
+        n_late = n_modelled - len(out)
+        return [*out, *(Suggestion(s.params, _LATE) for s in spread[:n_late]), *spread[n_late:]]
+
+    def _n_designed(self, history: History, n: int) -> int:
+        """How many of the next `n` trials belong to the initial design: all until a model has something to learn from."""
+        if not self._is_ready(history):
+            return n
+        return min(max(self._n_initial(history) - len(history.trials), 0), n)
 
     def _n_initial(self, history: History) -> int:
         return self.n_initial or min(max(len(history.problem.space) + 1, 4), 10)
@@ -84,3 +81,18 @@ class Bayesian:
         """Whether a model has something to learn from: two results, or failures to keep away from."""
         learned = sum(t.kind in LEARNED_KINDS for t in history.failed)
         return len(history.completed) >= 2 or (learned >= 2 and not history.in_flight)
+
+
+_LATE = {"role": "fallback", "how": "no time for a model: fills the space evenly", "skipped": [SPREAD]}
+
+
+def _modelled(history: History, n: int, rng: np.random.Generator, allowance: Allowance) -> list[Suggestion]:
+    """What the model promises most of; fewer than `n` when the allowance ends, random ones when the model fails."""
+    from hpo.bayes.propose import propose
+
+    try:
+        return propose(history, n, rng, allowance)
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        log.exception("the model failed; suggesting at random")
+        why = {"role": "fallback", "how": f"drawn at random: the model failed ({error})"}
+        return [Suggestion(params, why) for params in random_distinct(history.problem.space, history.taken, n, rng)]

@@ -10,6 +10,7 @@ import pytest
 import hpo
 from hpo.bayes.aim import Aim, aim
 from hpo.bayes.data import training_data
+from hpo.bayes.feasibility import doubt
 from hpo.bayes.models import fit_models
 from hpo.encoding import Encoder
 
@@ -34,7 +35,7 @@ def study_of(n: int, scale: float = 1.0, *, constraint: float | None = None) -> 
 
 def aim_of(study: hpo.Study) -> Aim:
     data = training_data(study.history, Encoder(study.problem.space))
-    return aim(data, fit_models(data, study.history.fitted))
+    return aim(data, fit_models(data, study.history.fitted), doubt(study.trials))
 
 
 def test_next_to_nothing_is_a_share_of_what_was_gained() -> None:

@@ -9,12 +9,13 @@ import pytest
 import hpo
 from hpo.bayes import models
 from hpo.bayes.data import TrainingData, training_data
-from hpo.bayes.feasibility import trust
+from hpo.bayes.feasibility import doubt, trust
 from hpo.bayes.gp import build, fit
 from hpo.bayes.kernel import Layout, Theta
 from hpo.bayes.likelihood import Prior
 from hpo.bayes.models import SUCCESS, Found, fit_models
 from hpo.encoding import Encoder
+from hpo.trial import TrialState
 
 THETAS = {
     "Standardize": Theta((-0.1, 1 / 3), 0.7, -4.0),
@@ -201,3 +202,21 @@ def test_an_objective_is_calm_until_fine_structure_foretells_better(wiggles: flo
         study.add({"x": float(x)}, {"y": float(np.sin(2.0 * np.pi * wiggles * x))})
     found = fit_models(training_data(study.history, Encoder(study.problem.space)), {}).objectives[0].found
     assert found.transform.endswith("calm") == is_calm
+
+
+def ended(failed: bool, n_in_flight: int = 0, kind: str = "oom") -> hpo.Trial:
+    state = TrialState.FAILED if failed else TrialState.COMPLETED
+    why = {"p_success": 0.8, "n_in_flight": n_in_flight}
+    return hpo.Trial(0, {}, state, 0, why=why, kind=kind if failed else None)
+
+
+def test_failures_of_suggestions_raise_what_is_doubted_and_successes_lower_it() -> None:
+    start = doubt([])
+    assert doubt([ended(False)] * 50) == start, "nothing is saved up"
+    once, often = doubt([ended(True)]), doubt([ended(True)] * 50)
+    assert start < once < often
+    assert doubt([ended(True)] * 51) == often, "there is an end to caution"
+    assert doubt([ended(True), *[ended(False)] * 9]) == pytest.approx(start), "a tenth may fail"
+    assert doubt([ended(True, n_in_flight=7)]) == start, "the same doubt had chosen those before it"
+    assert doubt([ended(True, kind="infra")]) == start
+    assert doubt([hpo.Trial(0, {}, TrialState.FAILED, 0, why={"role": "initial"}, kind="oom")]) == start

@@ -173,3 +173,12 @@ def test_it_finds_what_one_at_a_time_cannot() -> None:
     one = found(0, hpo.strategies.OneAtATime(10))
     assert one < -0.4
     assert np.median([found(seed) for seed in range(5)]) > 0.5 * one
+
+
+def test_a_batch_takes_from_the_initial_design_what_is_left_of_it_and_the_rest_from_the_model() -> None:
+    s = study(d=12)
+    for trial in s.ask(8):
+        s.tell(trial, {"y": -sum(trial.params.values())})
+    roles = [t.why["role"] for t in s.ask(8)]
+    assert roles.count("initial") == 2, "of ten"
+    assert set(roles) <= {"initial", "explore", "exploit"}
