@@ -7,6 +7,7 @@ where they stopped.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
@@ -48,6 +49,7 @@ def ablate(
     """Run the library as it is and as `name`, with `settings`, where runs are missing; print how they compare."""
     chosen = [p for f in families or problems.FAMILIES for p in problems.FAMILIES[f] if problems.half(p) == half]
     variant = f"{BASE}~{name}"
+    results = results / fingerprint()
     done = {run.cell for run in records.runs(results, problems.BY_NAME)}
     origin = records.origin({})
     for contender, changed in ((BASE, {}), (variant, settings)):
@@ -63,6 +65,12 @@ def ablate(
                 )
                 print(f"\r{contender}: {i}/{len(to_do)}", end="" if i < len(to_do) else "\n", flush=True)
     print(comparison(variant, chosen, mode, results))
+
+
+def fingerprint() -> str:
+    """Of the library's code: runs of another engine are no baseline."""
+    files = sorted((records.ROOT / "hpo").rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 def comparison(variant: str, chosen: Sequence[str], mode: str, results: Path) -> str:

@@ -53,7 +53,7 @@ def test_a_variant_is_run_beside_the_library_and_compared(
     assert "hpo: 1/1" in first
     assert "hpo~late: 1/1" in first
     assert "| single | 1        | 1     |" in first
-    runs = {run.contender: run for run in records.runs(tmp_path, BY_NAME)}
+    runs = {run.contender: run for run in records.runs(tmp_path / ablate.fingerprint(), BY_NAME)}
     assert set(runs) == {"hpo", "hpo~late"}
     assert runs["hpo"].curve != runs["hpo~late"].curve, "the setting has reached the contender"
     assert "1/1" not in compare(), "what is there is not run again"
