@@ -86,11 +86,16 @@ class Cap:
     reason: str
 
 
+_SLOW = "an ask takes a good part of a second, several with many results"
+_SLOWEST = "an ask takes seconds: twenty seeds would take days"
 CONTENDER_CAPS: Mapping[str, Cap] = {
-    "ax": Cap(5, "an ask takes seconds: twenty seeds would take days"),
-    "hebo": Cap(5, "an ask takes seconds: twenty seeds would take days"),
-    "botorch": Cap(10, "an ask takes a good part of a second, several with many results"),
-    "smac": Cap(10, "an ask takes a good part of a second, several with many results"),
+    "optuna_gp": Cap(5, _SLOW),
+    "botorch": Cap(5, _SLOW),
+    "smac": Cap(5, _SLOW),
+    "skopt": Cap(5, _SLOW),
+    "bayes_opt": Cap(5, _SLOW),
+    "ax": Cap(2, _SLOWEST),
+    "hebo": Cap(2, _SLOWEST),
 }
 LIVE_CAP = Cap(10, "every evaluation is a real training")
 LIVE_NAMES = frozenset(bench.name for bench in LIVE)
