@@ -66,7 +66,7 @@ def test_a_seed_is_complete_before_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    ("contender", "expected"), [("hpo", 20), ("ax", 5), ("hebo", 5), ("botorch", 10), ("smac", 10)]
+    ("contender", "expected"), [("hpo", 20), ("ax", 2), ("hebo", 2), ("botorch", 5), ("optuna_gp", 5)]
 )
 def test_expensive_contenders_run_fewer_seeds(contender: str, expected: int) -> None:
     live = min(LIVE_NAMES)
@@ -76,9 +76,9 @@ def test_expensive_contenders_run_fewer_seeds(contender: str, expected: int) -> 
 
 
 def test_caps_are_said_with_their_reasons() -> None:
-    assert cap_words(["hpo", "ax"], ["a"], 20) == [f"ax: 5 of 20 seeds; {CONTENDER_CAPS['ax'].reason}"]
+    assert cap_words(["hpo", "ax"], ["a"], 20) == [f"ax: 2 of 20 seeds; {CONTENDER_CAPS['ax'].reason}"]
     assert cap_words(["hpo"], ["a", *LIVE_NAMES], 20) == [f"live problems: 10 of 20 seeds; {LIVE_CAP.reason}"]
-    assert cap_words(["ax"], [*LIVE_NAMES], 3) == []
+    assert cap_words(["ax"], [*LIVE_NAMES], 2) == []
 
 
 def test_the_smallest_problems() -> None:
