@@ -17,6 +17,7 @@
     ├── SpaceExhausted (RuntimeError)      every configuration of a finite space has been tried
     ├── TrialFailed (RuntimeError)       raised by an objective, to say how the trial failed
     ├── StorageError (RuntimeError)
+    │   └── ConnectionLost                 the server is away; the step may be stored or not
     ├── ExecutorError (RuntimeError)
     └── MissingExtra (ImportError)
 
@@ -130,6 +131,10 @@ class TrialFailed(HpoError, RuntimeError):
 
 class StorageError(HpoError, RuntimeError):
     """The storage cannot be used: locked, full, too new, on a network file system."""
+
+
+class ConnectionLost(StorageError):
+    """The server cannot be reached, or the connection broke in the middle of a step, which may be stored or not."""
 
 
 class ExecutorError(HpoError, RuntimeError):

@@ -6,7 +6,8 @@
 | enqueued  | yes    | params, why, note                                                                      |
 | added     | yes    | params, why, values, note                                                              |
 | started   | yes    | owner                                                                                  |
-| told      | yes    | values, seconds                                                                        |
+| told      | yes    | values, seconds, attempt                                                               |
+| extra     | yes    | values, seconds, attempt                                                               |
 | corrected | yes    | values, reason                                                                         |
 | failed    | yes    | kind, message, seconds                                                                 |
 | requeued  | yes    | reason                                                                                 |
@@ -14,7 +15,8 @@
 | edited    | no     | metric (the new definition), reason                                                    |
 | noted     | no     | text                                                                                   |
 
-Values are stored as `{name: [value, sem or null]}`.
+`extra` is a result of a trial that had one from another attempt already. Values are stored as
+`{name: [value, sem or null]}`.
 """
 
 from __future__ import annotations
@@ -34,11 +36,15 @@ from hpo.trial import TRANSITIONS, Trial, TrialState
 
 @dataclass(frozen=True)
 class Draft:
-    """An event before the storage gives it its place and time. `data` holds JSON values only."""
+    """An event before the storage gives it its place and time. `data` holds JSON values only.
+
+    `request` names the step that the event belongs to, so that whoever lost the answer can ask whether it was stored.
+    """
 
     kind: str
     number: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    request: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,9 +101,9 @@ class Ledger:
                 self.last_ask = event.seq
             case "told":
                 values = measurements_from_json(data["values"])
-                self._step(
-                    event, TrialState.COMPLETED, values=values, seconds=data.get("seconds"), kind=None, message=""
-                )
+                attempt = data.get("attempt") or self.trials[self._number(event)].attempt
+                ended = {"seconds": data.get("seconds"), "attempt": attempt, "kind": None, "message": ""}
+                self._step(event, TrialState.COMPLETED, values=values, **ended)
             case "corrected":
                 values = measurements_from_json(data["values"])
                 number = self._number(event)
@@ -112,7 +118,7 @@ class Ledger:
                 self._step(event, TrialState.CANCELLED, message=data.get("reason", ""))
             case "edited":
                 self.problem = self.problem.with_metric(metric_from_json(data["metric"]))
-            case "noted":
+            case "noted" | "extra":
                 pass
             case _:
                 raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")

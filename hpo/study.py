@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -26,10 +28,12 @@ from hpo.metrics import Metric, Result, checked_result
 from hpo.problem import Problem
 from hpo.provenance import provenance
 from hpo.randomness import fresh_seed, generator
-from hpo.replay import Replay, replay
+from hpo.replay import Replay
+from hpo.replay import replay as replayed
 from hpo.serialize import measurements_to_json, metric_to_json, problem_from_json, problem_to_json
 from hpo.storage import Storage, open_storage
-from hpo.storage.base import StudyRecord
+from hpo.storage.base import Lease, Log, StudyRecord
+from hpo.storage.persistence import persistently
 from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json, to_json
@@ -88,13 +92,17 @@ class Study:
     # -- the loop -------------------------------------------------------------------------------------------------
 
     @overload
-    def ask(self, n: None = None, *, owner: str = "", max_seconds: float | None = None) -> Trial: ...
+    def ask(self, n: None = None, *, owner: str = "", max_seconds: float | None = None, request: str = "") -> Trial: ...
     @overload
-    def ask(self, n: int, *, owner: str = "", max_seconds: float | None = None) -> list[Trial]: ...
-    def ask(self, n: int | None = None, *, owner: str = "", max_seconds: float | None = None) -> Trial | list[Trial]:
+    def ask(self, n: int, *, owner: str = "", max_seconds: float | None = None, request: str = "") -> list[Trial]: ...
+    def ask(
+        self, n: int | None = None, *, owner: str = "", max_seconds: float | None = None, request: str = ""
+    ) -> Trial | list[Trial]:
         """The next trial to run, or with `n` a list of at most `n`: distinct, and aware of everything in flight.
 
         Waiting trials (enqueued or to be repeated) are served first. `owner` marks trials that belong to a driver.
+        Asking again with the same `request`, a text of your choice, gives the same trials: for callers that may lose an
+        answer.
         With `max_seconds`, work for which there is no time is skipped in named steps (`why["skipped"]`: reused, screened,
         spread), so that the answer comes in about that time; replaying skips the same.
         Raises SpaceExhausted when every configuration of a finite space has been given out.
@@ -103,8 +111,46 @@ class Study:
             raise SettingsError(f"ask({n!r}): ask() gives one trial, ask(8) a list of up to eight")
         if max_seconds is not None and not max_seconds > 0:
             raise SettingsError(f"ask(max_seconds={max_seconds!r}): give the seconds the answer may take, more than 0")
-        trials = self._ask(n or 1, owner, None if max_seconds is None else Timed(max_seconds))
+        allowance = None if max_seconds is None else Timed(max_seconds)
+        trials = self._ask(n or 1, owner, allowance=allowance, request=request)
         return trials if n is not None else trials[0]
+
+    def claim(
+        self, n: int, owner: str, *, lease: float, within: Callable[[History], float] | None = None
+    ) -> list[Trial]:
+        """Up to `n` trials for a driver that runs them: as `ask`, with a lease.
+
+        Whoever holds a trial must `renew` it before `lease` seconds of the storage's clock are over; else `reclaim`
+        gives it to another. `within` says how many more may start, given the history: it is asked in the same
+        transaction as the trials are given out, so that drivers together do not start more.
+        """
+        return self._ask(n, owner, lease=lease, within=within)
+
+    def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
+        """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
+        taken them, or they have ended."""
+        trials = list(trials)
+        held = {trial.number: trial.attempt for trial in trials}
+        kept = persistently(lambda _: self._storage.renew(self._record.id, owner, held, lease))
+        return [trial for trial in trials if trial.number not in kept]
+
+    def reclaim(self) -> list[Trial]:
+        """Hand back the trials whose lease has run out. Returns them: waiting, or failed after the third attempt."""
+
+        def decide(ledger: Ledger, log: Log) -> list[Draft]:
+            now, over, idle = log.time(), [], []
+            for lease in log.leases():
+                trial = ledger.trials[lease.number]
+                if trial.state is not TrialState.RUNNING or trial.attempt != lease.attempt:
+                    idle.append(lease.number)
+                elif lease.until < now:
+                    over.append(lease.number)
+            log.drop([*idle, *over])
+            return [
+                _handed_back(ledger.trials[number], "infra", "its driver was not heard of any more") for number in over
+            ]
+
+        return [self._ledger.trials[e.number] for e in self._transact(decide) if e.number is not None]
 
     def tell(
         self,
@@ -118,19 +164,24 @@ class Study:
         """Record what was measured: a number or Measurement for each metric of the problem (tracked ones may be
         absent). Telling the same values again changes nothing; to correct them, `replace=True` and a `reason`.
 
+        A result counts whichever attempt of the trial it comes from; one that comes after another attempt's is kept in
+        the log and changes nothing.
         Raises a ResultError when the result breaks the metrics' contracts (nothing is recorded), TrialNotFound.
         """
         number = _number(trial)
 
         def decide(ledger: Ledger) -> list[Draft]:
             current = self._known(ledger, number)
+            attempt = trial.attempt if isinstance(trial, Trial) else current.attempt
             told = checked_result(ledger.problem.metrics, values, f"trial {number}")
             plain = {"values": measurements_to_json(told)}
             if current.state is not TrialState.COMPLETED:
                 check_step(current, TrialState.COMPLETED)
-                return [Draft("told", number, {**plain, "seconds": seconds})]
+                return [Draft("told", number, {**plain, "seconds": seconds, "attempt": attempt})]
             if dict(current.values) == told:
                 return []
+            if attempt != current.attempt and not replace:
+                return [Draft("extra", number, {**plain, "seconds": seconds, "attempt": attempt})]
             if not replace:
                 stored = ", ".join(f"{k}={v.value:.4g}" for k, v in current.values.items())
                 raise ResultConflict(
@@ -151,7 +202,7 @@ class Study:
     ) -> Trial:
         """Record that a trial gave no result. oom, diverged, timeout, crash and error are laid to its params, and
         the region is learned; infra and preempted are laid to the machines: the trial waits to be run again, three
-        times at most, and nothing is learned."""
+        times at most, and nothing is learned. An attempt that another has taken the place of changes nothing."""
         number = _number(trial)
         if kind not in FAILURE_KINDS:
             hint = did_you_mean(str(kind), FAILURE_KINDS)
@@ -159,11 +210,11 @@ class Study:
 
         def decide(ledger: Ledger) -> list[Draft]:
             current = self._known(ledger, number)
-            if kind in RETRIED_KINDS and current.attempt < MOST_ATTEMPTS:
-                check_step(current, TrialState.WAITING)
-                return [Draft("requeued", number, {"reason": f"{kind}: {message}" if message else kind})]
-            check_step(current, TrialState.FAILED)
-            return [Draft("failed", number, {"kind": kind, "message": message[:1000], "seconds": seconds})]
+            if isinstance(trial, Trial) and trial.attempt < current.attempt:
+                return []
+            draft = _handed_back(current, kind, message, seconds)
+            check_step(current, TrialState.WAITING if draft.kind == "requeued" else TrialState.FAILED)
+            return [draft]
 
         self._write(decide)
         return self._ledger.trials[number]
@@ -259,11 +310,11 @@ class Study:
 
     def events(self) -> list[Event]:
         """The log: every step ever recorded, in order."""
-        return self._storage.events(self._record.id)
+        return persistently(lambda _: self._storage.events(self._record.id))
 
     def replay(self) -> Replay:
         """Derive every suggestion again from what its ask saw, and say where the first differs."""
-        return replay(problem_from_json(self._record.definition), self.seed, self.events())
+        return replayed(problem_from_json(self._record.definition), self.seed, self.events())
 
     def __repr__(self) -> str:
         history = self.history
@@ -272,26 +323,54 @@ class Study:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _ask(self, n: int, owner: str, allowance: Allowance | None) -> list[Trial]:
+    def _ask(
+        self,
+        n: int,
+        owner: str,
+        *,
+        allowance: Allowance | None = None,
+        request: str = "",
+        lease: float | None = None,
+        within: Callable[[History], float] | None = None,
+    ) -> list[Trial]:
+        name = request or uuid.uuid4().hex
+
+        def step(again: bool) -> list[Event] | None:
+            """One try; None when another has asked meanwhile."""
+            with self._lock:
+                self._refresh()
+                history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
+            most = n if within is None else int(min(n, within(history)))
+            waiting = [t for t in history.trials if t.state is TrialState.WAITING][:most]
+            drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
+            if len(drafts) < most and not (request and self._is_answered(request)):
+                drafts += self._suggested(history, most - len(drafts), saw, owner, allowance, name)
+            with self._lock, self._storage.transaction(self._record.id) as log:
+                self._ledger.apply(log.events(self._ledger.seq))
+                if (again or request) and (answered := log.answered(name)):
+                    return answered
+                if self._ledger.last_ask != last_ask or len(self._ledger.trials) != len(history.trials):
+                    return None
+                if lease is not None:
+                    until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
+                    numbers = [draft.number for draft in drafts if draft.number is not None]
+                    log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
+                return log.append(drafts)
+
         with self._asking:
-            while True:
-                with self._lock:
-                    self._refresh()
-                    history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
-                waiting = [t.number for t in history.trials if t.state is TrialState.WAITING][:n]
-                drafts = [Draft("started", number, {"owner": owner}) for number in waiting]
-                if len(drafts) < n:
-                    drafts += self._suggested(history, n - len(drafts), saw, owner, allowance)
-                with self._lock, self._storage.transaction(self._record.id) as log:
-                    self._ledger.apply(log.events(self._ledger.seq))
-                    if self._ledger.last_ask == last_ask and len(self._ledger.trials) == len(history.trials):
-                        written = log.append(drafts)
-                        break
+            while (written := persistently(step)) is None:
+                pass
             with self._lock:
                 self._refresh()
                 return [self._ledger.trials[e.number] for e in written if e.number is not None]
 
-    def _suggested(self, history: History, n: int, saw: int, owner: str, allowance: Allowance | None) -> list[Draft]:
+    def _is_answered(self, request: str) -> bool:
+        with self._storage.transaction(self._record.id) as log:
+            return bool(log.answered(request))
+
+    def _suggested(
+        self, history: History, n: int, saw: int, owner: str, allowance: Allowance | None, request: str
+    ) -> list[Draft]:
         first, strategy = len(history.trials), self._strategy
         rng = generator(self.seed, "suggest", first)
         if allowance and isinstance(strategy, AnytimeStrategy):
@@ -299,20 +378,34 @@ class Study:
         else:
             suggestions = strategy.suggest(history, n, rng)
         name = to_json(self._strategy)
-        return [Draft("asked", first + i, _asked(s, name, saw, (first, n), owner)) for i, s in enumerate(suggestions)]
+        return [
+            Draft("asked", first + i, _asked(s, name, saw, (first, n), owner), request)
+            for i, s in enumerate(suggestions)
+        ]
 
     def _write(self, decide: Callable[[Ledger], Sequence[Draft]]) -> list[Event]:
         """Append what `decide` makes of the log as it stands; nobody else appends in between."""
-        with self._lock:
-            with self._storage.transaction(self._record.id) as log:
-                self._ledger.apply(log.events(self._ledger.seq))
-                drafts = decide(self._ledger)
-                written = log.append(drafts) if drafts else []
-            self._ledger.apply(written)
-            return written
+        return self._transact(lambda ledger, _: decide(ledger))
+
+    def _transact(self, decide: Callable[[Ledger, Log], Sequence[Draft]]) -> list[Event]:
+        """The same, for what also needs the transaction."""
+        request = uuid.uuid4().hex
+
+        def step(again: bool) -> list[Event]:
+            with self._lock:
+                with self._storage.transaction(self._record.id) as log:
+                    self._ledger.apply(log.events(self._ledger.seq))
+                    if again and (answered := log.answered(request)):
+                        return answered
+                    drafts = decide(self._ledger, log)
+                    written = log.append([replace(draft, request=request) for draft in drafts]) if drafts else []
+                self._ledger.apply(written)
+                return written
+
+        return persistently(step)
 
     def _refresh(self) -> None:
-        self._ledger.apply(self._storage.events(self._record.id, self._ledger.seq))
+        self._ledger.apply(persistently(lambda _: self._storage.events(self._record.id, self._ledger.seq)))
 
     def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str) -> Trial:
         number = _number(trial)
@@ -388,6 +481,13 @@ def open_study(
 def _asked(s: Suggestion, strategy: Mapping[str, Any], saw: int, batch: tuple[int, int], owner: str) -> dict[str, Any]:
     data = {"params": s.params, "why": s.why, "saw": saw, "batch": list(batch), "strategy": strategy, "owner": owner}
     return {**data, "fitted": s.fitted} if s.fitted else data
+
+
+def _handed_back(trial: Trial, kind: str, message: str, seconds: float | None = None) -> Draft:
+    """How a trial without a result goes on: to be run again after a failure of the machines, else failed."""
+    if kind in RETRIED_KINDS and trial.attempt < MOST_ATTEMPTS:
+        return Draft("requeued", trial.number, {"reason": f"{kind}: {message}" if message else kind})
+    return Draft("failed", trial.number, {"kind": kind, "message": message[:1000], "seconds": seconds})
 
 
 def _number(trial: Trial | int) -> int:

@@ -20,7 +20,7 @@ WHY = {"role", "how", "predicted", "p_meets", "p_success", "acquisition", "n_see
 EVENTS = {
     "asked": {"params", "why", "saw", "batch", "strategy", "owner", "fitted"},
     "started": {"owner"},
-    "told": {"values", "seconds"},
+    "told": {"values", "seconds", "attempt"},
     "failed": {"kind", "message", "seconds"},
 }
 FACTS = {"seed", "strategy", "author", "reason", "created_at", "code", "python", "platform", "versions"}
@@ -54,7 +54,7 @@ def test_only_params_numbers_and_the_definition_are_stored(tmp_path: Path, monke
         ((facts,),) = database.execute("select facts from study")
         events = database.execute("select kind, data from event").fetchall()
     database.close()
-    assert tables - {"sqlite_sequence"} == {"study", "event", "hpo_version"}
+    assert tables - {"sqlite_sequence"} == {"study", "event", "hpo_version", "lease"}
     assert set(json.loads(facts)) == FACTS
     assert {kind for kind, _ in events} <= set(EVENTS)
     for kind, text in events:

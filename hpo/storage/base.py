@@ -24,6 +24,16 @@ class StudyRecord:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Lease:
+    """The right of `owner` to run one attempt of a trial, until the storage's clock says `until` (Unix seconds)."""
+
+    number: int
+    attempt: int
+    owner: str
+    until: float
+
+
 class Log(Protocol):
     """A study's log inside one exclusive transaction: nobody else appends until it ends, and it ends with it."""
 
@@ -35,6 +45,26 @@ class Log(Protocol):
         """Give `drafts` the next sequence numbers and the present time. Durable when the transaction ends without an
         exception; when it ends with one, nothing is kept. Raises StorageError, and nothing is appended, when the data
         of a draft are not JSON values (NaN and infinity are none)."""
+        ...
+
+    def answered(self, request: str) -> list[Event]:
+        """The events of this request, in order: what it wrote, if its answer got lost after it was stored."""
+        ...
+
+    def time(self) -> float:
+        """The storage's own clock, Unix seconds: one for all who share it, whatever their machines believe."""
+        ...
+
+    def leases(self) -> list[Lease]:
+        """All leases of the study, in order of number, those that have run out too."""
+        ...
+
+    def put(self, leases: Sequence[Lease]) -> None:
+        """Store leases, each in place of an older one of the same trial."""
+        ...
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        """Forget the leases of these trials."""
         ...
 
 
@@ -71,6 +101,12 @@ class Storage(Protocol):
     def transaction(self, study: int) -> AbstractContextManager[Log]:
         """Exclusive access to the study's log. Waits for other writers, at most `PATIENCE`; raises StorageError when
         that was not enough or when the thread is in a transaction already, StudyNotFound for an unknown study."""
+        ...
+
+    def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
+        """Let the leases of `owner`, an attempt by trial number in `held`, last for `seconds` from now; the numbers of
+        those that are still its own. A lease that has run out is renewed as long as nobody has taken it. Waits for
+        other writers like a transaction."""
         ...
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from hpo.errors import StorageError
+from hpo.errors import ConnectionLost, StorageError
 from hpo.storage.database import Database
 from hpo.storage.turn import Turn
 
@@ -56,7 +56,8 @@ class Connections:
         try:
             yield
         except sa.exc.DBAPIError as error:
-            raise StorageError(self._database.explain(error)) from error
+            kind = ConnectionLost if self._database.is_passing(error) else StorageError
+            raise kind(self._database.explain(error)) from error
         except sa.exc.SQLAlchemyError as error:
             raise StorageError(f"{self._database.where}: {error}") from error
 

@@ -34,6 +34,10 @@ class Database(Protocol):
         """First statement of a transaction that will write."""
         ...
 
+    def now(self) -> sa.ColumnElement[float]:
+        """The present time by the database's clock, Unix seconds, as an SQL expression."""
+        ...
+
     def lock_schema(self, connection: sa.Connection) -> None:
         """In such a transaction: nobody else changes the tables until it ends."""
         ...
@@ -45,6 +49,10 @@ class Database(Protocol):
 
     def back_up(self, revision: str) -> None:
         """Keep a copy as it is now, before the upgrade to `revision`."""
+        ...
+
+    def is_passing(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether the same step may succeed a little later: the server is away, restarting, or untangles a deadlock."""
         ...
 
     def explain(self, error: sa.exc.DBAPIError) -> str:

@@ -21,6 +21,7 @@ class Line:
     kind: str
     number: int | None
     data: str
+    request: str = ""
 
     def event(self) -> Event:
         """The event, with data nobody else holds."""
@@ -31,7 +32,7 @@ def lines(drafts: Iterable[Draft], last: int) -> list[Line]:
     """`drafts` as the lines after `last`, at the present time. Raises StorageError for data that are no JSON values."""
     at = now()
     return [
-        Line(seq, at, draft.kind, draft.number, to_text(draft.data, f"the data of event {draft.kind!r}"))
+        Line(seq, at, draft.kind, draft.number, to_text(draft.data, f"the data of event {draft.kind!r}"), draft.request)
         for seq, draft in enumerate(drafts, start=last + 1)
     ]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpo.errors import StorageError, StudyNotFound
 from hpo.events import Draft, Event
-from hpo.storage.base import Log, StudyRecord
+from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.line import Line, checked_name, lines, to_text
 from hpo.storage.turn import Turn
 
@@ -21,6 +22,7 @@ class _Study:
     definition: str
     facts: str
     committed: list[Line] = field(default_factory=list)
+    leases: dict[int, Lease] = field(default_factory=dict)
 
 
 class MemoryStorage:
@@ -71,13 +73,24 @@ class MemoryStorage:
         with self._turn.taken():
             with self._guard:
                 found = self._find(study)
-            log = _MemoryLog(list(found.committed))
+            log = _MemoryLog(list(found.committed), dict(found.leases))
             try:
                 yield log
             finally:
                 log.ended = True
             with self._guard:
                 found.committed.extend(log.lines[len(found.committed) :])
+                found.leases.update(log.held)
+                for number in found.leases.keys() - log.held.keys():
+                    del found.leases[number]
+
+    def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
+        """Renew the owner's leases."""
+        with self._turn.taken(), self._guard:
+            leases = self._find(study).leases
+            kept = {n for n, a in held.items() if n in leases and (leases[n].owner, leases[n].attempt) == (owner, a)}
+            leases.update({n: replace(leases[n], until=time.time() + seconds) for n in kept})
+        return kept
 
     def close(self) -> None:
         """Forget everything."""
@@ -107,8 +120,9 @@ class MemoryStorage:
 
 
 class _MemoryLog:
-    def __init__(self, committed: list[Line]) -> None:
+    def __init__(self, committed: list[Line], held: dict[int, Lease]) -> None:
         self.lines = committed
+        self.held = held
         self.ended = False
 
     def events(self, after: int = 0) -> list[Event]:
@@ -120,6 +134,27 @@ class _MemoryLog:
         new = lines(drafts, len(self.lines))
         self.lines.extend(new)
         return [line.event() for line in new]
+
+    def answered(self, request: str) -> list[Event]:
+        self._check()
+        return [line.event() for line in self.lines if line.request == request]
+
+    def time(self) -> float:
+        self._check()
+        return time.time()
+
+    def leases(self) -> list[Lease]:
+        self._check()
+        return [lease for _, lease in sorted(self.held.items())]
+
+    def put(self, leases: Sequence[Lease]) -> None:
+        self._check()
+        self.held.update((lease.number, lease) for lease in leases)
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        self._check()
+        for number in numbers:
+            self.held.pop(number, None)
 
     def _check(self) -> None:
         if self.ended:

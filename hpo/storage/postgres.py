@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 _SECRETS = ("password", "sslpassword", "passfile")
+_PASSING = ("08", "57P0", "40001", "40P01", "53300")
+"""SQLSTATEs: lost connection, shutting down or starting up, serialisation failure, deadlock, too many connections."""
 _SCHEMA_LOCK = 0x68706F
 
 
@@ -57,6 +59,12 @@ class PostgresServer:
         """Wait for locks as long as on SQLite. LOCAL, because poolers lend a session to others after a transaction."""
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(1000 * self.patience)}")
 
+    def now(self) -> sa.ColumnElement[float]:
+        """The server's clock, that of the statement and not of the transaction's beginning."""
+        import sqlalchemy as sa
+
+        return sa.literal_column("extract(epoch from statement_timestamp())::float8", sa.Double)
+
     def lock_schema(self, connection: sa.Connection) -> None:
         """An advisory lock, since there may be no table yet to lock."""
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
@@ -73,6 +81,11 @@ class PostgresServer:
     def back_up(self, revision: str) -> None:
         """Left to the server's own backups; the upgrade is one transaction, and it ends whole or not at all."""
 
+    def is_passing(self, error: sa.exc.DBAPIError) -> bool:
+        """Without an SQLSTATE nobody has answered; the others are the server's own words for it."""
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return error.connection_invalidated or not state or state.startswith(_PASSING)
+
     def explain(self, error: sa.exc.DBAPIError) -> str:
         """Named by the SQLSTATE, where the server gave one."""
         state = getattr(error.orig, "sqlstate", None) or ""
@@ -82,7 +95,7 @@ class PostgresServer:
                 f"another process has kept the study in {self.where} locked for {self.patience:g} s. Nothing was "
                 "stored; repeat the step"
             )
-        if error.connection_invalidated or not state:
+        if self.is_passing(error):
             return (
                 f"{self.where} cannot be reached or the connection broke: {text}. A step under way may be stored or "
                 "not: read the study before you repeat it"

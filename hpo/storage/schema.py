@@ -11,7 +11,7 @@ from hpo.errors import StorageError
 from hpo.storage.connections import Connections
 from hpo.storage.database import Database
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision this version of the library works with: the last of `migrations/versions`."""
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -40,7 +40,19 @@ event = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("number", sa.Integer),
     sa.Column("data", sa.Text, nullable=False),
+    sa.Column("request", sa.Text),
     sa.Index("event_number", "study_id", "number"),
+    sa.Index("event_request", "study_id", "request"),
+)
+
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("study_id", sa.Integer, sa.ForeignKey("study.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
 )
 
 version = sa.Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from hpo.errors import StorageError, StudyNotFound
 from hpo.events import Draft, Event
 from hpo.storage import schema as tables
-from hpo.storage.base import PATIENCE, Log, StudyRecord
+from hpo.storage.base import PATIENCE, Lease, Log, StudyRecord
 from hpo.storage.connections import Connections
 from hpo.storage.database import Database
 from hpo.storage.line import Line, checked_name, lines, now, to_text
@@ -28,6 +29,19 @@ _LINES = [tables.event.c[name] for name in ("seq", "at", "kind", "number", "data
 # The outer join tells a study without new events (one row of nulls) from no study (no row) in one query.
 _EVENTS = sa.select(*_LINES).select_from(tables.study.outerjoin(tables.event, _AFTER)).where(_THIS).order_by(_LINES[0])
 _LOCK = sa.select(tables.study.c.last_seq).where(_THIS).with_for_update()
+_ANSWERED = (
+    sa.select(*_LINES)
+    .where(tables.event.c.study_id == sa.bindparam("study"), tables.event.c.request == sa.bindparam("request"))
+    .order_by(_LINES[0])
+)
+_OF_STUDY = tables.lease.c.study_id == sa.bindparam("study")
+_LEASES = sa.select(*(tables.lease.c[name] for name in ("number", "attempt", "owner", "until"))).where(_OF_STUDY)
+_HELD = sa.and_(
+    tables.lease.c.study_id == sa.bindparam("of_study"),
+    tables.lease.c.number == sa.bindparam("of_number"),
+    tables.lease.c.attempt == sa.bindparam("of_attempt"),
+    tables.lease.c.owner == sa.bindparam("of_owner"),
+)
 _LAST = sa.update(tables.study).where(_THIS).values(last_seq=sa.bindparam("last"))
 
 
@@ -103,11 +117,22 @@ class SqlStorage:
                 last = connection.execute(_LOCK, {"study": study}).scalar_one_or_none()
             if last is None:
                 raise _unknown(study)
-            log = _SqlLog(self._connections, connection, study, last)
+            log = _SqlLog(self._connections, connection, study, last, self._database.now())
             try:
                 yield log
             finally:
                 log.ended = True
+
+    def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
+        """Renew the owner's leases, in order of number, so that two who renew never wait for each other in a circle."""
+        renewed = sa.update(tables.lease).where(_HELD).values(until=self._database.now() + seconds)
+        kept = set()
+        with self._connections.writing() as connection, self._connections.explained():
+            for number, attempt in sorted(held.items()):
+                row = {"of_study": study, "of_number": number, "of_attempt": attempt, "of_owner": owner}
+                if connection.execute(renewed, row).rowcount:
+                    kept.add(number)
+        return kept
 
     def close(self) -> None:
         """Close every connection."""
@@ -118,7 +143,15 @@ class SqlStorage:
 
 
 class _SqlLog:
-    def __init__(self, connections: Connections, connection: sa.Connection, study: int, last: int) -> None:
+    def __init__(
+        self,
+        connections: Connections,
+        connection: sa.Connection,
+        study: int,
+        last: int,
+        now: sa.ColumnElement[float],
+    ) -> None:
+        self._now = now
         self._connections = connections
         self._connection = connection
         self._study = study
@@ -135,15 +168,43 @@ class _SqlLog:
         new = lines(drafts, self._last)
         if not new:
             return []
-        rows = [
-            {"study_id": self._study, "seq": x.seq, "at": x.at, "kind": x.kind, "number": x.number, "data": x.data}
-            for x in new
-        ]
+        rows = [{**asdict(line), "study_id": self._study, "request": line.request or None} for line in new]
         with self._connections.explained():
             self._connection.execute(tables.event.insert(), rows)
             self._connection.execute(_LAST, {"study": self._study, "last": new[-1].seq})
         self._last = new[-1].seq
         return [line.event() for line in new]
+
+    def answered(self, request: str) -> list[Event]:
+        self._check()
+        with self._connections.explained():
+            rows = self._connection.execute(_ANSWERED, {"study": self._study, "request": request}).all()
+        return [Line(*row).event() for row in rows]
+
+    def time(self) -> float:
+        self._check()
+        with self._connections.explained():
+            return float(self._connection.execute(sa.select(self._now)).scalar_one())
+
+    def leases(self) -> list[Lease]:
+        self._check()
+        with self._connections.explained():
+            rows = self._connection.execute(_LEASES.order_by(tables.lease.c.number), {"study": self._study}).all()
+        return [Lease(*row) for row in rows]
+
+    def put(self, leases: Sequence[Lease]) -> None:
+        self.drop([lease.number for lease in leases])
+        if leases:
+            rows = [{"study_id": self._study, **asdict(lease)} for lease in leases]
+            with self._connections.explained():
+                self._connection.execute(tables.lease.insert(), rows)
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        self._check()
+        dropped = tables.lease.delete().where(tables.lease.c.study_id == self._study)
+        if numbers:
+            with self._connections.explained():
+                self._connection.execute(dropped.where(tables.lease.c.number.in_(numbers)))
 
     def _check(self) -> None:
         self._connections.check()

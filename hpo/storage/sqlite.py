@@ -93,6 +93,12 @@ class SqliteFile:
                 "the study again"
             )
 
+    def now(self) -> sa.ColumnElement[float]:
+        """The clock of this machine, which all who share the file are on."""
+        import sqlalchemy as sa
+
+        return sa.literal_column("(julianday('now') - 2440587.5) * 86400.0", sa.Double)
+
     def lock_schema(self, connection: sa.Connection) -> None:
         """The write lock is on the whole file."""
 
@@ -125,6 +131,10 @@ class SqliteFile:
                 f"{self.path.parent} and open it again"
             ) from error
         os.replace(part, target)
+
+    def is_passing(self, error: sa.exc.DBAPIError) -> bool:
+        """A file is there or not; to wait for its lock is SQLite's own business."""
+        return False
 
     def explain(self, error: sa.exc.DBAPIError) -> str:
         """Named by SQLite's own error code."""

@@ -10,6 +10,7 @@ class TestMyStorage(StorageContract):
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ import pytest
 
 from hpo.errors import StorageError, StudyNotFound
 from hpo.events import Draft
-from hpo.storage.base import Log, Storage
+from hpo.storage.base import Lease, Log, Storage
 
 T = TypeVar("T")
 
@@ -159,6 +160,62 @@ class StorageContract(ABC):
         with pytest.raises(StudyNotFound), storage.transaction(study + 1):
             pytest.fail("the transaction began")
 
+    # -- requests and leases --------------------------------------------------------------------------------------
+
+    def test_a_request_is_found_again(self, storage: Storage, study: int) -> None:
+        with storage.transaction(study) as log:
+            written = log.append([Draft("asked", 0, {}, "r"), Draft("asked", 1, {}, "r"), Draft("noted")])
+            assert log.answered("r") == written[:2]
+        other = storage.create("other", {}, {}).id
+        with storage.transaction(study) as log:
+            assert log.answered("r") == written[:2]
+            assert log.answered("unheard of") == []
+        with storage.transaction(other) as log:
+            assert log.answered("r") == []
+
+    def test_what_was_taken_back_is_not_answered(self, storage: Storage, study: int) -> None:
+        with pytest.raises(ValueError, match="mine"), storage.transaction(study) as log:
+            _append_then_raise(log, ValueError("mine"))
+        with storage.transaction(study) as log:
+            assert log.answered("r") == []
+            assert log.leases() == []
+
+    def test_leases_are_put_replaced_and_dropped(self, storage: Storage, study: int) -> None:
+        first, second = Lease(3, 1, "a", 1764000000.123), Lease(0, 2, "b", 1e12)
+        with storage.transaction(study) as log:
+            assert log.leases() == []
+            log.put([first, second])
+            assert log.leases() == [second, first]
+        other = storage.create("other", {}, {}).id
+        with storage.transaction(other) as log:
+            assert log.leases() == []
+            log.put([Lease(3, 1, "c", 0.0)])
+        with storage.transaction(study) as log:
+            log.put([Lease(3, 2, "b", 7.0)])
+            log.put([])
+            log.drop([0, 99])
+            log.drop([])
+        with storage.transaction(study) as log:
+            assert log.leases() == [Lease(3, 2, "b", 7.0)]
+
+    def test_only_the_holder_renews(self, storage: Storage, study: int) -> None:
+        with storage.transaction(study) as log:
+            begun = log.time()
+            log.put([Lease(0, 1, "a", 0.0), Lease(1, 2, "a", begun), Lease(2, 1, "b", begun)])
+        assert storage.renew(study, "a", {0: 1, 1: 1, 2: 1, 7: 1}, 60.0) == {0}
+        assert storage.renew(study, "b", {}, 60.0) == set()
+        with storage.transaction(study) as log:
+            renewed, second, third = log.leases()
+            assert begun + 60.0 <= renewed.until <= log.time() + 60.0
+            assert (second.until, third.until) == (begun, begun)
+
+    def test_time_passes_and_is_unix_time(self, storage: Storage, study: int) -> None:
+        with storage.transaction(study) as log:
+            first = log.time()
+            time.sleep(0.01)
+            assert 0.005 < log.time() - first < DEADLINE
+        assert abs(first - time.time()) < DEADLINE
+
     # -- data -----------------------------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("value", VALUES, ids=repr)
@@ -275,6 +332,7 @@ class StorageContract(ABC):
             lambda: storage.create("other", {}, {}),
             lambda: storage.events(study),
             lambda: storage.transaction(study).__enter__(),
+            lambda: storage.renew(study, "a", {0: 1}, 1.0),
         ]
         for use in uses:
             with pytest.raises(StorageError, match="closed"):
@@ -317,5 +375,6 @@ def _together(n: int, work: Callable[[int], T]) -> list[T]:
 
 
 def _append_then_raise(log: Log, error: Exception) -> None:
-    log.append([Draft("noted"), Draft("noted")])
+    log.append([Draft("noted", request="r"), Draft("noted")])
+    log.put([Lease(0, 1, "a", 5.0)])
     raise error

@@ -31,8 +31,8 @@ FIXTURES = Path(__file__).with_name("fixtures")
 ADD_COLUMN = """
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 def upgrade():
     op.add_column("event", sa.Column("weight", sa.Integer, nullable=False, server_default="3"))
 """
@@ -54,13 +54,13 @@ def restored(path: Path, revision: str) -> Path:
 
 
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migration: str) -> None:
-    """Make this library one whose schema is 0002."""
+    """Make this library one whose schema is 0003."""
     folder = tmp_path / "migrations"
     if not folder.exists():
         shutil.copytree(schema.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_next.py").write_text(migration)
+    (folder / "versions" / "0003_next.py").write_text(migration)
     monkeypatch.setattr(schema, "MIGRATIONS", folder)
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr(schema, "HEAD", "0003")
 
 
 def look(path: Path, query: str) -> list[Any]:
@@ -157,18 +157,18 @@ def test_files_of_every_release_open(tmp_path: Path, revision: str) -> None:
 
 def test_an_upgrade_keeps_the_content_and_a_copy(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     later(tmp_path, monkeypatch, ADD_COLUMN)
-    copy = old.with_name("hpo.db.before-0002")
+    copy = old.with_name("hpo.db.before-0003")
     for _ in range(2):
         with closing(SqlStorage(old)) as storage:
             check_content(storage)
-    assert look(old, "SELECT * FROM hpo_version") == [("0002",)]
+    assert look(old, "SELECT * FROM hpo_version") == [("0003",)]
     assert look(old, "SELECT DISTINCT weight FROM event") == [(3,)]
     assert look(copy, "SELECT * FROM hpo_version") == [("0001",)]
     assert look(copy, "PRAGMA integrity_check") == [("ok",)]
     assert look(copy, "SELECT count(*) FROM event") == [(5,)]
     assert not weighted(copy)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o640
-    assert sorted(path.name for path in tmp_path.glob("hpo.db*")) == ["hpo.db", "hpo.db.before-0002"]
+    assert sorted(path.name for path in tmp_path.glob("hpo.db*")) == ["hpo.db", "hpo.db.before-0003"]
 
 
 def test_a_new_file_has_nothing_to_copy(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_a_later_schema_is_refused_and_untouched(old: Path, tmp_path: Path, monk
     with pytest.raises(StorageError) as caught:
         SqlStorage(old)
     assert str(caught.value) == (
-        f"{old} has schema 0002, made by a later version of hpo; this one knows up to 0001. Nothing was changed; upgrade "
+        f"{old} has schema 0003, made by a later version of hpo; this one knows up to 0002. Nothing was changed; upgrade "
         "with: pip install --upgrade hpo"
     )
     assert old.read_bytes() == before

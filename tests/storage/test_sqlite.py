@@ -117,11 +117,11 @@ def test_nothing_but_what_was_given_is_in_the_file(path: Path) -> None:
             (written,) = log.append([Draft("told", 4, {"e": 3.5})])
     with closing(sqlite3.connect(path)) as file:
         tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-        assert tables == ["event", "hpo_version", "study"]
+        assert tables == ["event", "hpo_version", "lease", "study"]
         (row,) = file.execute("SELECT id, name, definition, facts, last_seq FROM study")
         assert row == (study, "name", '{"d":1}', '{"f":2}', 1)
-        assert list(file.execute("SELECT * FROM event")) == [(study, 1, written.at, "told", 4, '{"e":3.5}')]
-        assert list(file.execute("SELECT * FROM hpo_version")) == [("0001",)]
+        assert list(file.execute("SELECT * FROM event")) == [(study, 1, written.at, "told", 4, '{"e":3.5}', None)]
+        assert list(file.execute("SELECT * FROM hpo_version")) == [("0002",)]
 
 
 # -- files that cannot be used ----------------------------------------------------------------------------------------
