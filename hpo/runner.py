@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from hpo.budget import Budget, Room
-from hpo.errors import ExecutorError, ResultError, SettingsError, SpaceExhausted, TrialFailed
+from hpo.errors import ExecutorError, HpoError, ResultError, SettingsError, SpaceExhausted, TrialFailed
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.history import History
 from hpo.metrics import Measurement, Result
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 Objective = Callable[[Trial], Mapping[str, Result]]
 """What is tuned: a trial in (params, number, seed), a mapping of metric name to number or Measurement out."""
 
+LEASE = 60.0
+"""Seconds for which a driver holds a trial; it renews three times in that time."""
 _HOPELESS = 10
 _TICK = 0.5
 
@@ -63,6 +65,7 @@ def run(
     executor: Executor | None = None,
     timeout: float | None = None,
     memory: int | None = None,
+    lease: float = LEASE,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Run trials of `study` on `executor` (in this thread by default) until `budget` is spent.
@@ -70,17 +73,19 @@ def run(
     objective: called with each trial; None for executors that run a command. It may raise TrialFailed(kind) to say
         why there is no result; any other exception is a failure of kind error; NaN or infinity, of kind diverged.
     timeout, memory: seconds and bytes per trial; need an isolated executor.
+    lease: seconds after which another driver may take over the trials of this one, when it is not heard of any more.
     progress: called in this thread after each step.
 
     A first Ctrl-C asks for nothing more and lets running trials end; a second cancels them. Either way no trial is left
-    running. Trials that a killed run on this machine left running are run again first.
+    running. Trials that a killed run left running are run again: those of this machine first of all, those of another
+    when their lease is over. Several runs, on several machines, may share a study.
 
     Raises ResultError when the objective breaks the metrics' contracts (the run stops: every trial would), and
     ExecutorError when the first ten trials all fail.
     """
     budget.check(study.problem)
     limits = [s for s in (timeout, budget.timeout) if s is not None]
-    runner = _Runner(study, objective, budget, min(limits, default=None), memory, progress or _silent)
+    runner = _Runner(study, objective, budget, min(limits, default=None), memory, lease, progress or _silent)
     return runner.run(executor or Inline())
 
 
@@ -90,8 +95,9 @@ def owner() -> str:
 
 
 def reclaim(study: Study) -> list[Trial]:
-    """Hand back the running trials of runs on this machine whose process is gone. Returns them, waiting."""
-    out = []
+    """Hand back the running trials of runs on this machine whose process is gone, and those whose lease is over. Returns
+    them."""
+    out = study.reclaim()
     for trial in study.trials:
         if trial.state is TrialState.RUNNING and trial.owner and _is_gone(trial.owner):
             out.append(study.requeue(trial, "its driver died"))
@@ -117,13 +123,17 @@ class _Runner:
         budget: Budget,
         timeout: float | None,
         memory: int | None,
+        lease: float,
         progress: Callable[[Progress], None],
     ) -> None:
         self.study, self.objective, self.budget = study, objective, budget
-        self.timeout, self.memory, self.progress = timeout, memory, progress
+        self.timeout, self.memory, self.lease, self.progress = timeout, memory, lease, progress
         self.began = time.monotonic()
+        self.looked = self.began
         self.me = owner()
-        self.running: dict[str, int] = {}
+        self.running: dict[str, Trial] = {}
+        self.lost: set[str] = set()
+        """Works whose trials another driver has taken over."""
         self.interrupts = 0
 
     def run(self, executor: Executor) -> Run:
@@ -132,7 +142,7 @@ class _Runner:
         function = None if self.objective is None else _Evaluate(self.objective)
         pool = executor.start(function)
         try:
-            with self._interruptible():
+            with self._interruptible(), self._heartbeat(pool):
                 reason = self._loop(pool)
                 self._finish(pool.close(CloseMode.DRAIN))
         except BaseException as error:
@@ -145,6 +155,9 @@ class _Runner:
     def _loop(self, pool: Pool) -> str:
         ending = ""
         while True:
+            if time.monotonic() - self.looked > self.lease / 3:
+                self.looked = time.monotonic()
+                self.study.reclaim()
             if not ending:
                 ending = self._fill(pool)
             if not self.running:
@@ -160,9 +173,11 @@ class _Runner:
             if room.trials < 1:
                 return room.reason if room.is_final else ""
             try:
-                trials = self.study.ask(int(min(free, room.trials)), owner=self.me)
+                trials = self.study.claim(free, self.me, lease=self.lease, within=self._room)
             except SpaceExhausted as error:
                 return "" if self.running else str(error)
+            if not trials:
+                return ""
             for trial in trials:
                 self._submit(pool, trial)
             if self.interrupts:
@@ -173,15 +188,18 @@ class _Runner:
         work_id = f"{self.study.name}-{trial.number}-{trial.attempt}"
         payload = dict(trial.params) if self.objective is None else _payload(trial)
         env = {"HPO_TRIAL": str(trial.number), "HPO_SEED": str(trial.seed)} if self.objective is None else {}
-        self.running[work_id] = trial.number
+        self.running[work_id] = trial
         pool.submit(Work(id=work_id, payload=payload, timeout=self.timeout, memory=self.memory, env=env))
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
-            number = self.running.pop(outcome.id)
-            trial = self._tell(number, outcome)
+            given = self.running.pop(outcome.id)
+            if outcome.id in self.lost and outcome.kind is not None:
+                self.lost.remove(outcome.id)
+                continue
+            trial = self._tell(given, outcome)
             history = self.study.history
-            log.info("trial %d %s", number, trial.state, extra={"trial": number, "state": str(trial.state)})
+            log.info("trial %d %s", trial.number, trial.state, extra={"trial": trial.number, "state": str(trial.state)})
             self.progress(Progress(history, self._elapsed(), trial, room=self.budget.room(history, self._elapsed())))
             errors = [t for t in history.failed if t.kind in ("error", "crash")]
             if not history.completed and len(errors) >= _HOPELESS:
@@ -190,36 +208,66 @@ class _Runner:
                     "Nothing more is started, so that no more is spent"
                 )
 
-    def _tell(self, number: int, outcome: Outcome) -> Trial:
+    def _tell(self, trial: Trial, outcome: Outcome) -> Trial:
         if outcome.kind == "cancelled":
-            return self.study.cancel(number, outcome.message or "cancelled")
+            return self.study.cancel(trial, outcome.message or "cancelled")
         if outcome.kind is not None:
-            return self.study.fail(number, outcome.kind, _reason(outcome), seconds=outcome.seconds)
+            return self.study.fail(trial, outcome.kind, _reason(outcome), seconds=outcome.seconds)
         assert outcome.value is not None
         value = dict(outcome.value)
         if self.objective is not None:
             if "failed" in value:
                 kind, message = value["failed"]
-                return self.study.fail(number, kind, message, seconds=outcome.seconds)
+                return self.study.fail(trial, kind, message, seconds=outcome.seconds)
             value = {name: Measurement(*told) for name, told in value["values"].items()}
         broken = [name for name, told in value.items() if not _is_finite(told)]
         if broken:
-            return self.study.fail(number, "diverged", f"{', '.join(broken)} not finite", seconds=outcome.seconds)
+            return self.study.fail(trial, "diverged", f"{', '.join(broken)} not finite", seconds=outcome.seconds)
         try:
-            return self.study.tell(number, value, seconds=outcome.seconds)
+            return self.study.tell(trial, value, seconds=outcome.seconds)
         except ResultError as error:
-            self.study.cancel(number, str(error))
+            self.study.cancel(trial, str(error))
             raise
 
     def _abandon(self, pool: Pool, error: BaseException) -> None:
         """Leave nothing running, whatever happened."""
         for outcome in pool.close(CloseMode.KILL):
-            number = self.running.pop(outcome.id, None)
-            if number is not None:
+            trial = self.running.pop(outcome.id, None)
+            if trial is not None and outcome.id not in self.lost:
                 with contextlib.suppress(ResultError):  # the trial is cancelled; the first such error is on its way up
-                    self._tell(number, outcome)
-        for number in self.running.values():
-            self.study.cancel(number, f"the run ended: {type(error).__name__}")
+                    self._tell(trial, outcome)
+        for id, trial in self.running.items():
+            if id not in self.lost:
+                self.study.cancel(trial, f"the run ended: {type(error).__name__}")
+
+    @contextlib.contextmanager
+    def _heartbeat(self, pool: Pool) -> Iterator[None]:
+        """Renew the leases from a thread of its own, and end the works whose trials another driver has taken over."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(self.lease / 3):
+                held = dict(self.running)
+                try:
+                    gone = {trial.number for trial in self.study.renew(held.values(), self.me, self.lease)}
+                except HpoError:
+                    log.exception("the leases could not be renewed")
+                    continue
+                lost = {id for id, trial in held.items() if trial.number in gone and id in self.running}
+                self.lost |= lost
+                if lost:
+                    pool.cancel(lost)
+
+        thread = threading.Thread(target=beat, name="hpo-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _room(self, history: History) -> float:
+        return self.budget.room(history, self._elapsed()).trials
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

@@ -70,7 +70,13 @@ def run(
         executor = Subprocess(given.command, slots=workers or given.workers, logs=given.logs)
         with _display(quiet, budget, study, given.logs) as show:
             ended = run_study(
-                study, budget=budget, executor=executor, timeout=given.timeout, memory=given.memory, progress=show
+                study,
+                budget=budget,
+                executor=executor,
+                timeout=given.timeout,
+                memory=given.memory,
+                lease=given.lease,
+                progress=show,
             )
         _summarise(study, ended)
         if ended.interrupted:

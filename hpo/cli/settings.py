@@ -21,7 +21,7 @@ trials = 60
 
 [run]
 command = ["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]]
-workers = 2                # timeout (seconds, "10min"), memory (bytes, "2GB"), logs (a folder): optional
+workers = 2                # timeout (seconds, "10min"), memory (bytes, "2GB"), logs (a folder), lease: optional
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from hpo.executors.command import Command, variables
 from hpo.metrics import Metric
 from hpo.parameters import Parameter
 from hpo.problem import Problem
+from hpo.runner import LEASE
 from hpo.serialize import metric_from_json, parameter_from_json
 from hpo.space import Space
 from hpo.strategies import Strategy
@@ -54,7 +55,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("constraints", "study", "space", "metrics", "budget", "run"),
     "study": ("name", "storage", "seed", "strategy", "author", "reason"),
     "budget": tuple(f.name for f in dataclasses.fields(Budget) if f.init),
-    "run": ("command", "workers", "timeout", "memory", "logs"),
+    "run": ("command", "workers", "timeout", "memory", "logs", "lease"),
 }
 _KINDS: Mapping[str, tuple[type, str]] = {
     "log": (bool, "true or false"),
@@ -88,6 +89,8 @@ class StudyFile:
     memory: int | None = None
     """Bytes one trial may hold."""
     logs: str | None = None
+    lease: float = LEASE
+    """Seconds for which this driver holds a trial without being heard of."""
 
 
 def read_study_file(path: str | Path) -> StudyFile:
@@ -127,6 +130,7 @@ class _Reader:
             "timeout": self.built("run.timeout", lambda: seconds(run["timeout"])) if "timeout" in run else None,
             "memory": self.built("run.memory", lambda: in_bytes(run["memory"])) if "memory" in run else None,
             "logs": self.value(run, "run.logs", str, "text: a folder"),
+            "lease": self.built("run.lease", lambda: seconds(run.get("lease", LEASE))),
         }
         if self.faults:
             raise SettingsError(*(f"{self.where}: {fault}" for fault in self.faults))
