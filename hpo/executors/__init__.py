@@ -1,4 +1,4 @@
-"""Where work runs: in this thread, in threads, in processes, as commands.
+"""Where work runs: in this thread, in threads, in processes, as commands, on executors of others.
 
 Names are loaded when they are first used, so that a supervising process loads only what it needs.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hpo.executors.base import Outcome as Outcome
     from hpo.executors.base import Pool as Pool
     from hpo.executors.base import Work as Work
+    from hpo.executors.futures import Futures as Futures
     from hpo.executors.inline import Inline as Inline
     from hpo.executors.processes import Processes as Processes
     from hpo.executors.subprocess import Subprocess as Subprocess
@@ -25,6 +26,7 @@ _HOME = {
     "CloseMode": "base",
     "Executor": "base",
     "Function": "base",
+    "Futures": "futures",
     "Inline": "inline",
     "Kind": "base",
     "Outcome": "base",

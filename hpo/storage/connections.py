@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 
@@ -122,9 +122,11 @@ class Connections:
             if os.getpid() != process:
                 _keep_for_ever(connection)
             else:
+                # One that broke cannot be rolled back; the server has done so, and the pool throws it away.
                 try:
                     if connection is not None:
-                        connection.close()
+                        with suppress(sa.exc.DBAPIError):
+                            connection.close()
                 finally:
                     with self._gate:
                         self._in_use -= 1

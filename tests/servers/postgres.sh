@@ -3,6 +3,7 @@
 #
 #   postgres.sh up FOLDER [PORT]      starts it and prints the URL for HPO_TEST_PG
 #   postgres.sh down FOLDER           stops it
+#   postgres.sh kill FOLDER           kills all its processes at once with SIGKILL, as a power cut would
 #
 # Every folder above FOLDER must be searchable by others: the server refuses to run as root and runs as `postgres` then.
 set -euo pipefail
@@ -30,8 +31,16 @@ up)
 down)
     as_server "'$programs/pg_ctl' -D '$folder/data' -m fast -w stop" >&2
     ;;
+kill)
+    server=$(head -n 1 "$folder/data/postmaster.pid")
+    all="$server $(cat "/proc/$server/task/$server/children")"
+    kill -KILL $all
+    for pid in $all; do
+        while [ -e "/proc/$pid" ]; do sleep 0.02; done # a zombie still counts as a running server
+    done
+    ;;
 *)
-    echo "usage: $0 up FOLDER [PORT] | down FOLDER" >&2
+    echo "usage: $0 up FOLDER [PORT] | down FOLDER | kill FOLDER" >&2
     exit 2
     ;;
 esac
