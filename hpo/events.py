@@ -13,6 +13,7 @@
 | requeued  | yes    | reason                                                                                 |
 | cancelled | yes    | reason                                                                                 |
 | edited    | no     | metric (the new definition), reason                                                    |
+| joined    | no     | owner, command, facts (see provenance.py)                                              |
 | noted     | no     | text                                                                                   |
 
 `extra` is a result of a trial that had one from another attempt already. Values are stored as
@@ -118,7 +119,7 @@ class Ledger:
                 self._step(event, TrialState.CANCELLED, message=data.get("reason", ""))
             case "edited":
                 self.problem = self.problem.with_metric(metric_from_json(data["metric"]))
-            case "noted" | "extra":
+            case "noted" | "extra" | "joined":
                 pass
             case _:
                 raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")

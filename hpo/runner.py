@@ -137,6 +137,7 @@ class _Runner:
         self.interrupts = 0
 
     def run(self, executor: Executor) -> Run:
+        self.study.join(self.me, getattr(executor, "command", ()))
         if reclaimed := reclaim(self.study):
             self._say(f"{len(reclaimed)} trials of a killed run are run again: #{reclaimed[0].number} ...")
         function = None if self.objective is None else _Evaluate(self.objective)

@@ -26,7 +26,7 @@ from hpo.events import Draft, Event, Ledger, check_step
 from hpo.history import History
 from hpo.metrics import Metric, Result, checked_result
 from hpo.problem import Problem
-from hpo.provenance import provenance
+from hpo.provenance import provenance, without_secrets
 from hpo.randomness import fresh_seed, generator
 from hpo.replay import Replay
 from hpo.replay import replay as replayed
@@ -289,6 +289,23 @@ class Study:
 
     # -- the record -----------------------------------------------------------------------------------------------
 
+    def join(self, owner: str, command: Sequence[str | Sequence[str]] = (), *, reason: str = "") -> None:
+        """Record who `owner` is, which will run trials: its code, machine, versions, and the command it runs, if any.
+        What looks like a secret in a command line is not stored."""
+        flat = without_secrets(["", *(part if isinstance(part, str) else "-" for part in command)])[1:]
+        parts = [
+            text if isinstance(part, str) else without_secrets(["", *part])[1:]
+            for part, text in zip(command, flat, strict=True)
+        ]
+        facts = {**provenance(reason=reason), "data": self.facts.get("data", "")}
+        self._write(lambda _: [Draft("joined", None, {"owner": owner, "command": parts, "facts": facts})])
+
+    def origin(self, trial: Trial) -> Mapping[str, Any]:
+        """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where
+        none is known."""
+        joined = [e.data for e in self.events() if e.kind == "joined" and e.data["owner"] == trial.owner]
+        return joined[-1] if joined else {"owner": trial.owner, "command": [], "facts": self.facts}
+
     def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
         """Change a metric's limits, unit, description or owner; the edit is logged with its reason and feasibility is
         judged anew. Role and goal are frozen once trials exist. Raises MetricError."""
@@ -438,13 +455,15 @@ def open_study(
     strategy: Strategy | None = None,
     author: str = "",
     reason: str = "",
+    data: str = "",
 ) -> Study:
     """Create the study `name`, or resume it.
 
     Without a problem the study must exist. `storage` is a file (SQLite), ":memory:", a database URL or a Storage. A
-    study that was given no seed draws one and keeps it. `strategy` defaults to the stored one, Bayesian when new.
+    study that was given no seed draws one and keeps it. `strategy` defaults to the stored one, Bayesian when new. `data`
+    names the data that is trained on, such as `fingerprint("train.csv")`: results on other data do not compare.
 
-    Raises StudyNotFound, DefinitionChanged (the stored problem or seed differs from the given one; field by field).
+    Raises StudyNotFound, DefinitionChanged (the stored problem, seed or data differ from the given; field by field).
     """
     if not isinstance(name, str) or not name.strip():
         raise SettingsError(f"a study needs a name that says what is tuned, got {name!r}")
@@ -460,7 +479,7 @@ def open_study(
         facts = {
             "seed": fresh_seed() if seed is None else int(seed),
             "strategy": to_json(strategy or Bayesian()),
-            **provenance(author, reason),
+            **provenance(author, reason, data),
         }
         record = store.create(name, problem_to_json(problem), facts)
     study = Study(record, store, strategy)
@@ -468,6 +487,8 @@ def open_study(
         differences = study.problem.differences(problem)
         if seed is not None and seed != study.seed:
             differences.append(f"seed: stored {study.seed}, given {seed}")
+        if data and data != study.facts.get("data"):
+            differences.append(f"data: stored {study.facts.get('data') or 'none'}, given {data}")
         if differences:
             raise DefinitionChanged(
                 name,

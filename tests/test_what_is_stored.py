@@ -22,8 +22,12 @@ EVENTS = {
     "started": {"owner"},
     "told": {"values", "seconds", "attempt"},
     "failed": {"kind", "message", "seconds"},
+    "joined": {"owner", "command", "facts"},
 }
-FACTS = {"seed", "strategy", "author", "reason", "created_at", "code", "python", "platform", "versions"}
+FACTS = {
+    *("seed", "strategy", "author", "reason", "created_at", "code", "python", "platform", "versions"),
+    *("argv", "machine", "image", "data"),
+}
 
 
 class Training:

@@ -64,6 +64,7 @@ def run(
             strategy=given.strategy,
             author=given.author,
             reason=given.reason,
+            data=given.data,
         )
         if study.trials:
             click.echo(resume_words(study.history))

@@ -42,6 +42,7 @@ from hpo.executors.command import Command, variables
 from hpo.metrics import Metric
 from hpo.parameters import Parameter
 from hpo.problem import Problem
+from hpo.provenance import fingerprint
 from hpo.runner import LEASE
 from hpo.serialize import metric_from_json, parameter_from_json
 from hpo.space import Space
@@ -53,7 +54,7 @@ Table = dict[str, Any]
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("constraints", "study", "space", "metrics", "budget", "run"),
-    "study": ("name", "storage", "seed", "strategy", "author", "reason"),
+    "study": ("name", "storage", "seed", "strategy", "author", "reason", "data"),
     "budget": tuple(f.name for f in dataclasses.fields(Budget) if f.init),
     "run": ("command", "workers", "timeout", "memory", "logs", "lease"),
 }
@@ -83,6 +84,8 @@ class StudyFile:
     strategy: Strategy | None = None
     author: str = ""
     reason: str = ""
+    data: str = ""
+    """Fingerprint of the files that the trainings read."""
     workers: int = 1
     timeout: float | None = None
     """Seconds one trial may take."""
@@ -126,6 +129,7 @@ class _Reader:
             "strategy": self.strategy(study),
             "author": self.value(study, "study.author", str, "text") or "",
             "reason": self.value(study, "study.reason", str, "text") or "",
+            "data": self.data_fingerprint(study),
             "workers": self.workers(run),
             "timeout": self.built("run.timeout", lambda: seconds(run["timeout"])) if "timeout" in run else None,
             "memory": self.built("run.memory", lambda: in_bytes(run["memory"])) if "memory" in run else None,
@@ -196,6 +200,18 @@ class _Reader:
         if given is None:
             return None
         return self.built("study.strategy", lambda: from_json({"name": given} if isinstance(given, str) else given))
+
+    def data_fingerprint(self, study: Table) -> str:
+        given = study.get("data", [])
+        paths = [given] if isinstance(given, str) else given
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            self.faults.append(f"study.data: expected a path, or a list of paths, got {given!r}")
+            return ""
+        try:
+            return fingerprint(self.where.parent / path for path in paths) if paths else ""
+        except OSError as error:
+            self.faults.append(f"study.data: {error.filename} cannot be read: {error.strerror}")
+            return ""
 
     def workers(self, run: Table) -> int:
         workers = self.value(run, "run.workers", int, "a whole number of at least 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from hpo.cli.codes import INFEASIBLE
 from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
 from hpo.cli.progress import progress_line
 from hpo.errors import NoFeasibleTrial
+from hpo.executors.command import Command
 from hpo.history import History
 from hpo.metrics import limit_words, shortfall
 from hpo.report import tables
@@ -46,8 +48,9 @@ def status(name: str | None, storage: str) -> None:
 @name_argument
 @storage_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
+@click.option("--reproduce", is_flag=True, help="What to run to train it again.")
 @click.pass_context
-def best(context: click.Context, name: str | None, storage: str, as_json: bool) -> None:
+def best(context: click.Context, name: str | None, storage: str, as_json: bool, reproduce: bool) -> None:
     """Show the best trial: params to use, metrics with their limits.
 
     While no trial meets every limit, shows the closest, says what it misses, and exits with 3. With several objectives,
@@ -64,6 +67,8 @@ def best(context: click.Context, name: str | None, storage: str, as_json: bool) 
             click.echo(_headline(history, trials))
             for trial in trials:
                 click.echo(trial_table(history, trial))
+                if reproduce:
+                    click.echo("\n" + recipe(study, trial))
         context.exit(0 if history.has_best else INFEASIBLE)
 
 
@@ -77,6 +82,35 @@ def trial_table(history: History, trial: Trial) -> str:
         verdict = "missed" if broken else "met" if limit else ""
         metrics.append([m.name, measured(m, trial.values.get(m.name)), limit, verdict])
     return "\n".join([aligned(["param", "value"], params), "", aligned(["metric", "value", "limit", ""], metrics)])
+
+
+def recipe(study: Study, trial: Trial) -> str:
+    """What to type to train a trial again: the code, the versions, the command; or where the params go."""
+    origin = study.origin(trial)
+    facts, command = origin["facts"], origin["command"]
+    code, versions = facts.get("code"), facts.get("versions", {})
+    lines = [f"# to train trial {trial.number} of {study.name!r} again"]
+    if code:
+        lines.append(f"git checkout {code['commit'][:12]}")
+        if code["dirty"]:
+            lines.append(
+                f"# it had uncommitted changes, whose text is not stored; sha256 of the diff: {code['diff'][:12]}"
+            )
+    else:
+        lines.append("# the code was in no git checkout")
+    if facts.get("data"):
+        lines.append(f"# data: {facts['data']}")
+    if facts.get("image"):
+        lines.append(f"# container image: {facts['image']}")
+    lines.append(f"# python {facts.get('python', '?')}")
+    lines.append("pip install " + " ".join(f"{package}=={version}" for package, version in versions.items()))
+    if command:
+        seeds = f"HPO_TRIAL={trial.number} HPO_SEED={trial.seed}"
+        lines.append(f"{seeds} {shlex.join(Command.of(command).render(trial.params))}")
+    else:
+        lines.append(f"# call the objective with params={dict(trial.params)!r}, seed={trial.seed}")
+        lines.append(f"# it was called by: {shlex.join(facts.get('argv', []))}")
+    return "\n".join(lines)
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

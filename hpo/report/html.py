@@ -71,6 +71,7 @@ def render(study: Study, comparison: Comparison | None = None) -> str:
         trials=tables.trial_rows(history),
         n_trials=len(history.trials),
         facts=tables.fact_rows(study),
+        drivers=tables.driver_rows(study),
         edits=tables.edit_rows(study),
         quoted_name=shlex.quote(study.name),
         storage=_file_name(study),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from hpo.history import History, oriented
 from hpo.metrics import Constraint, Metric, Objective, Tracked, limit_words, shortfall
+from hpo.provenance import code_words, differences
 from hpo.report.words import duration, goal_words, measured, misses, short, with_unit
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
@@ -149,20 +153,40 @@ def why_rows(history: History, trial: Trial) -> list[list[str]]:
 def fact_rows(study: Study) -> list[list[str]]:
     """Who made the study, when, with which code, strategy, seed and versions."""
     facts = study.facts
-    code = facts.get("code")
-    commit = f"{code['commit'][:12]}{' with uncommitted changes' if code['dirty'] else ''}" if code else "-"
     strategy = dict(facts["strategy"])
     settings = ", ".join(f"{k}={v}" for k, v in strategy.items() if k != "name")
     return [
         ["author", facts.get("author") or "-"],
         ["created", facts.get("created_at", "-")],
-        ["code version", commit],
+        ["code version", code_words(facts.get("code"))],
+        ["command line", shlex.join(facts.get("argv", [])) or "-"],
         ["strategy", f"{strategy['name']}({settings})"],
         ["seed", str(study.seed)],
         ["definition", study.problem.hash],
+        ["data", facts.get("data") or "-"],
+        ["machine", _machine_words(facts)],
         ["python", f"{facts.get('python', '-')} on {facts.get('platform', '-')}"],
         ["versions", ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items()) or "-"],
     ]
+
+
+def driver_rows(study: Study) -> list[list[str]]:
+    """The runs of the study: when each began, by whom, on what, and in what it differs from the study's creation."""
+    rows = []
+    for event in study.events():
+        if event.kind == "joined":
+            facts = event.data["facts"]
+            changed = "; ".join(differences(study.facts, facts)) or "-"
+            rows.append([event.at[:19], facts["author"], _machine_words(facts), changed])
+    return rows
+
+
+def _machine_words(facts: Mapping[str, Any]) -> str:
+    machine = facts.get("machine")
+    if not machine:
+        return "-"
+    image = f", image {facts['image']}" if facts.get("image") else ""
+    return f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB{image}"
 
 
 def edit_rows(study: Study) -> list[list[str]]:

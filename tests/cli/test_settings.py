@@ -53,7 +53,7 @@ def test_dotted_tables_mean_dotted_names(folder: Path) -> None:
         (
             "seed = 7",
             "sead = 7",
-            "study.sead: no such key (have: name, storage, seed, strategy, author, reason). Did you mean 'seed'?",
+            "study.sead: no such key (have: name, storage, seed, strategy, author, reason, data). Did you mean 'seed'?",
         ),
         (
             "[budget]",
