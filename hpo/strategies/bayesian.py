@@ -31,7 +31,7 @@ class Bayesian:
     """The default strategy.
 
     n_initial: configurations tried before the model is asked; by default one more than there are parameters, between
-        4 and 10.
+        6 and 10.
 
     One suggestion costs milliseconds to tenths of a second. Never raises for numerical reasons: what cannot be modelled
     is suggested at random and labelled `fallback`.
@@ -75,7 +75,7 @@ class Bayesian:
         return min(max(self._n_initial(history) - len(history.trials), 0), n)
 
     def _n_initial(self, history: History) -> int:
-        return self.n_initial or min(max(len(history.problem.space) + 1, 4), 10)
+        return self.n_initial or min(max(len(history.problem.space) + 1, 6), 10)
 
     def _is_ready(self, history: History) -> bool:
         """Whether a model has something to learn from: two results, or failures to keep away from."""
