@@ -211,7 +211,7 @@ class _Runner:
 
     def _tell(self, trial: Trial, outcome: Outcome) -> Trial:
         if outcome.kind == "cancelled":
-            return self.study.cancel(trial, outcome.message or "cancelled")
+            return self._cancel(trial, outcome.message or "cancelled")
         if outcome.kind is not None:
             return self.study.fail(trial, outcome.kind, _reason(outcome), seconds=outcome.seconds)
         assert outcome.value is not None
@@ -227,7 +227,7 @@ class _Runner:
         try:
             return self.study.tell(trial, value, seconds=outcome.seconds)
         except ResultError as error:
-            self.study.cancel(trial, str(error))
+            self._cancel(trial, str(error))
             raise
 
     def _abandon(self, pool: Pool, error: BaseException) -> None:
@@ -239,7 +239,13 @@ class _Runner:
                     self._tell(trial, outcome)
         for id, trial in self.running.items():
             if id not in self.lost:
-                self.study.cancel(trial, f"the run ended: {type(error).__name__}")
+                self._cancel(trial, f"the run ended: {type(error).__name__}")
+
+    def _cancel(self, trial: Trial, reason: str) -> Trial:
+        """Unless another attempt has taken its place, or has ended the trial."""
+        now = self.study.trials[trial.number]
+        is_ours = now.state is TrialState.RUNNING and now.attempt == trial.attempt
+        return self.study.cancel(trial, reason) if is_ours else now
 
     @contextlib.contextmanager
     def _heartbeat(self, pool: Pool) -> Iterator[None]:

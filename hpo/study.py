@@ -121,8 +121,8 @@ class Study:
         """Up to `n` trials for a driver that runs them: as `ask`, with a lease.
 
         Whoever holds a trial must `renew` it before `lease` seconds of the storage's clock are over; else `reclaim`
-        gives it to another. `within` says how many more may start, given the history: it is asked in the same
-        transaction as the trials are given out, so that drivers together do not start more.
+        gives it to another. `within` says how many more may start, given the history; nobody else is given a trial
+        between its answer and these trials, so that drivers together do not start more.
         """
         return self._ask(n, owner, lease=lease, within=within)
 
@@ -202,7 +202,8 @@ class Study:
     ) -> Trial:
         """Record that a trial gave no result. oom, diverged, timeout, crash and error are laid to its params, and
         the region is learned; infra and preempted are laid to the machines: the trial waits to be run again, three
-        times at most, and nothing is learned. An attempt that another has taken the place of changes nothing."""
+        times at most, and nothing is learned. The failure of an attempt changes nothing once another has taken its
+        place, or has brought the result."""
         number = _number(trial)
         if kind not in FAILURE_KINDS:
             hint = did_you_mean(str(kind), FAILURE_KINDS)
@@ -210,7 +211,7 @@ class Study:
 
         def decide(ledger: Ledger) -> list[Draft]:
             current = self._known(ledger, number)
-            if isinstance(trial, Trial) and trial.attempt < current.attempt:
+            if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return []
             draft = _handed_back(current, kind, message, seconds)
             check_step(current, TrialState.WAITING if draft.kind == "requeued" else TrialState.FAILED)

@@ -130,6 +130,32 @@ def test_a_failure_of_a_superseded_attempt_is_no_news(storage: Storage) -> None:
     assert kinds(study) == ["asked", "requeued", "started", "failed"]
 
 
+def test_a_failure_after_another_attempt_has_brought_the_result_is_no_news(storage: Storage) -> None:
+    study = opened(storage)
+    (first,) = study.claim(1, "a", lease=-1.0)
+    study.reclaim()
+    (second,) = study.claim(1, "b", lease=HOUR)
+    study.tell(first, {"y": 1.0})
+    assert study.fail(second, "crash").values["y"].value == 1.0
+    assert kinds(study) == ["asked", "requeued", "started", "told"]
+
+
+def test_a_run_whose_trial_was_ended_by_another_attempt_goes_on(storage: Storage) -> None:
+    study = opened(storage)
+    (first,) = study.claim(1, "a", lease=-1.0)
+
+    def train(trial: hpo.Trial) -> Mapping[str, Any]:
+        if trial.number == 0:
+            study.tell(first, {"y": 1.0})
+            raise hpo.TrialFailed("oom")
+        return {"y": trial.params["x"]}
+
+    hpo.run(study, train, budget=hpo.Budget(trials=3))
+    assert [t.state for t in study.trials] == [TrialState.COMPLETED] * 3
+    assert study.trials[0].values["y"].value == 1.0
+    assert study.trials[0].attempt == 1
+
+
 # -- lost answers -----------------------------------------------------------------------------------------------------
 
 
