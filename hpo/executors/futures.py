@@ -115,18 +115,26 @@ class FuturesPool(Pool):
     def _hand_over(self, work: Work) -> None:
         executor = self._executor
         try:
-            future = executor.submit(call_pickled, self._pickled, work)
-        except concurrent.futures.BrokenExecutor:
-            executor = self._renewed(executor)
-            future = executor.submit(call_pickled, self._pickled, work)
+            try:
+                future = executor.submit(call_pickled, self._pickled, work)
+            except concurrent.futures.BrokenExecutor:
+                executor = self._renewed(executor)
+                future = executor.submit(call_pickled, self._pickled, work)
+        except Exception as error:  # shut down by its owner, no process to be had
+            future = concurrent.futures.Future()
+            future.set_exception(error)
         future.add_done_callback(lambda done: self._ended.put(_Ended(work, executor, done)))
 
     def _serve(self) -> None:
-        while (ended := self._ended.get()) is not None:
-            with self._lock:
-                self._free += 1
-            self._ledger.end(self._outcome(ended))
-            self._feed()
+        try:
+            while (ended := self._ended.get()) is not None:
+                with self._lock:
+                    self._free += 1
+                self._ledger.end(self._outcome(ended))
+                self._feed()
+        except BaseException as fault:  # `make` has failed: nothing will run any more
+            self._ledger.break_off(fault)
+            raise
 
     def _outcome(self, ended: _Ended) -> Outcome:
         try:

@@ -72,6 +72,33 @@ def test_what_cannot_come_back_is_no_loss_of_the_others() -> None:
     assert even.value == {"value": 1}
 
 
+def test_an_executor_that_takes_nothing_fails_each_work_and_hangs_none() -> None:
+    shut = ThreadPoolExecutor(1)
+    shut.shutdown()
+    with Futures(lambda: shut, 1).start(behave) as pool:
+        pool.submit(Work(id="a", payload={"do": "pass"}), Work(id="b", payload={"do": "pass"}))
+        outcomes = collect(pool, 2)
+    assert {o.kind for o in outcomes} == {"infra"}
+    assert "after shutdown" in outcomes[0].message
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_maker_that_fails_is_reported_to_whoever_waits() -> None:
+    made: list[Executor] = []
+
+    def make() -> Executor:
+        if made:
+            raise OSError("no more processes")
+        made.append(processes(1))
+        return made[0]
+
+    pool = Futures(make, 1).start(behave)
+    pool.submit(Work(id="dead", payload={"do": "exit"}))
+    with pytest.raises(ExecutorError, match="no more processes"):
+        collect(pool, 1)
+    pool.close(CloseMode.KILL)
+
+
 def test_killing_waits_for_nothing(tmp_path: Path) -> None:
     gate, mark = tmp_path / "gate", tmp_path / "mark"
     pool = Futures(lambda: ThreadPoolExecutor(1), 1).start(behave)
