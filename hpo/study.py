@@ -354,7 +354,7 @@ class Study:
         name = request or uuid.uuid4().hex
 
         def step(again: bool) -> list[Event] | None:
-            """One try; None when another has asked meanwhile."""
+            """One try; None when another has asked meanwhile, or ended a trial that waits: by a late result, perhaps."""
             with self._lock:
                 self._refresh()
                 history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
@@ -367,7 +367,8 @@ class Study:
                 self._ledger.apply(log.events(self._ledger.seq))
                 if (again or request) and (answered := log.answered(name)):
                     return answered
-                if self._ledger.last_ask != last_ask or len(self._ledger.trials) != len(history.trials):
+                is_outdated = self._ledger.last_ask != last_ask or len(self._ledger.trials) != len(history.trials)
+                if is_outdated or any(self._ledger.trials[t.number].state is not TrialState.WAITING for t in waiting):
                     return None
                 if lease is not None:
                     until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}

@@ -156,6 +156,23 @@ def test_a_run_whose_trial_was_ended_by_another_attempt_goes_on(storage: Storage
     assert study.trials[0].attempt == 1
 
 
+@pytest.mark.parametrize("end", ["tell", "cancel"])
+def test_a_waiting_trial_that_ends_while_another_asks_is_not_given_out(storage: Storage, end: str) -> None:
+    study, other = opened(storage), opened(storage)
+    (first,) = study.claim(1, "a", lease=-1.0)
+    study.reclaim()
+
+    def room(history: hpo.History) -> float:
+        if history.trials[0].state is TrialState.WAITING:  # seen as waiting, and ended before it is given out
+            other.tell(first, {"y": 1.0}) if end == "tell" else other.cancel(0)
+        return 1
+
+    (given,) = study.claim(1, "b", lease=HOUR, within=room)
+    assert given.number == 1
+    assert study.trials[0].state is (TrialState.COMPLETED if end == "tell" else TrialState.CANCELLED)
+    assert opened(storage).trials == study.trials, "the log can be read"
+
+
 # -- lost answers -----------------------------------------------------------------------------------------------------
 
 
