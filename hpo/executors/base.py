@@ -39,6 +39,8 @@ class CloseMode(StrEnum):
     """Let all of it end."""
     KILL = "kill"
     """Cancel all of it."""
+    DETACH = "detach"
+    """Leave what was handed over as it is, for a later pool to `reattach`; only where works outlive their driver."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,17 @@ class Work:
     """Bytes that all its processes together may hold resident."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of its process, beside the inherited ones."""
+    cpus: float | None = None
+    """What a cluster's scheduler sets aside for it; on this machine the number of slots decides."""
+    gpus: int = 0
+    """Devices it needs; it finds them in CUDA_VISIBLE_DEVICES."""
 
     def __post_init__(self) -> None:
         if not self.id:
             raise ExecutorError("a work needs an id; '' was given")
-        for name, limit in (("timeout", self.timeout), ("memory", self.memory)):
+        if self.gpus < 0:
+            raise ExecutorError(f"work {self.id!r}: gpus must be 0 or more, got {self.gpus}")
+        for name, limit in (("timeout", self.timeout), ("memory", self.memory), ("cpus", self.cpus)):
             if limit is not None and not limit > 0:
                 raise ExecutorError(f"work {self.id!r}: {name} must be above 0 or None, got {limit}")
         try:
@@ -130,7 +138,25 @@ class Pool(ABC):
     @abstractmethod
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Take no more work, end what is in flight as `mode` says, let go of everything, and return the outcomes not
-        delivered yet. Closing again returns []."""
+        delivered yet. Closing again returns [].
+
+        Raises ExecutorError, and closes nothing, for DETACH where works do not outlive their driver.
+        """
+
+    @property
+    def grace(self) -> float | None:
+        """Seconds from SIGTERM to SIGKILL of a work that is cancelled; None where running works cannot be stopped."""
+        return None
+
+    @property
+    def survives(self) -> bool:
+        """Whether works go on when their driver ends, so that `reattach` can find them again."""
+        return False
+
+    def reattach(self, ids: Iterable[str]) -> set[str]:
+        """Take back works that another pool of this executor submitted and left, ended or not. Returns those found: they
+        are in flight in this pool from now on. The others were never handed over, or are lost."""
+        return set()
 
     def __enter__(self) -> Self:
         return self
@@ -178,10 +204,16 @@ def only_function(function: Function | None, executor: object) -> Function:
     return function
 
 
+def refuse_detach(mode: CloseMode, executor: str) -> None:
+    """Raise ExecutorError if works of a driver that lets go of them would be lost."""
+    if mode is CloseMode.DETACH:
+        raise ExecutorError(f"works of {executor} end with their driver and cannot be left; close with DRAIN or KILL")
+
+
 def refuse_limits(works: Iterable[Work], executor: str) -> None:
     """Raise ExecutorError if a work asks for what only an isolated executor can do."""
     for work in works:
-        asked = [name for name in ("timeout", "memory", "env") if getattr(work, name)]
+        asked = [name for name in ("timeout", "memory", "env", "gpus") if getattr(work, name)]
         if asked:
             raise ExecutorError(
                 f"work {work.id!r} asks for {' and '.join(asked)}, but {executor} runs it inside this process, where it"

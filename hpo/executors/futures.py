@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_limits
+from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach, refuse_limits
 from hpo.executors.call import call, describe
 from hpo.executors.ledger import Ledger
 from hpo.executors.pickling import pickle_function
@@ -95,6 +95,7 @@ class FuturesPool(Pool):
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain, or give up what runs: its outcome is "cancelled" at once, though it may run on."""
+        refuse_detach(mode, "Futures")
         self._ledger.close()
         if mode is CloseMode.KILL:
             for id in self._ledger.cancel_waiting(self._ledger.in_flight()):

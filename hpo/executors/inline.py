@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_limits
+from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach, refuse_limits
 from hpo.executors.call import call
 from hpo.executors.ledger import Ledger
 
@@ -63,6 +63,7 @@ class InlinePool(Pool):
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Run what is queued, or cancel it."""
+        refuse_detach(mode, "Inline")
         self._ledger.close()
         if mode is CloseMode.KILL:
             self.cancel(self._ledger.in_flight())

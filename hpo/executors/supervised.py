@@ -15,7 +15,7 @@ from multiprocessing.connection import Pipe, wait
 
 from hpo.errors import ExecutorError
 from hpo.executors import tree
-from hpo.executors.base import CloseMode, Outcome, Pool, Work
+from hpo.executors.base import CloseMode, Outcome, Pool, Work, refuse_detach
 from hpo.executors.ledger import Ledger
 from hpo.executors.wire import Broken, Cancel, Settings, Stop
 
@@ -101,6 +101,11 @@ class SupervisedPool(Pool):
         """The number of slots."""
         return len(self._slots)
 
+    @property
+    def grace(self) -> float:
+        """As the executor was given it."""
+        return self._settings.grace
+
     def submit(self, *works: Work) -> None:
         """Queue `works`; idle slots take them at once."""
         if self._settings.command is not None:
@@ -121,6 +126,7 @@ class SupervisedPool(Pool):
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain or cancel, then end the supervisors."""
+        refuse_detach(mode, "this machine")
         self._ledger.close()
         if mode is CloseMode.KILL:
             self.cancel(self._ledger.in_flight())

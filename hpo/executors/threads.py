@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_limits
+from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach, refuse_limits
 from hpo.executors.call import call
 from hpo.executors.ledger import Ledger
 
@@ -68,6 +68,7 @@ class ThreadPool(Pool):
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain, or give up what runs: its outcome is "cancelled" at once, though its thread goes on until the function
         returns or the program ends."""
+        refuse_detach(mode, "Threads")
         self._ledger.close()
         if mode is CloseMode.KILL:
             for id in self._ledger.cancel_waiting(self._ledger.in_flight()):
