@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
+import scipy.linalg  # noqa: F401 - brings a BLAS of its own, which must be there before the look-up
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()

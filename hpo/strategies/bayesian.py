@@ -51,20 +51,18 @@ class Bayesian:
         self, history: History, n: int, rng: np.random.Generator, allowance: Allowance
     ) -> list[Suggestion]:
         """See AnytimeStrategy.suggest_within."""
-        from hpo.bayes.threads import single_threaded
         from hpo.strategies.initial import initial_design
 
-        with single_threaded():
-            n_modelled = n - self._n_designed(history, n)
-            out = _modelled(history, n_modelled, rng, allowance) if n_modelled else []
-            if len(out) == n:
+        n_modelled = n - self._n_designed(history, n)
+        out = _modelled(history, n_modelled, rng, allowance) if n_modelled else []
+        if len(out) == n:
+            return out
+        try:
+            spread = initial_design(history, n - len(out), rng, history.taken | {key(s.params) for s in out})
+        except SpaceExhausted:
+            if out:
                 return out
-            try:
-                spread = initial_design(history, n - len(out), rng, history.taken | {key(s.params) for s in out})
-            except SpaceExhausted:
-                if out:
-                    return out
-                raise
+            raise
         n_late = n_modelled - len(out)
         return [*out, *(Suggestion(s.params, _LATE) for s in spread[:n_late]), *spread[n_late:]]
 
@@ -89,9 +87,11 @@ _LATE = {"role": "fallback", "how": "no time for a model: fills the space evenly
 def _modelled(history: History, n: int, rng: np.random.Generator, allowance: Allowance) -> list[Suggestion]:
     """What the model promises most of; fewer than `n` when the allowance ends, random ones when the model fails."""
     from hpo.bayes.propose import propose
+    from hpo.bayes.threads import single_threaded
 
     try:
-        return propose(history, n, rng, allowance)
+        with single_threaded():
+            return propose(history, n, rng, allowance)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         log.exception("the model failed; suggesting at random")
         why = {"role": "fallback", "how": f"drawn at random: the model failed ({error})"}
