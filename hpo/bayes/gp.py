@@ -32,8 +32,9 @@ from hpo.bayes.kernel import (
 )
 from hpo.bayes.likelihood import LOG_2PI, Observations, Prior, bounds, log_marginal_likelihood
 
-_SUBSET = 300  # observations theta is first fitted to when there are more than _LARGE
-_LARGE = 500
+_SUBSET = 300  # observations theta is first fitted to when there are more than LARGE
+LARGE = 500
+"""Beyond so many observations, theta is searched for on some of them."""
 _SCOUTING = 8  # steps of both cold starts before the better one goes on alone
 _POLISH = 5  # steps on all observations after the subset
 _JITTERS = (0.0, 1e-8, 1e-6, 1e-4)  # relative to the output scale
@@ -166,6 +167,7 @@ def fit(
     start: Theta | None = None,
     prior: Prior | None = None,
     max_iterations: int = 60,
+    is_rough: bool = False,
 ) -> GP:
     """The GP whose theta maximises log marginal likelihood + log prior, by L-BFGS with analytic gradients.
 
@@ -178,20 +180,22 @@ def fit(
         start: hyperparameters of an earlier fit to similar data; makes the search short. Ignored if its shape differs.
         prior: of theta; `Prior()` by default.
         max_iterations: steps of the search.
+        is_rough: leave out the polish.
 
-    A cold start tries the usual and short lengthscales and follows the better one. Beyond 500 observations theta is
+    A cold start tries the usual and short lengthscales and follows the better one. Beyond LARGE observations theta is
     fitted to 300 of them (half the best, half spread over the rest) and polished by a few steps on all.
     """
     layout = Layout.of(X.shape[1], groups, warp)
     seen = Observations.of(X, y, noise)
     prior = Prior() if prior is None else prior
-    is_large = len(y) > _LARGE
+    is_large = len(y) > LARGE
+    few = seen.take(_subset(y)) if is_large else seen
     if start is not None and len(start.vector) == layout.n_theta:
-        vector = _search(start.vector, seen, layout, prior, _POLISH if is_large else max_iterations).vector
+        vector = _search(start.vector, few, layout, prior, max_iterations).vector
     else:
-        vector = _search_cold(seen.take(_subset(y)) if is_large else seen, layout, prior, max_iterations)
-        if is_large:
-            vector = _search(vector, seen, layout, prior, _POLISH).vector
+        vector = _search_cold(few, layout, prior, max_iterations)
+    if is_large and not is_rough:
+        vector = _search(vector, seen, layout, prior, _POLISH).vector
     return _build(vector, seen, layout)
 
 

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from hpo.bayes.acquisition import LogProbability
 from hpo.bayes.data import Series, TrainingData
 from hpo.bayes.feasibility import trust
-from hpo.bayes.gp import GP, build, fit, usual_theta
+from hpo.bayes.gp import GP, LARGE, build, fit, usual_theta
 from hpo.bayes.kernel import Array, Theta
 from hpo.bayes.likelihood import Prior
 from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, choose_by_error, foresight
@@ -151,6 +151,8 @@ def _metric_model(
 ) -> MetricModel:
     """The metric's surrogate; without a given transform, under the one that predicts best what is left out.
 
+    Of many results, only the chosen fit is polished.
+
     An objective is first taken to be calm, without structure finer than a fifth of the space, so that noise is not taken
     for shape; unless what is left out says otherwise.
     """
@@ -162,27 +164,31 @@ def _metric_model(
         return MetricModel(series, kept, gp, before)
     fits: dict[str, GP] = {}
 
-    def fitted_under(candidate: Transform, prior: Prior | None = None) -> GP:
+    def fitted_under(candidate: Transform, prior: Prior | None = None, *, is_rough: bool = True) -> GP:
         name = type(candidate).__name__ + (_CALM if prior else "")
-        if name not in fits:
+        if name not in fits or not is_rough:
             fits[name] = fit(
                 data.X,
                 candidate.forward(series.y),
                 groups=groups,
                 noise=_known_noise(series, candidate),
-                start=before.thetas.get(name),
+                start=fits[name].theta if name in fits else before.thetas.get(name),
                 prior=prior,
+                is_rough=is_rough,
             )
         return fits[name]
 
     choice = choose_by_error if len(data.objectives) > 1 else choose
     chosen = transform or choice(series.y, lambda candidate: fitted_under(candidate).leave_one_out())
-    gp, name = fitted_under(chosen), type(chosen).__name__
+    gp, prior = fitted_under(chosen), None
     if transform is None:
         calm = fitted_under(chosen, _CALM_PRIOR)
         lost = foresight(series.y, chosen, *gp.leave_one_out()) - foresight(series.y, chosen, *calm.leave_one_out())
         if lost < _PREFERENCE:
-            gp, name = calm, name + _CALM
+            gp, prior = calm, _CALM_PRIOR
+    if n > LARGE:
+        gp = fitted_under(chosen, prior, is_rough=False)
+    name = type(chosen).__name__ + (_CALM if prior else "")
     thetas = {fit_name: fitted.theta for fit_name, fitted in fits.items()}
     return MetricModel(series, chosen, gp, Found(n, name, thetas))
 
