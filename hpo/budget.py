@@ -89,12 +89,10 @@ class Budget:
 
     def room(self, history: History, elapsed: float) -> Room:
         """How many trials may start, `elapsed` seconds into the run; waiting ones are yet to start, and use it too."""
-        idle = (TrialState.CANCELLED, TrialState.WAITING)
-        counted = [t for t in history.trials if t.source != "added" and t.state not in idle]
         rooms = [Room(math.inf)]
         if self.trials is not None:
             reason = f"{self.trials} trials, the budget, have been run"
-            rooms.append(Room(self.trials - len(counted), reason, is_final=True))
+            rooms.append(Room(self.trials - history.n_started, reason, is_final=True))
         if self.wall_seconds is not None and elapsed >= self.wall_seconds:
             rooms.append(Room(0, f"the wall time of {self.wall} is over", is_final=True))
         if self.cost is not None and self.reserve is not None:

@@ -32,6 +32,7 @@ from hpo.history import History
 from hpo.problem import Problem
 from hpo.randomness import trial_seed
 from hpo.serialize import measurements_from_json, metric_from_json
+from hpo.tally import Tally
 from hpo.trial import TRANSITIONS, Trial, TrialState
 
 
@@ -70,18 +71,23 @@ class Ledger:
         self.last_ask = 0
         """Sequence number of the last event that gave out a number or a waiting trial."""
         self.fitted: Mapping[str, Any] = {}
+        self._tally = Tally(problem)
+        self._history: History | None = None
 
     def apply(self, events: Iterable[Event]) -> None:
         """Bring the ledger up to date. Raises StorageError for a log with a gap or of a later version."""
         for event in events:
             if event.seq != self.seq + 1:
                 raise StorageError(f"the log jumps from event {self.seq} to {event.seq}; it is damaged")
+            self._history = None
             self._apply(event)
             self.seq = event.seq
 
     def history(self) -> History:
         """The history as of the last event applied."""
-        return History(self.problem, self.seed, tuple(self.trials), self.fitted)
+        if self._history is None:
+            self._history = self._tally.history(self.problem, self.seed, self.trials, self.fitted)
+        return self._history
 
     def _apply(self, event: Event) -> None:
         data = event.data
@@ -107,8 +113,8 @@ class Ledger:
                 self._step(event, TrialState.COMPLETED, values=values, **ended)
             case "corrected":
                 values = measurements_from_json(data["values"])
-                number = self._number(event)
-                self.trials[number] = dataclasses.replace(self.trials[number], values=values, message=data["reason"])
+                trial = self.trials[self._number(event)]
+                self._put(trial, dataclasses.replace(trial, values=values, message=data["reason"]))
             case "failed":
                 kind, message = data["kind"], data.get("message", "")
                 self._step(event, TrialState.FAILED, kind=kind, message=message, seconds=data.get("seconds"))
@@ -119,6 +125,7 @@ class Ledger:
                 self._step(event, TrialState.CANCELLED, message=data.get("reason", ""))
             case "edited":
                 self.problem = self.problem.with_metric(metric_from_json(data["metric"]))
+                self._tally = Tally(self.problem, self.trials)
             case "noted" | "extra" | "joined":
                 pass
             case _:
@@ -127,24 +134,27 @@ class Ledger:
     def _open(self, event: Event, state: TrialState, **fields: Any) -> None:
         if event.number != len(self.trials):
             raise StorageError(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
-        self.trials.append(
-            Trial(
-                number=event.number,
-                params=event.data["params"],
-                state=state,
-                seed=trial_seed(self.seed, event.number),
-                source=event.kind,
-                asked_at=event.at,
-                **fields,
-            )
+        trial = Trial(
+            number=event.number,
+            params=event.data["params"],
+            state=state,
+            seed=trial_seed(self.seed, event.number),
+            source=event.kind,
+            asked_at=event.at,
+            **fields,
         )
+        self.trials.append(trial)
+        self._tally.put(None, trial)
 
     def _step(self, event: Event, state: TrialState, **fields: Any) -> None:
-        number = self._number(event)
-        trial = self.trials[number]
+        trial = self.trials[self._number(event)]
         check_step(trial, state)
         ended = {} if state.is_in_flight else {"ended_at": event.at}
-        self.trials[number] = dataclasses.replace(trial, state=state, **{**ended, **fields})
+        self._put(trial, dataclasses.replace(trial, state=state, **{**ended, **fields}))
+
+    def _put(self, before: Trial, now: Trial) -> None:
+        self.trials[now.number] = now
+        self._tally.put(before, now)
 
     def _number(self, event: Event) -> int:
         if event.number is None or not 0 <= event.number < len(self.trials):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -45,14 +45,24 @@ class History:
         return tuple(t for t in self.trials if t.state.is_in_flight)
 
     @cached_property
+    def waiting(self) -> tuple[Trial, ...]:
+        """Trials that nobody runs yet: enqueued, or to be run again."""
+        return tuple(t for t in self.trials if t.state is TrialState.WAITING)
+
+    @cached_property
+    def n_started(self) -> int:
+        """How many trials were given out to be run and not taken back; those added from elsewhere do not count."""
+        return sum(map(counts_as_started, self.trials))
+
+    @cached_property
     def feasible(self) -> tuple[Trial, ...]:
         """Completed trials that meet every limit."""
         return tuple(t for t in self.completed if is_feasible(self.problem.metrics, t.values))
 
     @cached_property
-    def taken(self) -> frozenset[str]:
+    def taken(self) -> Set[str]:
         """Keys of every configuration that needs no further trial: all but the cancelled ones."""
-        return frozenset(key(t.params) for t in self.trials if t.state is not TrialState.CANCELLED)
+        return frozenset(key(t.params) for t in self.trials if needs_no_further_trial(t))
 
     @property
     def best(self) -> Trial:
@@ -146,6 +156,16 @@ class History:
             f"no trial of {n} meets every limit. Closest: #{trial.number} ({'; '.join(broken)}). "
             f"Missed: {missed}. See study.closest()"
         )
+
+
+def needs_no_further_trial(trial: Trial) -> bool:
+    """Whether its configuration shall not be suggested again."""
+    return trial.state is not TrialState.CANCELLED
+
+
+def counts_as_started(trial: Trial) -> bool:
+    """Whether it uses up one of a budget's trials."""
+    return trial.source != "added" and trial.state not in (TrialState.WAITING, TrialState.CANCELLED)
 
 
 def oriented(objective: Objective, trial: Trial) -> float:

@@ -41,7 +41,7 @@ class Progress:
 
     history: History
     elapsed: float
-    """Seconds since the run began."""
+    """Seconds since the run began, on the executor's clock."""
     ended: Trial | None = None
     """The trial that just ended; None when the step is a message."""
     message: str = ""
@@ -128,8 +128,9 @@ class _Runner:
     ) -> None:
         self.study, self.objective, self.budget = study, objective, budget
         self.timeout, self.memory, self.lease, self.progress = timeout, memory, lease, progress
-        self.began = time.monotonic()
-        self.looked = self.began
+        self.clock = time.monotonic
+        self.began = self.clock()
+        self.looked = time.monotonic()
         self.me = owner()
         self.running: dict[str, Trial] = {}
         self.lost: set[str] = set()
@@ -142,6 +143,7 @@ class _Runner:
             self._say(f"{len(reclaimed)} trials of a killed run are run again: #{reclaimed[0].number} ...")
         function = None if self.objective is None else _Evaluate(self.objective)
         pool = executor.start(function)
+        self.clock, self.began = pool.clock, pool.clock()
         try:
             with self._interruptible(), self._heartbeat(pool):
                 reason = self._loop(pool)
@@ -202,8 +204,8 @@ class _Runner:
             history = self.study.history
             log.info("trial %d %s", trial.number, trial.state, extra={"trial": trial.number, "state": str(trial.state)})
             self.progress(Progress(history, self._elapsed(), trial, room=self.budget.room(history, self._elapsed())))
-            errors = [t for t in history.failed if t.kind in ("error", "crash")]
-            if not history.completed and len(errors) >= _HOPELESS:
+            errors = [t for t in history.failed if t.kind in ("error", "crash")] if not history.completed else []
+            if len(errors) >= _HOPELESS:
                 raise ExecutorError(
                     f"the first {len(errors)} trials all failed; the last, #{errors[-1].number}: {errors[-1].message}. "
                     "Nothing more is started, so that no more is spent"
@@ -299,7 +301,7 @@ class _Runner:
         self.progress(Progress(self.study.history, self._elapsed(), message=message))
 
     def _elapsed(self) -> float:
-        return time.monotonic() - self.began
+        return self.clock() - self.began
 
 
 @dataclass(frozen=True)

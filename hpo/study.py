@@ -359,7 +359,7 @@ class Study:
                 self._refresh()
                 history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
             most = n if within is None else int(min(n, within(history)))
-            waiting = [t for t in history.trials if t.state is TrialState.WAITING][:most]
+            waiting = history.waiting[:most]
             drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
             if len(drafts) < most and not (request and self._is_answered(request)):
                 drafts += self._suggested(history, most - len(drafts), saw, owner, allowance, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,20 +27,18 @@ class Suggestion:
     fitted: Mapping[str, Any] = field(default_factory=dict)
 
 
-def distinct(proposals: Iterable[Params], taken: frozenset[str], n: int) -> list[Params]:
+def distinct(proposals: Iterable[Params], taken: Set[str], n: int) -> list[Params]:
     """The first `n` proposals that are neither taken nor repeated; fewer when they run out."""
-    seen = set(taken)
-    out: list[Params] = []
+    out: dict[str, Params] = {}
     for params in proposals:
         if len(out) == n:
             break
-        if key(params) not in seen:
-            seen.add(key(params))
-            out.append(params)
-    return out
+        if (name := key(params)) not in taken:
+            out.setdefault(name, params)
+    return list(out.values())
 
 
-def random_distinct(space: Space, taken: frozenset[str], n: int, rng: np.random.Generator) -> list[Params]:
+def random_distinct(space: Space, taken: Set[str], n: int, rng: np.random.Generator) -> list[Params]:
     """Up to `n` random configurations not in `taken`; where draws keep hitting taken ones in a finite space, the rest
     of the space is listed. Raises SpaceExhausted when nothing is left."""
     if space.is_finite and space.size(4 * (len(taken) + n)) is not None:

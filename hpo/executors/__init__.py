@@ -1,4 +1,4 @@
-"""Where work runs: in this thread, in threads, in processes, as commands, on executors of others.
+"""Where work runs: in this thread, in threads, in processes, as commands, on executors of others, on a simulated clock.
 
 Names are loaded when they are first used, so that a supervising process loads only what it needs.
 """
@@ -16,22 +16,32 @@ if TYPE_CHECKING:
     from hpo.executors.base import Outcome as Outcome
     from hpo.executors.base import Pool as Pool
     from hpo.executors.base import Work as Work
+    from hpo.executors.durations import Duration as Duration
+    from hpo.executors.durations import Lognormal as Lognormal
+    from hpo.executors.durations import Recorded as Recorded
     from hpo.executors.futures import Futures as Futures
     from hpo.executors.inline import Inline as Inline
     from hpo.executors.processes import Processes as Processes
+    from hpo.executors.simulated import Failures as Failures
+    from hpo.executors.simulated import Simulated as Simulated
     from hpo.executors.subprocess import Subprocess as Subprocess
     from hpo.executors.threads import Threads as Threads
 
 _HOME = {
     "CloseMode": "base",
+    "Duration": "durations",
     "Executor": "base",
+    "Failures": "simulated",
     "Function": "base",
     "Futures": "futures",
     "Inline": "inline",
     "Kind": "base",
+    "Lognormal": "durations",
     "Outcome": "base",
     "Pool": "base",
     "Processes": "processes",
+    "Recorded": "durations",
+    "Simulated": "simulated",
     "Subprocess": "subprocess",
     "Threads": "threads",
     "Work": "base",

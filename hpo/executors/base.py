@@ -14,6 +14,7 @@ Payloads and values are plain JSON, on every executor alike, because they cross 
 from __future__ import annotations
 
 import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -142,6 +143,10 @@ class Pool(ABC):
 
         Raises ExecutorError, and closes nothing, for DETACH where works do not outlive their driver.
         """
+
+    def clock(self) -> float:
+        """Seconds on the clock by which works start and end: monotonic, of no particular origin."""
+        return time.monotonic()
 
     @property
     def grace(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from hpo.errors import ExecutorError
@@ -18,7 +18,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: dict[str, Work] = {}  # in order of submission
+        self._waiting: OrderedDict[str, Work] = OrderedDict()  # in order of submission
         self._running: set[str] = set()
         self._ended: deque[Outcome] = deque()
         self._is_closed = False
@@ -30,9 +30,9 @@ class Ledger:
         with self._changed:
             if self._is_closed:
                 raise ExecutorError("this pool is closed; start the executor again for more work")
-            seen = {*self._waiting, *self._running}
+            seen: set[str] = set()
             for work in works:
-                if work.id in seen:
+                if work.id in seen or work.id in self._waiting or work.id in self._running:
                     raise ExecutorError(f"work {work.id!r} is already in flight; give each work its own id")
                 seen.add(work.id)
             self._waiting.update((work.id, work) for work in works)
@@ -66,6 +66,18 @@ class Ledger:
                 self._ended.append(Outcome(id=id, kind="cancelled", message="cancelled before it started"))
             self._changed.notify_all()
             return ids & self._running
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits or runs."""
+        with self._changed:
+            return self._is_idle()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is an outcome to deliver."""
+        with self._changed:
+            return bool(self._ended)
 
     def in_flight(self) -> set[str]:
         """Ids that wait or run."""
@@ -109,7 +121,7 @@ class Ledger:
     def _take(self) -> Work | None:
         if not self._waiting:
             return None
-        work = self._waiting.pop(next(iter(self._waiting)))
+        _, work = self._waiting.popitem(last=False)
         self._running.add(work.id)
         return work
 

@@ -73,16 +73,18 @@ class MemoryStorage:
         with self._turn.taken():
             with self._guard:
                 found = self._find(study)
-            log = _MemoryLog(list(found.committed), dict(found.leases))
+            log = _MemoryLog(found.committed, found.leases)
             try:
                 yield log
             finally:
                 log.ended = True
             with self._guard:
-                found.committed.extend(log.lines[len(found.committed) :])
-                found.leases.update(log.held)
-                for number in found.leases.keys() - log.held.keys():
-                    del found.leases[number]
+                found.committed.extend(log.new)
+                for number, lease in log.changed.items():
+                    if lease is None:
+                        found.leases.pop(number, None)
+                    else:
+                        found.leases[number] = lease
 
     def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
         """Renew the owner's leases."""
@@ -120,24 +122,29 @@ class MemoryStorage:
 
 
 class _MemoryLog:
-    def __init__(self, committed: list[Line], held: dict[int, Lease]) -> None:
-        self.lines = committed
-        self.held = held
+    """What the transaction changes, beside what was committed before it: copying all that at each step would make long
+    studies slow."""
+
+    def __init__(self, committed: Sequence[Line], held: Mapping[int, Lease]) -> None:
+        self._committed, self._held = committed, held
+        self.new: list[Line] = []
+        self.changed: dict[int, Lease | None] = {}
         self.ended = False
 
     def events(self, after: int = 0) -> list[Event]:
         self._check()
-        return [line.event() for line in self.lines[max(after, 0) :]]
+        after, n = max(after, 0), len(self._committed)
+        return [line.event() for line in (*self._committed[after:], *self.new[max(after - n, 0) :])]
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()
-        new = lines(drafts, len(self.lines))
-        self.lines.extend(new)
+        new = lines(drafts, len(self._committed) + len(self.new))
+        self.new.extend(new)
         return [line.event() for line in new]
 
     def answered(self, request: str) -> list[Event]:
         self._check()
-        return [line.event() for line in self.lines if line.request == request]
+        return [line.event() for line in (*self._committed, *self.new) if line.request == request]
 
     def time(self) -> float:
         self._check()
@@ -145,16 +152,16 @@ class _MemoryLog:
 
     def leases(self) -> list[Lease]:
         self._check()
-        return [lease for _, lease in sorted(self.held.items())]
+        now = {**self._held, **self.changed}
+        return [lease for _, lease in sorted(now.items()) if lease is not None]
 
     def put(self, leases: Sequence[Lease]) -> None:
         self._check()
-        self.held.update((lease.number, lease) for lease in leases)
+        self.changed.update((lease.number, lease) for lease in leases)
 
     def drop(self, numbers: Sequence[int]) -> None:
         self._check()
-        for number in numbers:
-            self.held.pop(number, None)
+        self.changed.update(dict.fromkeys(numbers))
 
     def _check(self) -> None:
         if self.ended:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from hpo.suggestion import Suggestion, distinct, random_distinct
 
 
 def initial_design(
-    history: History, n: int, rng: np.random.Generator, taken: frozenset[str] | None = None
+    history: History, n: int, rng: np.random.Generator, taken: Set[str] | None = None
 ) -> list[Suggestion]:
     """Up to `n` configurations that need no model, none of them in `taken` (those of the history by default). The
     sequence is one per study and goes on from ask to ask. Raises SpaceExhausted."""

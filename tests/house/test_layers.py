@@ -14,6 +14,7 @@ LAYERS = (
     {"space", "trial"},
     {"encoding", "problem"},
     {"effort", "history", "serialize", "suggestion"},
+    {"tally"},
     {"bayes", "budget", "events"},
     {"storage", "strategies"},
     {"replay"},
