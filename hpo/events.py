@@ -70,18 +70,22 @@ class Ledger:
         self.last_ask = 0
         """Sequence number of the last event that gave out a number or a waiting trial."""
         self.fitted: Mapping[str, Any] = {}
+        self._history: History | None = None
 
     def apply(self, events: Iterable[Event]) -> None:
         """Bring the ledger up to date. Raises StorageError for a log with a gap or of a later version."""
         for event in events:
             if event.seq != self.seq + 1:
                 raise StorageError(f"the log jumps from event {self.seq} to {event.seq}; it is damaged")
+            self._history = None
             self._apply(event)
             self.seq = event.seq
 
     def history(self) -> History:
-        """The history as of the last event applied."""
-        return History(self.problem, self.seed, tuple(self.trials), self.fitted)
+        """The history as of the last event applied; the same one until the next, with what it has worked out."""
+        if self._history is None:
+            self._history = History(self.problem, self.seed, tuple(self.trials), self.fitted)
+        return self._history
 
     def _apply(self, event: Event) -> None:
         data = event.data

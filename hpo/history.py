@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from hpo.encoding import key
 from hpo.errors import NoFeasibleTrial
 from hpo.metrics import Objective, is_feasible, limit_words, shortfall
 from hpo.pareto import is_non_dominated
@@ -52,7 +51,7 @@ class History:
     @cached_property
     def taken(self) -> frozenset[str]:
         """Keys of every configuration that needs no further trial: all but the cancelled ones."""
-        return frozenset(key(t.params) for t in self.trials if t.state is not TrialState.CANCELLED)
+        return frozenset(t.key for t in self.trials if t.state is not TrialState.CANCELLED)
 
     @property
     def best(self) -> Trial:
