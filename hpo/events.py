@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -80,6 +81,12 @@ class Ledger:
             self._history = None
             self._apply(event)
             self.seq = event.seq
+
+    def copy(self) -> Ledger:
+        """Another one as of now; what is applied to either leaves the other alone."""
+        other = copy.copy(self)
+        other.trials = list(self.trials)
+        return other
 
     def history(self) -> History:
         """The history as of the last event applied; the same one until the next, with what it has worked out."""
