@@ -10,7 +10,6 @@ whether it exists already differ in the parameter it depends on.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +20,11 @@ from numpy.typing import NDArray
 
 from hpo.parameters import Categorical, Float, Int
 from hpo.space import Params, Space
+from hpo.trial import key as key  # noqa: PLC0414 - what tells configurations apart, handed on
 
 Array = NDArray[np.float64]
 _HOT = 0.35 * math.sqrt(0.5)
 _MOST_LEVELS = 1000
-
-
-def key(params: Mapping[str, object]) -> str:
-    """Equal for equal configurations: canonical params as JSON with sorted names."""
-    return json.dumps(dict(params), sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)

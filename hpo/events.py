@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -83,8 +84,14 @@ class Ledger:
             self._apply(event)
             self.seq = event.seq
 
+    def copy(self) -> Ledger:
+        """Another one as of now; what is applied to either leaves the other alone."""
+        other = copy.copy(self)
+        other.trials, other._tally = list(self.trials), self._tally.copy()
+        return other
+
     def history(self) -> History:
-        """The history as of the last event applied."""
+        """The history as of the last event applied; the same one until the next, with what it has worked out."""
         if self._history is None:
             self._history = self._tally.history(self.problem, self.seed, self.trials, self.fitted)
         return self._history

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from hpo.encoding import key
 from hpo.errors import NoFeasibleTrial
 from hpo.metrics import Objective, is_feasible, limit_words, shortfall
 from hpo.pareto import is_non_dominated
@@ -62,7 +61,7 @@ class History:
     @cached_property
     def taken(self) -> Set[str]:
         """Keys of every configuration that needs no further trial: all but the cancelled ones."""
-        return frozenset(key(t.params) for t in self.trials if needs_no_further_trial(t))
+        return frozenset(t.key for t in self.trials if needs_no_further_trial(t))
 
     @property
     def best(self) -> Trial:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -34,6 +33,7 @@ from hpo.serialize import measurements_to_json, metric_to_json, problem_from_jso
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.persistence import persistently
+from hpo.storage.steps import Step, Steps
 from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json, to_json
@@ -61,6 +61,7 @@ class Study:
         self._ledger = Ledger(problem_from_json(record.definition), record.facts["seed"])
         self._asking = threading.Lock()
         self._lock = threading.RLock()
+        self._steps = Steps(self._attempt)
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ class Study:
                 _handed_back(ledger.trials[number], "infra", "its driver was not heard of any more") for number in over
             ]
 
-        return [self._ledger.trials[e.number] for e in self._transact(decide) if e.number is not None]
+        return [self._ledger.trials[e.number] for e in self._steps.write(decide) if e.number is not None]
 
     def tell(
         self,
@@ -404,24 +405,19 @@ class Study:
 
     def _write(self, decide: Callable[[Ledger], Sequence[Draft]]) -> list[Event]:
         """Append what `decide` makes of the log as it stands; nobody else appends in between."""
-        return self._transact(lambda ledger, _: decide(ledger))
+        return self._steps.write(lambda ledger, _: decide(ledger))
 
-    def _transact(self, decide: Callable[[Ledger, Log], Sequence[Draft]]) -> list[Event]:
-        """The same, for what also needs the transaction."""
-        request = uuid.uuid4().hex
-
-        def step(again: bool) -> list[Event]:
-            with self._lock:
-                with self._storage.transaction(self._record.id) as log:
-                    self._ledger.apply(log.events(self._ledger.seq))
-                    if again and (answered := log.answered(request)):
-                        return answered
-                    drafts = decide(self._ledger, log)
-                    written = log.append([replace(draft, request=request) for draft in drafts]) if drafts else []
-                self._ledger.apply(written)
-                return written
-
-        return persistently(step)
+    def _attempt(self, steps: Sequence[Step]) -> None:
+        with self._lock:
+            with self._storage.transaction(self._record.id) as log:
+                self._ledger.apply(log.events(self._ledger.seq))
+                ledger = self._ledger.copy() if len(steps) > 1 else self._ledger
+                for step in steps:
+                    step.write(ledger, log)
+                    if ledger is not self._ledger:
+                        ledger.apply(step.news(ledger))
+            for step in steps:
+                self._ledger.apply(step.news(self._ledger))
 
     def _refresh(self) -> None:
         self._ledger.apply(persistently(lambda _: self._storage.events(self._record.id, self._ledger.seq)))

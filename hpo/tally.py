@@ -3,12 +3,12 @@ each of thousands of steps would take longer than what is tuned."""
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any
 
-from hpo.encoding import key
 from hpo.history import History, counts_as_started, needs_no_further_trial
 from hpo.metrics import is_feasible
 from hpo.problem import Problem
@@ -56,6 +56,14 @@ class Tally:
         for trial in trials:
             self.put(None, trial)
 
+    def copy(self) -> Tally:
+        """Another one as of now."""
+        other = copy.copy(self)
+        other._groups = {name: list(group) for name, group in self._groups.items()}
+        other._takers, other._keys, other._places = self._takers.copy(), list(self._keys), dict(self._places)
+        other._known = dict(self._known)
+        return other
+
     def put(self, before: Trial | None, now: Trial) -> None:
         """A trial has been opened (`before` is None), or has made a step."""
         for name in self._groups:
@@ -67,7 +75,7 @@ class Tally:
                 self._known.pop(name, None)
         change = needs_no_further_trial(now) - (before is not None and needs_no_further_trial(before))
         if change:
-            self._take(key(now.params), change)
+            self._take(now.key, change)
         self._n_started += counts_as_started(now) - (before is not None and counts_as_started(before))
 
     def history(self, problem: Problem, seed: int, trials: Sequence[Trial], fitted: Any) -> History:

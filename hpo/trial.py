@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from hpo.metrics import Measurement
@@ -43,6 +45,11 @@ RETRIED_KINDS = ("infra", "preempted")
 FAILURE_KINDS = LEARNED_KINDS + RETRIED_KINDS
 
 
+def key(params: Mapping[str, object]) -> str:
+    """Equal for equal configurations: canonical params as JSON with sorted names."""
+    return json.dumps(dict(params), sort_keys=True, separators=(",", ":"))
+
+
 @dataclass(frozen=True)
 class Trial:
     """One evaluation of one configuration: what its events add up to."""
@@ -67,6 +74,11 @@ class Trial:
     ended_at: str = ""
     seconds: float | None = None
     """How long the evaluation took, where the runner measured it."""
+
+    @cached_property
+    def key(self) -> str:
+        """The key of its params."""
+        return key(self.params)
 
     def __repr__(self) -> str:
         params = ", ".join(f"{k}={_short(v)}" for k, v in self.params.items())

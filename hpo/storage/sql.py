@@ -120,6 +120,7 @@ class SqlStorage:
             log = _SqlLog(self._connections, connection, study, last, self._database.now())
             try:
                 yield log
+                log.flush()
             finally:
                 log.ended = True
 
@@ -156,27 +157,43 @@ class _SqlLog:
         self._connection = connection
         self._study = study
         self._last = last
+        self._pending: list[dict[str, Any]] = []
         self.ended = False
 
     def events(self, after: int = 0) -> list[Event]:
-        self._check()
+        self.flush()
         with self._connections.explained():
             return _events(self._connection, self._study, after)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()
         new = lines(drafts, self._last)
-        if not new:
-            return []
-        rows = [{**asdict(line), "study_id": self._study, "request": line.request or None} for line in new]
-        with self._connections.explained():
-            self._connection.execute(tables.event.insert(), rows)
-            self._connection.execute(_LAST, {"study": self._study, "last": new[-1].seq})
-        self._last = new[-1].seq
+        self._pending += [
+            {
+                "study_id": self._study,
+                "seq": line.seq,
+                "at": line.at,
+                "kind": line.kind,
+                "number": line.number,
+                "data": line.data,
+                "request": line.request or None,
+            }
+            for line in new
+        ]
+        self._last += len(new)
         return [line.event() for line in new]
 
-    def answered(self, request: str) -> list[Event]:
+    def flush(self) -> None:
+        """Hand the database what was appended: many rows cost it little more than one."""
         self._check()
+        rows, self._pending = self._pending, []
+        if rows:
+            with self._connections.explained():
+                self._connection.execute(tables.event.insert(), rows)
+                self._connection.execute(_LAST, {"study": self._study, "last": self._last})
+
+    def answered(self, request: str) -> list[Event]:
+        self.flush()
         with self._connections.explained():
             rows = self._connection.execute(_ANSWERED, {"study": self._study, "request": request}).all()
         return [Line(*row).event() for row in rows]
