@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hpo.errors import SettingsError
@@ -28,13 +29,17 @@ class Room(NamedTuple):
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """Limits on spending; whichever is reached first ends the run. What runs counts in full, so the limits are never
-    overdrawn by trials that were already under way.
+    overdrawn by trials that were already under way. Lengths of time are seconds, or text like "90s", "30min", "2h".
 
     trials: trials in all, those of earlier runs of the study included, results added from elsewhere not.
-    wall: seconds, or text like "90s", "30min", "2h", for one run; trials in flight then are let end.
+    wall: time for one run; nothing is started afterwards. Trials in flight have `overtime` more, and are ended then; they
+        are let end by themselves where none is given.
+    worker_seconds: time of all trials together, over the whole study. Needs `trial_seconds`.
+    trial_seconds: the most that one attempt of a trial may take; it is ended in time for that.
     cost: in the user's own unit, over the whole study. Needs `reserve`, the most one trial can cost, set aside while it
-        is in flight; `cost_of` says what it did cost: the name of a metric, or a rate per second of evaluation. Without
-        `cost_of` each trial costs its reserve.
+        is in flight; `cost_of` says what it did cost: the name of a metric; a rate per second of evaluation; or rates per
+        hour of each resource that a trial is given, {"cpu": 0.05, "gpu": 2.1}. Without `cost_of` each attempt of a trial
+        costs its reserve.
     target: value of the one objective at which the best feasible trial is good enough.
 
     Raises SettingsError for what cannot be.
@@ -42,20 +47,24 @@ class Budget:
 
     trials: int | None = None
     wall: float | str | None = None
+    overtime: float | str | None = None
+    worker_seconds: float | str | None = None
+    trial_seconds: float | str | None = None
     cost: float | None = None
     reserve: float | None = None
-    cost_of: str | float | None = None
+    cost_of: str | float | Mapping[str, float] | None = None
     target: float | None = None
-    wall_seconds: float | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "wall_seconds", None if self.wall is None else seconds(self.wall))
         if self.trials is not None and (not isinstance(self.trials, int) or self.trials < 1):
             raise SettingsError(f"budget.trials: {self.trials!r} is not a whole number of at least 1")
+        for name in ("wall", "overtime", "worker_seconds", "trial_seconds"):
+            self._time(name)
         for name in ("cost", "reserve"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
                 raise SettingsError(f"budget.{name}: {value!r} is not a positive number")
+        self._check_rates()
         if self.cost is not None and self.reserve is None:
             raise SettingsError(
                 "budget.cost needs budget.reserve, the most that one trial can cost: it is set aside while a trial is "
@@ -63,15 +72,47 @@ class Budget:
             )
         if self.cost is None and (self.reserve is not None or self.cost_of is not None):
             raise SettingsError("budget.reserve and budget.cost_of go with budget.cost, which is not given")
-        if (self.trials, self.wall, self.cost, self.target) == (None, None, None, None):
+        if self.worker_seconds is not None and self.trial_seconds is None:
+            raise SettingsError(
+                "budget.worker_seconds needs budget.trial_seconds, the most that one trial may take: it is set aside "
+                "while a trial is in flight. Budget(worker_seconds='20h', trial_seconds='30min')"
+            )
+        if self.overtime is not None and self.wall is None:
+            raise SettingsError("budget.overtime goes with budget.wall, which is not given")
+        if (self.trials, self.wall, self.worker_seconds, self.cost, self.target) == (None,) * 5:
             raise SettingsError("a budget limits something: Budget(trials=60), Budget(wall='2h'), Budget(cost=50, ...)")
 
     @property
     def timeout(self) -> float | None:
-        """Seconds after which one trial would cost more than its reserve, where cost goes by the second."""
+        """Seconds after which one attempt would use more than is set aside for it."""
+        limits = [self._time("trial_seconds")]
         if isinstance(self.cost_of, int | float) and self.reserve is not None:
-            return self.reserve / self.cost_of
-        return None
+            limits.append(self.reserve / self.cost_of)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def wall_seconds(self) -> float | None:
+        """`wall` in seconds."""
+        return self._time("wall")
+
+    @property
+    def latest(self) -> float | None:
+        """Seconds into a run at which what still runs is ended."""
+        wall, overtime = self._time("wall"), self._time("overtime")
+        return None if wall is None or overtime is None else wall + overtime
+
+    def priced(self, cpus: float | None, gpus: int) -> Budget:
+        """With the rate per second of a trial that is given these resources, in place of the rates of each."""
+        if not isinstance(self.cost_of, Mapping):
+            return self
+        counts = {"cpu": 1.0 if cpus is None else cpus, "gpu": gpus}
+        rate = sum(price * counts[name] for name, price in self.cost_of.items()) / 3600.0
+        if not rate > 0:
+            raise SettingsError(
+                f"budget.cost_of: at {dict(self.cost_of)!r} a trial with {counts['cpu']:g} cpus and {gpus} gpus costs "
+                "nothing; give the run the resources that are paid for"
+            )
+        return replace(self, cost_of=rate)
 
     def check(self, problem: Problem) -> None:
         """Raises SettingsError when the budget does not fit the problem."""
@@ -95,12 +136,11 @@ class Budget:
             rooms.append(Room(self.trials - history.n_started, reason, is_final=True))
         if self.wall_seconds is not None and elapsed >= self.wall_seconds:
             rooms.append(Room(0, f"the wall time of {self.wall} is over", is_final=True))
+        worker_seconds, most = self._time("worker_seconds"), self._time("trial_seconds")
+        if worker_seconds is not None and most is not None:
+            rooms.append(_share(worker_seconds, self.worked(history), most, "worker seconds", history))
         if self.cost is not None and self.reserve is not None:
-            free = self.cost - self.spent(history)
-            reason = (
-                f"{self.cost - free:.4g} of the cost of {self.cost:.4g} is spent; a trial may cost {self.reserve:.4g}"
-            )
-            rooms.append(Room(math.floor(free / self.reserve + 1e-9), reason, is_final=not history.in_flight))
+            rooms.append(_share(self.cost, self.spent(history), self.reserve, "the cost", history))
         if self.target is not None and self.is_target_met(history):
             rooms.append(Room(0, f"the target of {self.target:.4g} is reached", is_final=True))
         return min(rooms, key=lambda room: (room.trials > 0, not room.is_final, room.trials))
@@ -113,18 +153,47 @@ class Budget:
         value = history.best.values[objective.name].value
         return value >= self.target if objective.goal == "maximize" else value <= self.target
 
+    def worked(self, history: History) -> float:
+        """Seconds of all attempts so far, with the most that those which run may take."""
+        most = self._time("trial_seconds") or 0.0
+        return sum(_worked(t, most) for t in history.trials if t.source != "added")
+
     def _cost(self, trial: Trial) -> float:
         reserve = self.reserve or 0.0
-        if trial.state is TrialState.RUNNING:
-            return reserve
-        if trial.state is TrialState.WAITING:
-            return 0.0
-        if isinstance(self.cost_of, str):
-            told = trial.values.get(self.cost_of)
-            return told.value if told is not None else 0.0 if trial.state is TrialState.CANCELLED else reserve
-        if self.cost_of is not None:
-            return (trial.seconds or 0.0) * self.cost_of
-        return 0.0 if trial.state is TrialState.CANCELLED else reserve
+        if isinstance(self.cost_of, int | float):
+            return _worked(trial, reserve / self.cost_of) * self.cost_of
+        earlier = reserve * (trial.attempt - 1)
+        told = trial.values.get(self.cost_of) if isinstance(self.cost_of, str) else None
+        if told is not None:
+            return earlier + told.value
+        return earlier + (0.0 if trial.state in (TrialState.WAITING, TrialState.CANCELLED) else reserve)
+
+    def _time(self, name: str) -> float | None:
+        given = getattr(self, name)
+        try:
+            return None if given is None else seconds(given)
+        except SettingsError as error:
+            raise SettingsError(f"budget.{name}: {error}") from error
+
+    def _check_rates(self) -> None:
+        rates = self.cost_of if isinstance(self.cost_of, Mapping) else {"": self.cost_of}
+        for name, rate in rates.items():
+            where = f"budget.cost_of.{name}" if name else "budget.cost_of"
+            if isinstance(self.cost_of, Mapping) and name not in ("cpu", "gpu"):
+                raise SettingsError(f"{where}: no such resource (have: cpu, gpu)")
+            if rate is not None and not isinstance(rate, str) and not (isinstance(rate, int | float) and rate > 0):
+                raise SettingsError(f"{where}: {rate!r} is neither a positive rate nor the name of a metric")
+
+
+def _worked(trial: Trial, most: float) -> float:
+    """Seconds of all attempts of a trial; what runs is taken to need `most`."""
+    return trial.earlier_seconds + (most if trial.state is TrialState.RUNNING else trial.seconds or 0.0)
+
+
+def _share(limit: float, used: float, reserve: float, what: str, history: History) -> Room:
+    """How many more trials fit into `limit`, each with its reserve."""
+    reason = f"{used:.4g} of {what}, {limit:.4g}, is used; a trial may take {reserve:.4g}"
+    return Room(math.floor((limit - used) / reserve + 1e-9), reason, is_final=not history.in_flight)
 
 
 def seconds(given: float | str) -> float:

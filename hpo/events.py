@@ -10,14 +10,15 @@
 | extra     | yes    | values, seconds, attempt                                                               |
 | corrected | yes    | values, reason                                                                         |
 | failed    | yes    | kind, message, seconds                                                                 |
-| requeued  | yes    | reason                                                                                 |
-| cancelled | yes    | reason                                                                                 |
+| adopted   | yes    | owner                                                                                  |
+| requeued  | yes    | reason, seconds                                                                        |
+| cancelled | yes    | reason, seconds                                                                        |
 | edited    | no     | metric (the new definition), reason                                                    |
 | joined    | no     | owner, command, facts (see provenance.py)                                              |
 | noted     | no     | text                                                                                   |
 
-`extra` is a result of a trial that had one from another attempt already. Values are stored as
-`{name: [value, sem or null]}`.
+`adopted` is a running attempt that another driver watches from now on; `extra` is a result of a trial that had one from
+another attempt already. Values are stored as `{name: [value, sem or null]}`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import copy
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from hpo.errors import StorageError, TrialStateError
@@ -96,11 +98,12 @@ class Ledger:
             self._history = self._tally.history(self.problem, self.seed, self.trials, self.fitted)
         return self._history
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:  # noqa: PLR0912 - one case for each kind
         data = event.data
         match event.kind:
             case "asked":
-                self._open(event, TrialState.RUNNING, owner=data.get("owner", ""), why=data.get("why", {}))
+                owner, why = data.get("owner", ""), data.get("why", {})
+                self._open(event, TrialState.RUNNING, owner=owner, why=why, started_at=event.at)
                 self.fitted = data.get("fitted") or self.fitted
                 self.last_ask = event.seq
             case "enqueued":
@@ -111,8 +114,11 @@ class Ledger:
                 note, why = data.get("note", ""), data.get("why", {})
                 self._open(event, TrialState.COMPLETED, values=values, message=note, why=why, ended_at=event.at)
             case "started":
-                self._step(event, TrialState.RUNNING, owner=data.get("owner", ""))
+                self._step(event, TrialState.RUNNING, owner=data.get("owner", ""), started_at=event.at)
                 self.last_ask = event.seq
+            case "adopted":
+                trial = self.trials[self._number(event)]
+                self._put(trial, dataclasses.replace(trial, owner=data["owner"]))
             case "told":
                 values = measurements_from_json(data["values"])
                 attempt = data.get("attempt") or self.trials[self._number(event)].attempt
@@ -126,10 +132,13 @@ class Ledger:
                 kind, message = data["kind"], data.get("message", "")
                 self._step(event, TrialState.FAILED, kind=kind, message=message, seconds=data.get("seconds"))
             case "requeued":
-                attempt = self.trials[self._number(event)].attempt + 1
-                self._step(event, TrialState.WAITING, attempt=attempt, owner="", ended_at="", message=data["reason"])
+                trial = self.trials[self._number(event)]
+                spent = trial.earlier_seconds + _seconds_of(event, trial)
+                again = {"attempt": trial.attempt + 1, "owner": "", "started_at": "", "earlier_seconds": spent}
+                self._step(event, TrialState.WAITING, ended_at="", message=data["reason"], **again)
             case "cancelled":
-                self._step(event, TrialState.CANCELLED, message=data.get("reason", ""))
+                seconds = data.get("seconds")
+                self._step(event, TrialState.CANCELLED, message=data.get("reason", ""), seconds=seconds)
             case "edited":
                 self.problem = self.problem.with_metric(metric_from_json(data["metric"]))
                 self._tally = Tally(self.problem, self.trials)
@@ -167,6 +176,14 @@ class Ledger:
         if event.number is None or not 0 <= event.number < len(self.trials):
             raise StorageError(f"event {event.seq} ({event.kind}) names trial {event.number}, which does not exist")
         return event.number
+
+
+def _seconds_of(handed_back: Event, trial: Trial) -> float:
+    """How long the attempt took that ends with this event: as measured, or else from when it was given out."""
+    measured: float | None = handed_back.data.get("seconds")
+    if measured is not None or not trial.started_at:
+        return measured or 0.0
+    return max(0.0, (datetime.fromisoformat(handed_back.at) - datetime.fromisoformat(trial.started_at)).total_seconds())
 
 
 def check_step(trial: Trial, state: TrialState) -> None:

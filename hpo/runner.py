@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
-import os
-import platform
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
-
-import psutil
 
 from hpo.budget import Budget, Room
-from hpo.errors import ExecutorError, HpoError, ResultError, SettingsError, SpaceExhausted, TrialFailed
+from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, reclaim
+from hpo.errors import ExecutorError, ResultError, SettingsError, SpaceExhausted
+from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.history import History
-from hpo.metrics import Measurement, Result
+from hpo.interrupts import Interrupts
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 
 log = logging.getLogger(__name__)
 
-Objective = Callable[[Trial], Mapping[str, Result]]
-"""What is tuned: a trial in (params, number, seed), a mapping of metric name to number or Measurement out."""
-
-LEASE = 60.0
-"""Seconds for which a driver holds a trial; it renews three times in that time."""
+NOTICE = 30.0
+"""Seconds that running trials have after SIGTERM."""
 _HOPELESS = 10
 _TICK = 0.5
 
@@ -55,6 +47,22 @@ class Run:
     reason: str
     seconds: float
     interrupted: bool = False
+    stopped: tuple[Trial, ...] = ()
+    """Trials that were ended before their time: cancelled, or handed back to be run again."""
+    left: tuple[Trial, ...] = ()
+    """Trials that go on without this driver; the next run takes them back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What each trial is given, and how long drivers are patient; see `run`."""
+
+    timeout: float | None = None
+    memory: int | None = None
+    cpus: float | None = None
+    gpus: int = 0
+    lease: float = LEASE
+    notice: float = NOTICE
 
 
 def run(
@@ -65,7 +73,10 @@ def run(
     executor: Executor | None = None,
     timeout: float | None = None,
     memory: int | None = None,
+    cpus: float | None = None,
+    gpus: int = 0,
     lease: float = LEASE,
+    notice: float = NOTICE,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Run trials of `study` on `executor` (in this thread by default) until `budget` is spent.
@@ -73,46 +84,25 @@ def run(
     objective: called with each trial; None for executors that run a command. It may raise TrialFailed(kind) to say
         why there is no result; any other exception is a failure of kind error; NaN or infinity, of kind diverged.
     timeout, memory: seconds and bytes per trial; need an isolated executor.
+    cpus, gpus: per trial, for executors that deal them out.
     lease: seconds after which another driver may take over the trials of this one, when it is not heard of any more.
+    notice: seconds that running trials have after SIGTERM, which a preempted machine sends; then they are ended and
+        handed back, to be run again.
     progress: called in this thread after each step.
 
     A first Ctrl-C asks for nothing more and lets running trials end; a second cancels them. Either way no trial is left
-    running. Trials that a killed run left running are run again: those of this machine first of all, those of another
-    when their lease is over. Several runs, on several machines, may share a study.
+    running; but where trials outlive their driver, the first Ctrl-C and SIGTERM leave them, and the next run takes them
+    back. Trials that a killed run left running are run again: those of this machine first of all, those of another when
+    their lease is over. Several runs, on several machines, may share a study; none ends while another may hand back a
+    trial.
 
-    Raises ResultError when the objective breaks the metrics' contracts (the run stops: every trial would), and
-    ExecutorError when the first ten trials all fail.
+    Raises ResultError when the objective breaks the metrics' contracts (the run stops: every trial would),
+    ExecutorError when the first ten trials all fail, and SettingsError when the budget cannot be kept to.
     """
     budget.check(study.problem)
-    limits = [s for s in (timeout, budget.timeout) if s is not None]
-    runner = _Runner(study, objective, budget, min(limits, default=None), memory, lease, progress or _silent)
+    limits = Limits(timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice)
+    runner = _Runner(study, objective, budget.priced(cpus, gpus), limits, progress or _silent)
     return runner.run(executor or Inline())
-
-
-def owner() -> str:
-    """This process, as trials name it: `host:pid:start time`."""
-    return f"{platform.node()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
-
-
-def reclaim(study: Study) -> list[Trial]:
-    """Hand back the running trials of runs on this machine whose process is gone, and those whose lease is over. Returns
-    them."""
-    out = study.reclaim()
-    for trial in study.trials:
-        if trial.state is TrialState.RUNNING and trial.owner and _is_gone(trial.owner):
-            out.append(study.requeue(trial, "its driver died"))
-    return out
-
-
-def _is_gone(who: str) -> bool:
-    host, pid, started = who.rsplit(":", 2)
-    if host != platform.node():
-        return False
-    try:
-        process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(started)) > 1.0
-    except psutil.NoSuchProcess:
-        return True
 
 
 class _Runner:
@@ -121,13 +111,10 @@ class _Runner:
         study: Study,
         objective: Objective | None,
         budget: Budget,
-        timeout: float | None,
-        memory: int | None,
-        lease: float,
+        limits: Limits,
         progress: Callable[[Progress], None],
     ) -> None:
-        self.study, self.objective, self.budget = study, objective, budget
-        self.timeout, self.memory, self.lease, self.progress = timeout, memory, lease, progress
+        self.study, self.objective, self.budget, self.limits, self.progress = study, objective, budget, limits, progress
         self.clock = time.monotonic
         self.began = self.clock()
         self.looked = time.monotonic()
@@ -135,64 +122,86 @@ class _Runner:
         self.running: dict[str, Trial] = {}
         self.lost: set[str] = set()
         """Works whose trials another driver has taken over."""
-        self.interrupts = 0
+        self.stopping = ""
+        """Why running trials are being ended."""
+        self.hand_back = False
+        """Whether trials that are ended shall be run again."""
+        self.stopped: list[Trial] = []
+        self.interrupts = Interrupts(self._say)
 
     def run(self, executor: Executor) -> Run:
         self.study.join(self.me, getattr(executor, "command", ()))
-        if reclaimed := reclaim(self.study):
-            self._say(f"{len(reclaimed)} trials of a killed run are run again: #{reclaimed[0].number} ...")
-        function = None if self.objective is None else _Evaluate(self.objective)
-        pool = executor.start(function)
-        self.clock, self.began = pool.clock, pool.clock()
+        pool = executor.start(None if self.objective is None else Evaluate(self.objective))
         try:
-            with self._interruptible(), self._heartbeat(pool):
+            self.clock, self.began = pool.clock, pool.clock()
+            self.timeout = time_limit(self.budget, self.limits.timeout, pool.grace)
+            self._take_over(pool)
+            with self.interrupts.watched(lambda: self._first_words(pool), self._last_words), self._heartbeat(pool):
                 reason = self._loop(pool)
-                self._finish(pool.close(CloseMode.DRAIN))
+                self._finish(pool.close(CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN))
         except BaseException as error:
             self._abandon(pool, error)
-            if isinstance(error, KeyboardInterrupt) and self.interrupts:
-                return Run("interrupted twice: running trials were cancelled", self._elapsed(), interrupted=True)
+            if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
+                return self._ended("interrupted twice: running trials were cancelled")
             raise
-        return Run(reason, self._elapsed(), interrupted=self.interrupts > 0)
+        return self._ended(reason)
+
+    def _ended(self, reason: str) -> Run:
+        was_told = self.interrupts.count > 0 or self.interrupts.terminated_at is not None
+        return Run(reason, self._elapsed(), was_told, tuple(self.stopped), tuple(self.running.values()))
 
     def _loop(self, pool: Pool) -> str:
         ending = ""
         while True:
-            if time.monotonic() - self.looked > self.lease / 3:
+            if time.monotonic() - self.looked > self.limits.lease / 3:
                 self.looked = time.monotonic()
-                self.study.reclaim()
-            if not ending:
-                ending = self._fill(pool)
+                self._take_over(pool)
+            ending = ending or self._interruption(pool) or self._fill(pool)
+            if self._is_detaching(pool):
+                return ending
             if not self.running:
-                return ending or "nothing more to run"
+                if ending or not others_at_work(self.study, self.me):
+                    return ending or "nothing more to run"
+                time.sleep(_TICK)
             self._finish(pool.wait(_TICK))
-            if self.interrupts and not ending:
-                ending = "interrupted: running trials were let end"
+            self._end_overdue(pool)
 
     def _fill(self, pool: Pool) -> str:
         """Start what capacity and budget allow. Returns why nothing will ever be started again, or nothing."""
-        while free := pool.capacity - len(self.running):
+        while (free := pool.capacity - len(self.running)) > 0:
             room = self.budget.room(self.study.history, self._elapsed())
             if room.trials < 1:
                 return room.reason if room.is_final else ""
             try:
-                trials = self.study.claim(free, self.me, lease=self.lease, within=self._room)
+                trials = self.study.claim(free, self.me, lease=self.limits.lease, within=self._room)
             except SpaceExhausted as error:
                 return "" if self.running else str(error)
             if not trials:
                 return ""
-            for trial in trials:
-                self._submit(pool, trial)
-            if self.interrupts:
-                return "interrupted: running trials were let end"
+            self._submit(pool, trials)
+            if ending := self._interruption(pool):
+                return ending
         return ""
 
-    def _submit(self, pool: Pool, trial: Trial) -> None:
-        work_id = f"{self.study.name}-{trial.number}-{trial.attempt}"
-        payload = dict(trial.params) if self.objective is None else _payload(trial)
-        env = {"HPO_TRIAL": str(trial.number), "HPO_SEED": str(trial.seed)} if self.objective is None else {}
-        self.running[work_id] = trial
-        pool.submit(Work(id=work_id, payload=payload, timeout=self.timeout, memory=self.memory, env=env))
+    def _submit(self, pool: Pool, trials: list[Trial]) -> None:
+        works = [self._work(trial) for trial in trials]
+        self.running.update({work.id: trial for work, trial in zip(works, trials, strict=True)})
+        pool.submit(*works)
+
+    def _work(self, trial: Trial) -> Work:
+        is_command = self.objective is None
+        return Work(
+            id=self._work_id(trial),
+            payload=dict(trial.params) if is_command else payload_of(trial),
+            timeout=self.timeout,
+            memory=self.limits.memory,
+            cpus=self.limits.cpus,
+            gpus=self.limits.gpus,
+            env={"HPO_TRIAL": str(trial.number), "HPO_SEED": str(trial.seed)} if is_command else {},
+        )
+
+    def _work_id(self, trial: Trial) -> str:
+        return f"{self.study.name}-{trial.number}-{trial.attempt}"
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -212,90 +221,116 @@ class _Runner:
                 )
 
     def _tell(self, trial: Trial, outcome: Outcome) -> Trial:
+        seconds = outcome.seconds
         if outcome.kind == "cancelled":
-            return self._cancel(trial, outcome.message or "cancelled")
+            return self._end(trial, self.stopping or outcome.message or "cancelled", seconds)
         if outcome.kind is not None:
-            return self.study.fail(trial, outcome.kind, _reason(outcome), seconds=outcome.seconds)
+            return self.study.fail(trial, outcome.kind, _reason(outcome), seconds=seconds)
         assert outcome.value is not None
-        value = dict(outcome.value)
-        if self.objective is not None:
-            if "failed" in value:
-                kind, message = value["failed"]
-                return self.study.fail(trial, kind, message, seconds=outcome.seconds)
-            value = {name: Measurement(*told) for name, told in value["values"].items()}
-        broken = [name for name, told in value.items() if not _is_finite(told)]
-        if broken:
-            return self.study.fail(trial, "diverged", f"{', '.join(broken)} not finite", seconds=outcome.seconds)
+        result = result_of(outcome.value, is_command=self.objective is None)
+        if isinstance(result, Failure):
+            return self.study.fail(trial, result.kind, result.message, seconds=seconds)
         try:
-            return self.study.tell(trial, value, seconds=outcome.seconds)
+            return self.study.tell(trial, result, seconds=seconds)
         except ResultError as error:
-            self._cancel(trial, str(error))
+            self._end(trial, str(error), seconds)
             raise
 
+    def _end(self, trial: Trial, reason: str, seconds: float | None = None) -> Trial:
+        """Of a trial without a result, unless another attempt has taken its place or has ended it."""
+        now = self.study.trials[trial.number]
+        if now.state is not TrialState.RUNNING or now.attempt != trial.attempt:
+            return now
+        if self.hand_back:
+            now = self.study.requeue(trial, reason, seconds=seconds)
+        else:
+            now = self.study.cancel(trial, reason, seconds=seconds)
+        self.stopped.append(now)
+        return now
+
+    # -- trials of other drivers ----------------------------------------------------------------------------------
+
+    def _take_over(self, pool: Pool) -> None:
+        """Go on with what an earlier driver left: watch what still runs, hand back the rest."""
+        if pool.survives:
+            left = {self._work_id(trial): trial for trial in left_behind(self.study)}
+            found = pool.reattach(left)
+            adopted = self.study.adopt([left[id] for id in found], self.me, self.limits.lease)
+            self.running.update({id: left[id] for id in found})
+            self.lost |= found - {self._work_id(trial) for trial in adopted}
+            if adopted:
+                self._say(f"{len(adopted)} trials that went on without a driver are watched again")
+        if reclaimed := reclaim(self.study):
+            self._say(f"{len(reclaimed)} trials of a killed run are run again: #{reclaimed[0].number} ...")
+
+    def _heartbeat(self, pool: Pool) -> AbstractContextManager[None]:
+        def lose(ids: set[str]) -> None:
+            self._lose(pool, ids)
+
+        return heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running), lose)
+
+    def _lose(self, pool: Pool, ids: set[str]) -> None:
+        """Another driver has taken these over; their works are ended, but for those that it watches now."""
+        lost = {id: trial for id, trial in self.running.items() if id in ids}
+        self.lost |= set(lost)
+        now = self.study.trials
+        pool.cancel([id for id, trial in lost.items() if now[trial.number].attempt != trial.attempt])
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def _interruption(self, pool: Pool) -> str:
+        if self.interrupts.terminated_at is not None:
+            word, rest = "terminated", f"had {self.limits.notice:g} s to end"
+        elif self.interrupts.count:
+            word, rest = "interrupted", "were let end"
+        else:
+            return ""
+        return f"{word}: running trials {'go on' if pool.survives else rest}"
+
+    def _is_detaching(self, pool: Pool) -> bool:
+        if pool.survives and self._interruption(pool):
+            self.hand_back = True  # what was not handed over yet
+            return True
+        return False
+
+    def _first_words(self, pool: Pool) -> str:
+        n = len(self.running)
+        if pool.survives:
+            return f"interrupted: {n} running trials go on; the next run takes them back"
+        return f"interrupted: {n} running trials are let end; again to cancel them"
+
+    def _last_words(self) -> str:
+        return f"terminated: {len(self.running)} running trials have {self.limits.notice:g} s to end"
+
+    def _end_overdue(self, pool: Pool) -> None:
+        """End what still runs when the wall time and the overtime are over, or the notice after SIGTERM is."""
+        if self.stopping or not self.running:
+            return
+        latest, since = self.budget.latest, self.interrupts.terminated_at
+        if since is not None and time.monotonic() - since >= self.limits.notice:
+            self.stopping, self.hand_back = "preempted: the machine was to be given back", True
+        elif latest is not None and self._elapsed() >= latest:
+            self.stopping = f"stopped: the wall time of {self.budget.wall} is over"
+        if self.stopping:
+            pool.cancel(list(self.running))
+
     def _abandon(self, pool: Pool, error: BaseException) -> None:
-        """Leave nothing running, whatever happened."""
-        for outcome in pool.close(CloseMode.KILL):
+        """Leave nothing running, whatever happened; but what outlives its driver and is not to blame."""
+        is_meant = isinstance(error, KeyboardInterrupt | ResultError | ExecutorError | SettingsError)
+        mode = CloseMode.KILL if is_meant or not pool.survives else CloseMode.DETACH
+        for outcome in pool.close(mode):
             trial = self.running.pop(outcome.id, None)
             if trial is not None and outcome.id not in self.lost:
                 with contextlib.suppress(ResultError):  # the trial is cancelled; the first such error is on its way up
                     self._tell(trial, outcome)
-        for id, trial in self.running.items():
+        for id, trial in self.running.items() if mode is CloseMode.KILL else ():
             if id not in self.lost:
-                self._cancel(trial, f"the run ended: {type(error).__name__}")
-
-    def _cancel(self, trial: Trial, reason: str) -> Trial:
-        """Unless another attempt has taken its place, or has ended the trial."""
-        now = self.study.trials[trial.number]
-        is_ours = now.state is TrialState.RUNNING and now.attempt == trial.attempt
-        return self.study.cancel(trial, reason) if is_ours else now
-
-    @contextlib.contextmanager
-    def _heartbeat(self, pool: Pool) -> Iterator[None]:
-        """Renew the leases from a thread of its own, and end the works whose trials another driver has taken over."""
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(self.lease / 3):
-                held = dict(self.running)
-                try:
-                    gone = {trial.number for trial in self.study.renew(held.values(), self.me, self.lease)}
-                except HpoError:
-                    log.exception("the leases could not be renewed")
-                    continue
-                lost = {id for id, trial in held.items() if trial.number in gone and id in self.running}
-                self.lost |= lost
-                if lost:
-                    pool.cancel(lost)
-
-        thread = threading.Thread(target=beat, name="hpo-heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+                self._end(trial, f"the run ended: {type(error).__name__}")
+        if mode is CloseMode.KILL:
+            self.running.clear()
 
     def _room(self, history: History) -> float:
         return self.budget.room(history, self._elapsed()).trials
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into a flag and the second into KeyboardInterrupt. Only the main thread gets signals."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_interrupt(*_: object) -> None:
-            self.interrupts += 1
-            if self.interrupts > 1:
-                raise KeyboardInterrupt
-            self._say(f"interrupted: {len(self.running)} running trials are let end; again to cancel them")
-
-        before = signal.signal(signal.SIGINT, on_interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def _say(self, message: str) -> None:
         self.progress(Progress(self.study.history, self._elapsed(), message=message))
@@ -304,42 +339,19 @@ class _Runner:
         return self.clock() - self.began
 
 
-@dataclass(frozen=True)
-class _Evaluate:
-    """The user's objective as executors see it: a payload in, plain JSON out."""
-
-    objective: Objective
-
-    def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
-        trial = Trial(state=TrialState.RUNNING, **payload)
-        try:
-            told = self.objective(trial)
-        except TrialFailed as failure:
-            return {"failed": [failure.kind, str(failure)]}
-        if not isinstance(told, Mapping):
-            raise SettingsError(f"the objective returned {told!r}; return a mapping of metric name to number")
-        return {"values": {name: _plain(value) for name, value in told.items()}}
-
-
-def _payload(trial: Trial) -> dict[str, Any]:
-    return {
-        "number": trial.number,
-        "params": dict(trial.params),
-        "seed": trial.seed,
-        "attempt": trial.attempt,
-        "why": dict(trial.why),
-    }
-
-
-def _plain(value: Any) -> list[Any]:
-    """[value, sem] with numbers as floats; what is no number stays as it is, for the contracts to refuse."""
-    pair: list[Any] = [value.value, value.sem] if isinstance(value, Measurement) else [value, None]
-    return [float(v) if hasattr(v, "__float__") and not isinstance(v, str | bool) else v for v in pair]
-
-
-def _is_finite(told: Any) -> bool:
-    value = told.value if isinstance(told, Measurement) else told
-    return not isinstance(value, float) or math.isfinite(value)
+def time_limit(budget: Budget, timeout: float | None, grace: float | None) -> float | None:
+    """Seconds that one attempt is given: its timeout, or less where the budget pays for less. An attempt that is ended
+    then may need the executor's `grace` and a moment more, which are paid for too. Raises SettingsError."""
+    paid = budget.timeout
+    if paid is None:
+        return timeout
+    limit = paid - (grace or 0.0) - (0.0 if grace is None else min(2.0, 0.1 * paid))
+    if limit <= 0:
+        raise SettingsError(
+            f"the budget pays for {paid:.3g} s of a trial, and the executor's grace of {grace:g} s is part of that: raise "
+            "budget.trial_seconds or budget.reserve, or give the executor a shorter grace"
+        )
+    return limit if timeout is None else min(timeout, limit)
 
 
 def _reason(outcome: Outcome) -> str:

@@ -135,6 +135,24 @@ class Study:
         kept = persistently(lambda _: self._storage.renew(self._record.id, owner, held, lease))
         return [trial for trial in trials if trial.number not in kept]
 
+    def adopt(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
+        """Watch over running trials from now on, in place of the drivers that had them; their attempts go on. Returns
+        those that are still as given: the others have been taken, or have ended."""
+        trials = list(trials)
+
+        def decide(ledger: Ledger, log: Log) -> list[Draft]:
+            mine = [trial for trial in trials if _same_attempt(ledger.trials[trial.number], trial)]
+            log.put([Lease(trial.number, trial.attempt, owner, log.time() + lease) for trial in mine])
+            return [Draft("adopted", trial.number, {"owner": owner}) for trial in mine]
+
+        return [self._ledger.trials[e.number] for e in self._steps.write(decide) if e.number is not None]
+
+    def held(self) -> frozenset[int]:
+        """Numbers of the trials whose lease has not run out."""
+        with self._storage.transaction(self._record.id) as log:
+            now = log.time()
+            return frozenset(lease.number for lease in log.leases() if lease.until >= now)
+
     def reclaim(self) -> list[Trial]:
         """Hand back the trials whose lease has run out. Returns them: waiting, or failed after the third attempt."""
 
@@ -221,13 +239,13 @@ class Study:
         self._write(decide)
         return self._ledger.trials[number]
 
-    def cancel(self, trial: Trial | int, reason: str = "") -> Trial:
-        """End a trial that will not be run. Its configuration may be suggested again."""
-        return self._step(trial, TrialState.CANCELLED, "cancelled", reason)
+    def cancel(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
+        """End a trial that will not be run, or not to its end. Its configuration may be suggested again."""
+        return self._step(trial, TrialState.CANCELLED, "cancelled", reason, seconds)
 
-    def requeue(self, trial: Trial | int, reason: str = "") -> Trial:
+    def requeue(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
         """Hand a running trial back: the next ask gives it out again, as its next attempt."""
-        return self._step(trial, TrialState.WAITING, "requeued", reason)
+        return self._step(trial, TrialState.WAITING, "requeued", reason, seconds)
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
         """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
@@ -422,12 +440,12 @@ class Study:
     def _refresh(self) -> None:
         self._ledger.apply(persistently(lambda _: self._storage.events(self._record.id, self._ledger.seq)))
 
-    def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str) -> Trial:
+    def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str, seconds: float | None) -> Trial:
         number = _number(trial)
 
         def decide(ledger: Ledger) -> list[Draft]:
             check_step(self._known(ledger, number), state)
-            return [Draft(kind, number, {"reason": reason})]
+            return [Draft(kind, number, {"reason": reason, "seconds": seconds})]
 
         self._write(decide)
         return self._ledger.trials[number]
@@ -505,8 +523,14 @@ def _asked(s: Suggestion, strategy: Mapping[str, Any], saw: int, batch: tuple[in
 def _handed_back(trial: Trial, kind: str, message: str, seconds: float | None = None) -> Draft:
     """How a trial without a result goes on: to be run again after a failure of the machines, else failed."""
     if kind in RETRIED_KINDS and trial.attempt < MOST_ATTEMPTS:
-        return Draft("requeued", trial.number, {"reason": f"{kind}: {message}" if message else kind})
+        return Draft(
+            "requeued", trial.number, {"reason": f"{kind}: {message}" if message else kind, "seconds": seconds}
+        )
     return Draft("failed", trial.number, {"kind": kind, "message": message[:1000], "seconds": seconds})
+
+
+def _same_attempt(now: Trial, seen: Trial) -> bool:
+    return now.state is TrialState.RUNNING and (now.attempt, now.owner) == (seen.attempt, seen.owner)
 
 
 def _number(trial: Trial | int) -> int:

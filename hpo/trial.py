@@ -71,9 +71,13 @@ class Trial:
     owner: str = ""
     """The driver that runs it, as `host:pid:start time`; empty for plain ask/tell."""
     asked_at: str = ""
+    started_at: str = ""
+    """When its present attempt was given out; empty while it waits."""
     ended_at: str = ""
     seconds: float | None = None
     """How long the evaluation took, where the runner measured it."""
+    earlier_seconds: float = 0.0
+    """How long its earlier attempts took together; from given out to handed back where nobody measured it."""
 
     @cached_property
     def key(self) -> str:

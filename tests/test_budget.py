@@ -78,7 +78,7 @@ def test_lengths_of_time(text: Any, expected: float) -> None:
     [
         ({}, "a budget limits something"),
         ({"trials": 0}, "budget.trials: 0 is not a whole number of at least 1"),
-        ({"wall": "soon"}, "'soon' is no length of time"),
+        ({"wall": "soon"}, "budget.wall: 'soon' is no length of time"),
         ({"cost": 5.0}, "budget.cost needs budget.reserve"),
         ({"trials": 3, "reserve": 1.0}, "budget.reserve and budget.cost_of go with budget.cost"),
     ],

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import hpo
+from hpo.drivers import owner, reclaim
 from hpo.errors import ExecutorError, MissingMetric
 from hpo.executors import Inline, Processes, Subprocess, Threads
-from hpo.runner import Progress, owner, reclaim
+from hpo.runner import Progress
 from hpo.strategies import Random
 from hpo.trial import TrialState
 
@@ -182,7 +183,7 @@ def _trials_running(file: Path) -> bool:
 def test_trials_of_a_dead_driver_are_run_again(tmp_path: Path) -> None:
     s = study(tmp_path / "r.db")
     dead = subprocess.run(
-        [sys.executable, "-c", "from hpo.runner import owner; print(owner())"],
+        [sys.executable, "-c", "from hpo.drivers import owner; print(owner())"],
         capture_output=True,
         text=True,
         check=True,

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.budget import Budget, seconds
+from hpo.drivers import LEASE
 from hpo.errors import DefinitionError, HpoError, SettingsError, did_you_mean, listing
 from hpo.executors import Subprocess
 from hpo.executors.command import Command, variables
@@ -43,7 +44,6 @@ from hpo.metrics import Metric
 from hpo.parameters import Parameter
 from hpo.problem import Problem
 from hpo.provenance import fingerprint
-from hpo.runner import LEASE
 from hpo.serialize import metric_from_json, parameter_from_json
 from hpo.space import Space
 from hpo.strategies import Strategy
@@ -187,8 +187,6 @@ class _Reader:
         before = len(self.faults)
         table = self.section("budget")
         self.value(table, "budget.target", (int, float), "a number")
-        if "wall" in table:
-            self.built("budget.wall", lambda: seconds(table["wall"]))
         budget = self.built("", lambda: Budget(**table)) if len(self.faults) == before else None
         if budget is not None and problem is not None:
             with self.at("budget"):

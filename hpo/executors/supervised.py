@@ -10,7 +10,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Pipe, wait
 
 from hpo.errors import ExecutorError
@@ -77,15 +78,17 @@ class SupervisedPool(Pool):
     The other methods only write into the ledger, and into a list of cancellations, and ring the bell.
     """
 
-    def __init__(self, settings: Settings, slots: int) -> None:
+    def __init__(self, settings: Settings, slots: int, gpus: Sequence[str] = ()) -> None:
+        """`gpus`: devices of this machine, dealt out over the slots (see `deal`)."""
         self._settings = settings
+        self._devices = deal(gpus, slots)
         self._ledger = Ledger()
         self._cancels: deque[Cancel] = deque()
         self._is_closing = False
         self._slots: list[Slot | None] = []
         try:
-            for _ in range(slots):
-                self._slots.append(Slot(settings))
+            for devices in self._devices:
+                self._slots.append(Slot(_with_devices(settings, devices)))
             for slot in self._slots:
                 _await_ready(slot)
         except BaseException:
@@ -111,6 +114,13 @@ class SupervisedPool(Pool):
         if self._settings.command is not None:
             for work in works:
                 self._settings.command.check(work.payload)
+        least = min(map(len, self._devices))
+        for work in works:
+            if work.gpus > least:
+                raise ExecutorError(
+                    f"work {work.id!r} asks for {work.gpus} gpus, and a slot has {least}; give the executor more gpus, "
+                    "or fewer slots"
+                )
         self._ledger.add(works)
         self._ring()
 
@@ -175,7 +185,7 @@ class SupervisedPool(Pool):
             if work is None:
                 return
             try:
-                slot = self._slots[index] = existing or Slot(self._settings)
+                slot = self._slots[index] = existing or Slot(_with_devices(self._settings, self._devices[index]))
                 slot.connection.send(work)
             except OSError as error:
                 self._ledger.end(Outcome(id=work.id, kind="infra", message=f"no process to run it in: {error}"))
@@ -225,6 +235,18 @@ class SupervisedPool(Pool):
         for slot in slots:
             slot.close(grace + PATIENCE)
         self._slots = [None] * len(self._slots)
+
+
+def deal(gpus: Sequence[str], slots: int) -> list[tuple[str, ...]]:
+    """Devices for each slot: the same number each, none shared, where there are enough; else one each, shared in turn."""
+    each = len(gpus) // slots
+    if gpus and not each:
+        return [(gpus[slot % len(gpus)],) for slot in range(slots)]
+    return [tuple(gpus[slot * each : (slot + 1) * each]) for slot in range(slots)]
+
+
+def _with_devices(settings: Settings, devices: Sequence[str]) -> Settings:
+    return replace(settings, env={**settings.env, "CUDA_VISIBLE_DEVICES": ",".join(devices)}) if devices else settings
 
 
 def _await_ready(slot: Slot | None) -> None:

@@ -110,7 +110,8 @@ def test_dotted_tables_mean_dotted_names(folder: Path) -> None:
         (
             "trials = 5",
             "trails = 5",
-            "budget.trails: no such key (have: trials, wall, cost, reserve, cost_of, target). Did you mean 'trials'?",
+            "budget.trails: no such key (have: trials, wall, overtime, worker_seconds, trial_seconds, cost, reserve, "
+            "cost_of, and 1 more). Did you mean 'trials'?",
         ),
         ("trials = 5", "trials = 0", "budget.trials: 0 is not a whole number of at least 1"),
         (

@@ -19,6 +19,7 @@ LAYERS = (
     {"storage", "strategies"},
     {"replay"},
     {"study"},
+    {"drivers", "evaluation", "interrupts"},
     {"runner"},
     {"insight", "report"},
     {"cli", "dashboard", "sklearn"},

@@ -1,0 +1,73 @@
+"""The user's objective as executors see it: a payload in, plain JSON out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo.errors import SettingsError, TrialFailed
+from hpo.metrics import Measurement, Result
+from hpo.trial import Trial, TrialState
+
+Objective = Callable[[Trial], Mapping[str, Result]]
+"""What is tuned: a trial in (params, number, seed), a mapping of metric name to number or Measurement out."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Calls the objective at the far end; `result_of` reads its answer here."""
+
+    objective: Objective
+
+    def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
+        trial = Trial(state=TrialState.RUNNING, **payload)
+        try:
+            told = self.objective(trial)
+        except TrialFailed as failure:
+            return {"failed": [failure.kind, str(failure)]}
+        if not isinstance(told, Mapping):
+            raise SettingsError(f"the objective returned {told!r}; return a mapping of metric name to number")
+        return {"values": {name: _plain(value) for name, value in told.items()}}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no result."""
+
+    kind: str
+    message: str
+
+
+def payload_of(trial: Trial) -> dict[str, Any]:
+    """What the objective is given of a trial."""
+    return {
+        "number": trial.number,
+        "params": dict(trial.params),
+        "seed": trial.seed,
+        "attempt": trial.attempt,
+        "why": dict(trial.why),
+    }
+
+
+def result_of(value: Mapping[str, Any], *, is_command: bool) -> dict[str, Any] | Failure:
+    """The metrics that an executor brought: of a command as they are, of an objective as `Evaluate` packed them."""
+    told = dict(value)
+    if not is_command:
+        if "failed" in told:
+            return Failure(*told["failed"])
+        told = {name: Measurement(*packed) for name, packed in told["values"].items()}
+    broken = [name for name, result in told.items() if not _is_finite(result)]
+    return Failure("diverged", f"{', '.join(broken)} not finite") if broken else told
+
+
+def _plain(value: Any) -> list[Any]:
+    """[value, sem] with numbers as floats; what is no number stays as it is, for the contracts to refuse."""
+    pair: list[Any] = [value.value, value.sem] if isinstance(value, Measurement) else [value, None]
+    return [float(v) if hasattr(v, "__float__") and not isinstance(v, str | bool) else v for v in pair]
+
+
+def _is_finite(told: Any) -> bool:
+    value = told.value if isinstance(told, Measurement) else told
+    return not isinstance(value, float) or math.isfinite(value)
