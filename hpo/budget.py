@@ -92,7 +92,7 @@ class Budget:
         rooms = [Room(math.inf)]
         if self.trials is not None:
             reason = f"{self.trials} trials, the budget, have been run"
-            rooms.append(Room(self.trials - history.n_started, reason, is_final=True))
+            rooms.append(Room(self.trials - history.n_started, reason, is_final=not history.in_flight))
         if self.wall_seconds is not None and elapsed >= self.wall_seconds:
             rooms.append(Room(0, f"the wall time of {self.wall} is over", is_final=True))
         if self.cost is not None and self.reserve is not None:

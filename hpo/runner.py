@@ -164,7 +164,7 @@ class _Runner:
             if not ending:
                 ending = self._fill(pool)
             if not self.running:
-                return ending or "nothing more to run"
+                return ending or self.budget.room(self.study.history, self._elapsed()).reason or "nothing more to run"
             self._finish(pool.wait(_TICK))
             if self.interrupts and not ending:
                 ending = "interrupted: running trials were let end"
