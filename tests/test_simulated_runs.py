@@ -45,9 +45,7 @@ def test_1000_trials_in_flight_whose_ends_are_all_apart() -> None:
     def show(step: Progress) -> None:
         most.append(len(step.history.in_flight))
 
-    hpo.run(
-        s, measure, budget=hpo.Budget(trials=2500), executor=Simulated(1000, Lognormal(600.0, 1.0)), progress=show
-    )
+    hpo.run(s, measure, budget=hpo.Budget(trials=2500), executor=Simulated(1000, Lognormal(600.0, 1.0)), progress=show)
     assert max(most) == 999, "one has just ended"
     assert told(s) == dict.fromkeys(range(2500), 1)
 
@@ -91,7 +89,9 @@ def test_workers_that_join_late_get_trials_when_they_come() -> None:
     s = study()
     ends: list[float] = []
     simulated = Simulated(2, 100.0, joins=[(50.0, 10)])
-    hpo.run(s, measure, budget=hpo.Budget(trials=22), executor=simulated, progress=lambda step: ends.append(step.elapsed))
+    hpo.run(
+        s, measure, budget=hpo.Budget(trials=22), executor=simulated, progress=lambda step: ends.append(step.elapsed)
+    )
     assert Counter(ends) == {100.0: 2, 150.0: 10, 200.0: 2, 250.0: 8}
 
 

@@ -25,7 +25,9 @@ def test_it_answers_what_a_history_finds_by_itself(data: st.DataObject) -> None:
     value = st.sampled_from([0.0, 0.4, 0.6, 1.0])
     seen: list[tuple[History, dict[str, object]]] = []
     for _ in range(data.draw(st.integers(1, 15), "steps")):
-        step = data.draw(st.sampled_from(["ask", "add", "enqueue", "tell", "fail", "cancel", "requeue", "edit"]), "step")
+        step = data.draw(
+            st.sampled_from(["ask", "add", "enqueue", "tell", "fail", "cancel", "requeue", "edit"]), "step"
+        )
         trials = study.trials
         match step:
             case "add":

@@ -125,7 +125,9 @@ def test_a_dead_worker_takes_no_work_until_it_is_back() -> None:
 
 def test_hangs_end_by_their_timeout_and_are_refused_without() -> None:
     with Simulated(1, 1.0, failures=Failures(hangs=1.0)).start(told) as pool:
-        with pytest.raises(ExecutorError, match=r"work '0' has no timeout, and with Failures\(hangs=...\) it may never"):
+        with pytest.raises(
+            ExecutorError, match=r"work '0' has no timeout, and with Failures\(hangs=...\) it may never"
+        ):
             pool.submit(*works(1.0))
         pool.submit(*works(1.0, timeout=60.0))
         assert [(o.kind, pool.clock()) for o in pool.wait()] == [("timeout", 60.0)]

@@ -20,7 +20,7 @@ LAYERS = (
     {"replay"},
     {"study"},
     {"runner"},
-    {"insight", "report"},
+    {"capacity", "insight", "report"},
     {"cli", "dashboard", "sklearn"},
 )
 """From the ground up. A room imports from layers below its own, and from itself."""
