@@ -164,7 +164,8 @@ class _Runner:
             if not ending:
                 ending = self._fill(pool)
             if not self.running:
-                return ending or self.budget.room(self.study.history, self._elapsed()).reason or "nothing more to run"
+                room = self.budget.room(self.study.history, self._elapsed())
+                return ending or (room.reason if room.trials < 1 else "nothing more to run")
             self._finish(pool.wait(_TICK))
             if self.interrupts and not ending:
                 ending = "interrupted: running trials were let end"
