@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hpo import executors as executors
     from hpo import strategies as strategies
     from hpo.budget import Budget as Budget
+    from hpo.capacity import simulate as simulate
     from hpo.errors import HpoError as HpoError
     from hpo.errors import NoFeasibleTrial as NoFeasibleTrial
     from hpo.errors import SpaceExhausted as SpaceExhausted
@@ -65,6 +66,7 @@ _HOME = {
     "TrialState": "trial",
     "open_study": "study",
     "run": "runner",
+    "simulate": "capacity",
 }
 _ROOMS = ("errors", "executors", "strategies")
 

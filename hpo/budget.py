@@ -133,7 +133,7 @@ class Budget:
         rooms = [Room(math.inf)]
         if self.trials is not None:
             reason = f"{self.trials} trials, the budget, have been run"
-            rooms.append(Room(self.trials - history.n_started, reason, is_final=True))
+            rooms.append(Room(self.trials - history.n_started, reason, is_final=not history.in_flight))
         if self.wall_seconds is not None and elapsed >= self.wall_seconds:
             rooms.append(Room(0, f"the wall time of {self.wall} is over", is_final=True))
         worker_seconds, most = self._time("worker_seconds"), self._time("trial_seconds")

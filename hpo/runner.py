@@ -63,6 +63,7 @@ class Limits:
     gpus: int = 0
     lease: float = LEASE
     notice: float = NOTICE
+    idle: float = LEASE
 
 
 def run(
@@ -77,6 +78,7 @@ def run(
     gpus: int = 0,
     lease: float = LEASE,
     notice: float = NOTICE,
+    idle: float | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Run trials of `study` on `executor` (in this thread by default) until `budget` is spent.
@@ -88,19 +90,21 @@ def run(
     lease: seconds after which another driver may take over the trials of this one, when it is not heard of any more.
     notice: seconds that running trials have after SIGTERM, which a preempted machine sends; then they are ended and
         handed back, to be run again.
+    idle: seconds to wait with nothing to run while other drivers hold trials that they may hand back; a lease long by
+        default.
     progress: called in this thread after each step.
 
     A first Ctrl-C asks for nothing more and lets running trials end; a second cancels them. Either way no trial is left
     running; but where trials outlive their driver, the first Ctrl-C and SIGTERM leave them, and the next run takes them
     back. Trials that a killed run left running are run again: those of this machine first of all, those of another when
-    their lease is over. Several runs, on several machines, may share a study; none ends while another may hand back a
-    trial.
+    their lease is over. Several runs, on several machines, may share a study.
 
     Raises ResultError when the objective breaks the metrics' contracts (the run stops: every trial would),
     ExecutorError when the first ten trials all fail, and SettingsError when the budget cannot be kept to.
     """
     budget.check(study.problem)
-    limits = Limits(timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice)
+    patience = lease if idle is None else idle
+    limits = Limits(timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice, idle=patience)
     runner = _Runner(study, objective, budget.priced(cpus, gpus), limits, progress or _silent)
     return runner.run(executor or Inline())
 
@@ -117,7 +121,7 @@ class _Runner:
         self.study, self.objective, self.budget, self.limits, self.progress = study, objective, budget, limits, progress
         self.clock = time.monotonic
         self.began = self.clock()
-        self.looked = time.monotonic()
+        self.looked = self.busy = time.monotonic()
         self.me = owner()
         self.running: dict[str, Trial] = {}
         self.lost: set[str] = set()
@@ -160,11 +164,19 @@ class _Runner:
             if self._is_detaching(pool):
                 return ending
             if not self.running:
-                if ending or not others_at_work(self.study, self.me):
-                    return ending or "nothing more to run"
+                if ending or not self._may_get_work():
+                    return ending or self._what_is_over()
                 time.sleep(_TICK)
             self._finish(pool.wait(_TICK))
             self._end_overdue(pool)
+
+    def _may_get_work(self) -> bool:
+        """Whether it is worth waiting for what other drivers may hand back."""
+        return time.monotonic() - self.busy < self.limits.idle and others_at_work(self.study, self.me)
+
+    def _what_is_over(self) -> str:
+        room = self.budget.room(self.study.history, self._elapsed())
+        return room.reason if room.trials < 1 else "nothing more to run"
 
     def _fill(self, pool: Pool) -> str:
         """Start what capacity and budget allow. Returns why nothing will ever be started again, or nothing."""
@@ -186,6 +198,7 @@ class _Runner:
     def _submit(self, pool: Pool, trials: list[Trial]) -> None:
         works = [self._work(trial) for trial in trials]
         self.running.update({work.id: trial for work, trial in zip(works, trials, strict=True)})
+        self.busy = time.monotonic()
         pool.submit(*works)
 
     def _work(self, trial: Trial) -> Work:
@@ -205,7 +218,7 @@ class _Runner:
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
-            given = self.running.pop(outcome.id)
+            given, self.busy = self.running.pop(outcome.id), time.monotonic()
             if outcome.id in self.lost and outcome.kind is not None:
                 self.lost.remove(outcome.id)
                 continue

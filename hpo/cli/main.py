@@ -13,6 +13,7 @@ from hpo.cli.codes import INTERRUPTED
 from hpo.cli.export import export, report
 from hpo.cli.run import run
 from hpo.cli.show import best, list_studies, status
+from hpo.cli.simulate import simulate_command
 from hpo.errors import HpoError
 
 
@@ -57,7 +58,7 @@ def demo(trials: int | None, seeds: int | None, folder: Path) -> None:
     task.demo(folder=folder, **settings)
 
 
-for command in (run, status, best, list_studies, export, report, replay, doctor):
+for command in (run, status, best, list_studies, export, report, replay, simulate_command, doctor):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.errors import ExecutorError, HpoError
+from hpo.executors import Inline
 from hpo.executors.base import Outcome, Work, plain
 
 JSON = st.recursive(
@@ -89,3 +91,9 @@ def test_an_outcome_is_a_value_or_a_failure(fields: dict[str, Any]) -> None:
 def test_an_outcome_is_plain_json_too() -> None:
     outcome = Outcome(id="a", value={"y": 1.5}, started_at=1.0, seconds=2.0)
     assert Outcome(**{**json.loads(json.dumps(dataclasses.asdict(outcome))), "logs": ()}) == outcome
+
+
+def test_the_clock_of_a_pool_is_the_monotonic_one_unless_it_has_its_own() -> None:
+    with Inline().start(lambda payload: payload) as pool:
+        before = time.monotonic()
+        assert before <= pool.clock() <= time.monotonic()

@@ -21,7 +21,7 @@ LAYERS = (
     {"study"},
     {"drivers", "evaluation", "interrupts"},
     {"runner"},
-    {"insight", "report"},
+    {"capacity", "insight", "report"},
     {"cli", "dashboard", "sklearn"},
 )
 """From the ground up. A room imports from layers below its own, and from itself."""
