@@ -94,73 +94,102 @@ class Ledger:
             self._history = History(self.problem, self.seed, tuple(self.trials), self.fitted)
         return self._history
 
+    def trial_after(self, number: int, events: Iterable[Event]) -> tuple[Problem, Trial | None]:
+        """The problem and one trial as `events` leave them: those of this trial and of none that have not been applied
+        yet. The trial is None when they do not open it."""
+        problem, trial = self.problem, self.trials[number] if 0 <= number < len(self.trials) else None
+        for event in events:
+            if event.kind == "edited":
+                problem = problem.with_metric(metric_from_json(event.data["metric"]))
+            elif event.number == number:
+                trial = trial_after(trial, event, self.seed)
+        return problem, trial
+
     def _apply(self, event: Event) -> None:
         data = event.data
-        match event.kind:
-            case "asked":
-                self._open(event, TrialState.RUNNING, owner=data.get("owner", ""), why=data.get("why", {}))
-                self.fitted = data.get("fitted") or self.fitted
-                self.last_ask = event.seq
-            case "enqueued":
-                self._open(event, TrialState.WAITING, message=data.get("note", ""), why=data.get("why", {}))
-                self.last_ask = event.seq
-            case "added":
-                values = measurements_from_json(data["values"])
-                note, why = data.get("note", ""), data.get("why", {})
-                self._open(event, TrialState.COMPLETED, values=values, message=note, why=why, ended_at=event.at)
-            case "started":
-                self._step(event, TrialState.RUNNING, owner=data.get("owner", ""))
-                self.last_ask = event.seq
-            case "told":
-                values = measurements_from_json(data["values"])
-                attempt = data.get("attempt") or self.trials[self._number(event)].attempt
-                ended = {"seconds": data.get("seconds"), "attempt": attempt, "kind": None, "message": ""}
-                self._step(event, TrialState.COMPLETED, values=values, **ended)
-            case "corrected":
-                values = measurements_from_json(data["values"])
-                number = self._number(event)
-                self.trials[number] = dataclasses.replace(self.trials[number], values=values, message=data["reason"])
-            case "failed":
-                kind, message = data["kind"], data.get("message", "")
-                self._step(event, TrialState.FAILED, kind=kind, message=message, seconds=data.get("seconds"))
-            case "requeued":
-                attempt = self.trials[self._number(event)].attempt + 1
-                self._step(event, TrialState.WAITING, attempt=attempt, owner="", ended_at="", message=data["reason"])
-            case "cancelled":
-                self._step(event, TrialState.CANCELLED, message=data.get("reason", ""))
-            case "edited":
-                self.problem = self.problem.with_metric(metric_from_json(data["metric"]))
-            case "noted" | "extra" | "joined":
-                pass
-            case _:
-                raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
+        if event.kind in _OPENING:
+            if event.number != len(self.trials):
+                raise StorageError(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
+            self.trials.append(trial_after(None, event, self.seed))
+        elif event.kind in _CHANGING:
+            number = event.number
+            if number is None or not 0 <= number < len(self.trials):
+                raise StorageError(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
+            self.trials[number] = trial_after(self.trials[number], event, self.seed)
+        elif event.kind == "edited":
+            self.problem = self.problem.with_metric(metric_from_json(data["metric"]))
+        elif event.kind not in ("noted", "joined"):
+            raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
+        if event.kind in ("asked", "enqueued", "started"):
+            self.last_ask = event.seq
+        if event.kind == "asked":
+            self.fitted = data.get("fitted") or self.fitted
 
-    def _open(self, event: Event, state: TrialState, **fields: Any) -> None:
-        if event.number != len(self.trials):
-            raise StorageError(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
-        self.trials.append(
-            Trial(
-                number=event.number,
-                params=event.data["params"],
-                state=state,
-                seed=trial_seed(self.seed, event.number),
-                source=event.kind,
-                asked_at=event.at,
-                **fields,
+
+_OPENING = ("asked", "enqueued", "added")
+_CHANGING = ("started", "told", "extra", "corrected", "failed", "requeued", "cancelled")
+
+
+def trial_after(trial: Trial | None, event: Event, seed: int) -> Trial:
+    """What an event makes of its trial; of none, where it opens one. `seed` is the study's."""
+    data = event.data
+    if trial is None:
+        return _opened(event, seed)
+    state: TrialState | None = None
+    fields: dict[str, Any] = {}
+    match event.kind:
+        case "started":
+            state, fields = TrialState.RUNNING, {"owner": data.get("owner", "")}
+        case "told":
+            fields = {"values": measurements_from_json(data["values"]), "attempt": data.get("attempt") or trial.attempt}
+            state, fields = (
+                TrialState.COMPLETED,
+                {**fields, "seconds": data.get("seconds"), "kind": None, "message": ""},
             )
-        )
-
-    def _step(self, event: Event, state: TrialState, **fields: Any) -> None:
-        number = self._number(event)
-        trial = self.trials[number]
+        case "corrected":
+            fields = {"values": measurements_from_json(data["values"]), "message": data["reason"]}
+        case "failed":
+            fields = {"kind": data["kind"], "message": data.get("message", ""), "seconds": data.get("seconds")}
+            state = TrialState.FAILED
+        case "requeued":
+            fields = {"attempt": trial.attempt + 1, "owner": "", "ended_at": "", "message": data["reason"]}
+            state = TrialState.WAITING
+        case "cancelled":
+            state, fields = TrialState.CANCELLED, {"message": data.get("reason", "")}
+        case "extra":
+            return trial
+        case _:
+            raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
+    if state is not None:
         check_step(trial, state)
-        ended = {} if state.is_in_flight else {"ended_at": event.at}
-        self.trials[number] = dataclasses.replace(trial, state=state, **{**ended, **fields})
+        fields = {"state": state, **({} if state.is_in_flight else {"ended_at": event.at}), **fields}
+    return dataclasses.replace(trial, **fields)
 
-    def _number(self, event: Event) -> int:
-        if event.number is None or not 0 <= event.number < len(self.trials):
-            raise StorageError(f"event {event.seq} ({event.kind}) names trial {event.number}, which does not exist")
-        return event.number
+
+def _opened(event: Event, seed: int) -> Trial:
+    data, number = event.data, event.number
+    assert number is not None
+    fields: dict[str, Any]
+    match event.kind:
+        case "asked":
+            fields = {"state": TrialState.RUNNING, "owner": data.get("owner", "")}
+        case "enqueued":
+            fields = {"state": TrialState.WAITING, "message": data.get("note", "")}
+        case "added":
+            values = measurements_from_json(data["values"])
+            fields = {"state": TrialState.COMPLETED, "values": values, "message": data.get("note", "")}
+            fields["ended_at"] = event.at
+        case _:
+            raise StorageError(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
+    return Trial(
+        number=number,
+        params=data["params"],
+        seed=trial_seed(seed, number),
+        source=event.kind,
+        asked_at=event.at,
+        why=data.get("why", {}),
+        **fields,
+    )
 
 
 def check_step(trial: Trial, state: TrialState) -> None:

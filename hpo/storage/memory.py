@@ -125,9 +125,14 @@ class _MemoryLog:
         self.held = held
         self.ended = False
 
-    def events(self, after: int = 0) -> list[Event]:
+    @property
+    def last(self) -> int:
+        return len(self.lines)
+
+    def events(self, after: int = 0, number: int | None = None) -> list[Event]:
         self._check()
-        return [line.event() for line in self.lines[max(after, 0) :]]
+        later = self.lines[max(after, 0) :]
+        return [line.event() for line in later if number is None or line.number in (None, number)]
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()

@@ -17,7 +17,8 @@ from hpo.storage.base import Log
 from hpo.storage.persistence import persistently
 
 Decide = Callable[[Ledger, Log], Sequence[Draft]]
-"""Makes drafts of the log as it stands: after the steps before it, those in the same transaction among them."""
+"""Makes drafts of the log as it stands, after the steps before it in the same transaction. The ledger may be behind the
+log: who needs all of it applies what is missing."""
 
 
 @dataclass(eq=False)
@@ -35,8 +36,8 @@ class Step:
     is_tried: bool = False
 
     def write(self, ledger: Ledger, log: Log) -> None:
-        """Append to the log what is decided, or find it there if its answer got lost, and bring `ledger` up to date. A
-        refusal concerns this step alone; raises what concerns the transaction."""
+        """Append to the log what is decided, or find it there if its answer got lost. A refusal concerns this step alone;
+        raises what concerns the transaction."""
         self.error, self.written = None, log.answered(self.request) if self.is_tried else []
         self.is_tried = True
         if self.written:
@@ -48,8 +49,10 @@ class Step:
         except HpoError as error:
             self.error = error
             return
+        is_up_to_date = ledger.seq == log.last
         self.written = log.append([Draft(d.kind, d.number, d.data, self.request) for d in drafts])
-        ledger.apply(self.written)
+        if is_up_to_date:
+            ledger.apply(self.written)
 
 
 class Steps:
