@@ -17,7 +17,6 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
-import psutil
 import pytest
 
 import hpo
@@ -25,7 +24,7 @@ from hpo.encoding import key
 from hpo.storage import open_storage
 from hpo.testing.executors import await_that
 from hpo.trial import TrialState
-from tests.faults.zygote import Drive, check, read, zygote
+from tests.faults.zygote import Drive, check, is_supervised, read, zygote
 
 KILLS = int(os.environ.get("HPO_KILLS", "200"))
 SERVER = os.environ.get("HPO_TEST_PG", "")
@@ -117,16 +116,7 @@ def test_a_driver_killed_at_any_moment(kind: tuple[str, str, str], tmp_path: Pat
                 pids = {
                     pid for word, _, *pids in (line[:4] for line in read(ledger)) if word == "began" for pid in pids
                 }
-                await_that(lambda pids=pids: not any(map(_runs, pids)), "every process of a trial ends")  # type: ignore[misc]
-
-
-def _runs(pid: int) -> bool:
-    """Whether this process is one of a trial; its id may be another's by now."""
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and "hpo.executors.supervisor" in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
+                await_that(lambda pids=pids: not any(map(is_supervised, pids)), "every process of a trial ends")  # type: ignore[misc]
 
 
 def test_a_killed_command_loses_and_doubles_nothing(tmp_path: Path) -> None:
