@@ -8,10 +8,12 @@ import math
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -90,8 +92,8 @@ def run(
 
 
 def owner() -> str:
-    """This process, as trials name it: `host:pid:start time`."""
-    return f"{platform.node()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+    """This process, as trials name it: `host:pid:start`."""
+    return f"{platform.node()}:{os.getpid()}:{_start(os.getpid()):.2f}"
 
 
 def reclaim(study: Study) -> list[Trial]:
@@ -110,9 +112,18 @@ def _is_gone(who: str) -> bool:
         return False
     try:
         process = psutil.Process(int(pid))
-        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - float(started)) > 1.0
-    except psutil.NoSuchProcess:
+        return process.status() == psutil.STATUS_ZOMBIE or abs(_start(process.pid) - float(started)) > 1.0
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True
+
+
+def _start(pid: int) -> float:
+    """When a process started, in seconds since the machine did: a time of day would be another one after the clock was
+    set, and a living driver a dead one. Where the kernel does not say, the time of day all the same."""
+    if not sys.platform.startswith("linux"):
+        return psutil.Process(pid).create_time()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 class _Runner:

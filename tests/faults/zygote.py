@@ -177,8 +177,7 @@ def train(trial: hpo.Trial, ledger: str, seconds: float) -> dict[str, float]:
 def run(drive: Drive) -> None:
     """Be a driver."""
     if drive.skew:
-        now = time.time
-        time.time = lambda: now() + drive.skew
+        _set_clock(drive.skew)
 
     def acknowledge(step: Progress) -> None:
         if step.ended is not None and step.ended.state is TrialState.COMPLETED:
@@ -194,6 +193,13 @@ def run(drive: Drive) -> None:
         lease=drive.lease,
         progress=acknowledge,
     )
+
+
+def _set_clock(skew: float) -> None:
+    """What a clock that was set wrong looks like from inside: the time of day is off, and so is that of the start."""
+    now, start = time.time, psutil.Process.create_time
+    time.time = lambda: now() + skew
+    psutil.Process.create_time = lambda process: start(process) + skew  # type: ignore[assignment,method-assign]
 
 
 def warm() -> None:
