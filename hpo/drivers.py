@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -22,8 +24,8 @@ LEASE = 60.0
 
 
 def owner() -> str:
-    """This process, as trials name it: `host:pid:start time`."""
-    return f"{platform.node()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+    """This process, as trials name it: `host:pid:start`."""
+    return f"{platform.node()}:{os.getpid()}:{_start(os.getpid()):.2f}"
 
 
 def reclaim(study: Study) -> list[Trial]:
@@ -85,13 +87,21 @@ def _is_driven(trial: Trial) -> bool:
 def _is_gone(who: str) -> bool:
     try:
         host, pid, started = who.rsplit(":", 2)
-        number, time = int(pid), float(started)
+        number, start = int(pid), float(started)
     except ValueError:  # a name that its user has chosen
         return False
     if host != platform.node():
         return False
     try:
-        process = psutil.Process(number)
-        return process.status() == psutil.STATUS_ZOMBIE or abs(process.create_time() - time) > 1.0
-    except psutil.NoSuchProcess:
+        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE or abs(_start(number) - start) > 1.0
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True
+
+
+def _start(pid: int) -> float:
+    """When a process started, in seconds since the machine did: a time of day would be another one after the clock was
+    set, and a living driver a dead one. Where the kernel does not say, the time of day all the same."""
+    if not sys.platform.startswith("linux"):
+        return psutil.Process(pid).create_time()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")

@@ -98,84 +98,108 @@ class Ledger:
             self._history = self._tally.history(self.problem, self.seed, self.trials, self.fitted)
         return self._history
 
-    def _apply(self, event: Event) -> None:  # noqa: PLR0912 - one case for each kind
-        data = event.data
-        match event.kind:
-            case "asked":
-                owner, why = data.get("owner", ""), data.get("why", {})
-                self._open(event, TrialState.RUNNING, owner=owner, why=why, started_at=event.at)
-                self.fitted = data.get("fitted") or self.fitted
-                self.last_ask = event.seq
-            case "enqueued":
-                self._open(event, TrialState.WAITING, message=data.get("note", ""), why=data.get("why", {}))
-                self.last_ask = event.seq
-            case "added":
-                values = measurements_from_json(data["values"])
-                note, why = data.get("note", ""), data.get("why", {})
-                self._open(event, TrialState.COMPLETED, values=values, message=note, why=why, ended_at=event.at)
-            case "started":
-                self._step(event, TrialState.RUNNING, owner=data.get("owner", ""), started_at=event.at)
-                self.last_ask = event.seq
-            case "adopted":
-                trial = self.trials[self._number(event)]
-                self._put(trial, dataclasses.replace(trial, owner=data["owner"]))
-            case "told":
-                values = measurements_from_json(data["values"])
-                attempt = data.get("attempt") or self.trials[self._number(event)].attempt
-                ended = {"seconds": data.get("seconds"), "attempt": attempt, "kind": None, "message": ""}
-                self._step(event, TrialState.COMPLETED, values=values, **ended)
-            case "corrected":
-                values = measurements_from_json(data["values"])
-                trial = self.trials[self._number(event)]
-                self._put(trial, dataclasses.replace(trial, values=values, message=data["reason"]))
-            case "failed":
-                kind, message = data["kind"], data.get("message", "")
-                self._step(event, TrialState.FAILED, kind=kind, message=message, seconds=data.get("seconds"))
-            case "requeued":
-                trial = self.trials[self._number(event)]
-                spent = trial.earlier_seconds + _seconds_of(event, trial)
-                again = {"attempt": trial.attempt + 1, "owner": "", "started_at": "", "earlier_seconds": spent}
-                self._step(event, TrialState.WAITING, ended_at="", message=data["reason"], **again)
-            case "cancelled":
-                seconds = data.get("seconds")
-                self._step(event, TrialState.CANCELLED, message=data.get("reason", ""), seconds=seconds)
-            case "edited":
-                self.problem = self.problem.with_metric(metric_from_json(data["metric"]))
-                self._tally = Tally(self.problem, self.trials)
-            case "noted" | "extra" | "joined":
-                pass
-            case _:
-                raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
+    def trial_after(self, number: int, events: Iterable[Event]) -> tuple[Problem, Trial | None]:
+        """The problem and one trial as `events` leave them: those of this trial and of none that have not been applied
+        yet. The trial is None when they do not open it."""
+        problem, trial = self.problem, self.trials[number] if 0 <= number < len(self.trials) else None
+        for event in events:
+            if event.kind == "edited":
+                problem = problem.with_metric(metric_from_json(event.data["metric"]))
+            elif event.number == number:
+                trial = trial_after(trial, event, self.seed)
+        return problem, trial
 
-    def _open(self, event: Event, state: TrialState, **fields: Any) -> None:
-        if event.number != len(self.trials):
-            raise StorageError(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
-        trial = Trial(
-            number=event.number,
-            params=event.data["params"],
-            state=state,
-            seed=trial_seed(self.seed, event.number),
-            source=event.kind,
-            asked_at=event.at,
-            **fields,
-        )
-        self.trials.append(trial)
-        self._tally.put(None, trial)
+    def _apply(self, event: Event) -> None:
+        if event.kind in _OPENING:
+            if event.number != len(self.trials):
+                raise StorageError(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
+            self.trials.append(trial_after(None, event, self.seed))
+            self._tally.put(None, self.trials[-1])
+        elif event.kind in _CHANGING:
+            number = event.number
+            if number is None or not 0 <= number < len(self.trials):
+                raise StorageError(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
+            before = self.trials[number]
+            self.trials[number] = trial_after(before, event, self.seed)
+            self._tally.put(before, self.trials[number])
+        elif event.kind == "edited":
+            self.problem = self.problem.with_metric(metric_from_json(event.data["metric"]))
+            self._tally = Tally(self.problem, self.trials)
+        elif event.kind not in ("noted", "joined"):
+            raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
+        if event.kind in ("asked", "enqueued", "started"):
+            self.last_ask = event.seq
+        if event.kind == "asked":
+            self.fitted = event.data.get("fitted") or self.fitted
 
-    def _step(self, event: Event, state: TrialState, **fields: Any) -> None:
-        trial = self.trials[self._number(event)]
+
+_OPENING = ("asked", "enqueued", "added")
+_CHANGING = ("started", "adopted", "told", "extra", "corrected", "failed", "requeued", "cancelled")
+
+
+def trial_after(trial: Trial | None, event: Event, seed: int) -> Trial:
+    """What an event makes of its trial; of none, where it opens one. `seed` is the study's."""
+    data = event.data
+    if trial is None:
+        return _opened(event, seed)
+    state: TrialState | None = None
+    fields: dict[str, Any] = {}
+    match event.kind:
+        case "started":
+            state, fields = TrialState.RUNNING, {"owner": data.get("owner", ""), "started_at": event.at}
+        case "adopted":
+            fields = {"owner": data["owner"]}
+        case "told":
+            state, fields = TrialState.COMPLETED, {"kind": None, "message": "", "seconds": data.get("seconds")}
+            fields |= {
+                "values": measurements_from_json(data["values"]),
+                "attempt": data.get("attempt") or trial.attempt,
+            }
+        case "corrected":
+            fields = {"values": measurements_from_json(data["values"]), "message": data["reason"]}
+        case "failed":
+            state, fields = TrialState.FAILED, {"kind": data["kind"], "message": data.get("message", "")}
+            fields["seconds"] = data.get("seconds")
+        case "requeued":
+            state, fields = TrialState.WAITING, {"attempt": trial.attempt + 1, "message": data["reason"]}
+            fields["earlier_seconds"] = trial.earlier_seconds + _seconds_of(event, trial)
+            fields |= {"owner": "", "started_at": "", "ended_at": ""}
+        case "cancelled":
+            state, fields = TrialState.CANCELLED, {"message": data.get("reason", ""), "seconds": data.get("seconds")}
+        case "extra":
+            return trial
+        case _:
+            raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
+    if state is not None:
         check_step(trial, state)
-        ended = {} if state.is_in_flight else {"ended_at": event.at}
-        self._put(trial, dataclasses.replace(trial, state=state, **{**ended, **fields}))
+        fields = {"state": state, **({} if state.is_in_flight else {"ended_at": event.at}), **fields}
+    return dataclasses.replace(trial, **fields)
 
-    def _put(self, before: Trial, now: Trial) -> None:
-        self.trials[now.number] = now
-        self._tally.put(before, now)
 
-    def _number(self, event: Event) -> int:
-        if event.number is None or not 0 <= event.number < len(self.trials):
-            raise StorageError(f"event {event.seq} ({event.kind}) names trial {event.number}, which does not exist")
-        return event.number
+def _opened(event: Event, seed: int) -> Trial:
+    data, number = event.data, event.number
+    assert number is not None
+    fields: dict[str, Any]
+    match event.kind:
+        case "asked":
+            fields = {"state": TrialState.RUNNING, "owner": data.get("owner", ""), "started_at": event.at}
+        case "enqueued":
+            fields = {"state": TrialState.WAITING, "message": data.get("note", "")}
+        case "added":
+            values = measurements_from_json(data["values"])
+            fields = {"state": TrialState.COMPLETED, "values": values, "message": data.get("note", "")}
+            fields["ended_at"] = event.at
+        case _:
+            raise StorageError(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
+    return Trial(
+        number=number,
+        params=data["params"],
+        seed=trial_seed(seed, number),
+        source=event.kind,
+        asked_at=event.at,
+        why=data.get("why", {}),
+        **fields,
+    )
 
 
 def _seconds_of(handed_back: Event, trial: Trial) -> float:

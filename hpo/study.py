@@ -21,7 +21,7 @@ from hpo.errors import (
     did_you_mean,
     listing,
 )
-from hpo.events import Draft, Event, Ledger, check_step
+from hpo.events import Draft, Event, Ledger, check_step, trial_after
 from hpo.history import History
 from hpo.metrics import Metric, Result, checked_result
 from hpo.problem import Problem
@@ -33,7 +33,7 @@ from hpo.serialize import measurements_to_json, metric_to_json, problem_from_jso
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.persistence import persistently
-from hpo.storage.steps import Step, Steps
+from hpo.storage.steps import Decide, Step, Steps
 from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json, to_json
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 3
 """How often a trial is run before a failure of the machines counts as its failure."""
+_NEAR = 8
+"""Events of others that are read at once rather than looked through."""
 
 
 class Study:
@@ -145,7 +147,7 @@ class Study:
             log.put([Lease(trial.number, trial.attempt, owner, log.time() + lease) for trial in mine])
             return [Draft("adopted", trial.number, {"owner": owner}) for trial in mine]
 
-        return [self._ledger.trials[e.number] for e in self._steps.write(decide) if e.number is not None]
+        return [self._ledger.trials[e.number] for e in self._transact(decide) if e.number is not None]
 
     def held(self) -> frozenset[int]:
         """Numbers of the trials whose lease has not run out."""
@@ -169,7 +171,7 @@ class Study:
                 _handed_back(ledger.trials[number], "infra", "its driver was not heard of any more") for number in over
             ]
 
-        return [self._ledger.trials[e.number] for e in self._steps.write(decide) if e.number is not None]
+        return [self._ledger.trials[e.number] for e in self._transact(decide) if e.number is not None]
 
     def tell(
         self,
@@ -189,10 +191,9 @@ class Study:
         """
         number = _number(trial)
 
-        def decide(ledger: Ledger) -> list[Draft]:
-            current = self._known(ledger, number)
+        def decide(problem: Problem, current: Trial) -> list[Draft]:
             attempt = trial.attempt if isinstance(trial, Trial) else current.attempt
-            told = checked_result(ledger.problem.metrics, values, f"trial {number}")
+            told = checked_result(problem.metrics, values, f"trial {number}")
             plain = {"values": measurements_to_json(told)}
             if current.state is not TrialState.COMPLETED:
                 check_step(current, TrialState.COMPLETED)
@@ -213,8 +214,7 @@ class Study:
                 )
             return [Draft("corrected", number, {**plain, "reason": reason})]
 
-        self._write(decide)
-        return self._ledger.trials[number]
+        return self._change(number, decide)
 
     def fail(
         self, trial: Trial | int, kind: str = "error", message: str = "", *, seconds: float | None = None
@@ -228,16 +228,14 @@ class Study:
             hint = did_you_mean(str(kind), FAILURE_KINDS)
             raise SettingsError(f"failure kind {kind!r} is not one of {listing(FAILURE_KINDS)}.{hint}")
 
-        def decide(ledger: Ledger) -> list[Draft]:
-            current = self._known(ledger, number)
+        def decide(_: Problem, current: Trial) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return []
             draft = _handed_back(current, kind, message, seconds)
             check_step(current, TrialState.WAITING if draft.kind == "requeued" else TrialState.FAILED)
             return [draft]
 
-        self._write(decide)
-        return self._ledger.trials[number]
+        return self._change(number, decide)
 
     def cancel(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
         """End a trial that will not be run, or not to its end. Its configuration may be suggested again."""
@@ -423,19 +421,32 @@ class Study:
 
     def _write(self, decide: Callable[[Ledger], Sequence[Draft]]) -> list[Event]:
         """Append what `decide` makes of the log as it stands; nobody else appends in between."""
-        return self._steps.write(lambda ledger, _: decide(ledger))
+        return self._transact(lambda ledger, _: decide(ledger))
+
+    def _transact(self, decide: Decide) -> list[Event]:
+        """The same, for what also needs the transaction."""
+
+        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
+            ledger.apply(log.events(ledger.seq))
+            return decide(ledger, log)
+
+        written = self._steps.write(decide_there)
+        with self._lock:
+            if written and self._ledger.seq < written[-1].seq:  # found there, after its answer got lost
+                self._refresh()
+        return written
 
     def _attempt(self, steps: Sequence[Step]) -> None:
         with self._lock:
             with self._storage.transaction(self._record.id) as log:
-                self._ledger.apply(log.events(self._ledger.seq))
                 ledger = self._ledger.copy() if len(steps) > 1 else self._ledger
                 for step in steps:
                     step.write(ledger, log)
                     if ledger is not self._ledger:
                         ledger.apply(step.news(ledger))
-            for step in steps:
-                self._ledger.apply(step.news(self._ledger))
+            if ledger is self._ledger:
+                ledger.apply(steps[0].news(ledger))
+            self._ledger = ledger
 
     def _refresh(self) -> None:
         self._ledger.apply(persistently(lambda _: self._storage.events(self._record.id, self._ledger.seq)))
@@ -443,12 +454,31 @@ class Study:
     def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str, seconds: float | None) -> Trial:
         number = _number(trial)
 
-        def decide(ledger: Ledger) -> list[Draft]:
-            check_step(self._known(ledger, number), state)
+        def decide(_: Problem, current: Trial) -> list[Draft]:
+            check_step(current, state)
             return [Draft(kind, number, {"reason": reason, "seconds": seconds})]
 
-        self._write(decide)
-        return self._ledger.trials[number]
+        return self._change(number, decide)
+
+    def _change(self, number: int, decide: Callable[[Problem, Trial], Sequence[Draft]]) -> Trial:
+        """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
+        what concerns the trial is read: with many processes that tell, reading all would be most of their work."""
+        now: list[Trial] = []
+
+        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
+            if log.last - ledger.seq <= _NEAR:
+                ledger.apply(log.events(ledger.seq))
+            unread = log.events(ledger.seq, number) if ledger.seq < log.last and isinstance(number, int) else []
+            problem, trial = ledger.trial_after(number, unread)
+            if trial is None:
+                ledger.apply(log.events(ledger.seq))
+                trial = self._known(ledger, number)
+            now[:] = [trial]
+            return decide(problem, trial)
+
+        for event in self._steps.write(decide_there):
+            now[:] = [trial_after(now[0], event, self.seed)]
+        return now[0]
 
     def _known(self, ledger: Ledger, number: int) -> Trial:
         if not isinstance(number, int) or not 0 <= number < len(ledger.trials):

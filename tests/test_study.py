@@ -312,6 +312,38 @@ def test_two_studies_of_one_storage_share_nothing_and_two_objects_of_one_study_e
     assert other.trials == ()
 
 
+def test_a_study_far_behind_the_log_decides_as_one_that_has_read_it(tmp_path: Path) -> None:
+    s = hpo.open_study("s", problem(), storage=tmp_path / "hpo.db", seed=1, strategy=Random())
+    opened = [hpo.open_study("s", storage=tmp_path / "hpo.db") for _ in range(9)]
+    trials = s.ask(30, owner="a")
+    s.edit_metric(hpo.Constraint("latency_ms", upper=5.0, unit="ms"), reason="a newer phone")
+    told = s.tell(trials[0], GOOD)
+    again = s.requeue(trials[1])
+
+    assert opened[0].tell(trials[0], GOOD) == told, "the same again changes nothing"
+    with pytest.raises(errors.ResultConflict, match=r"already has accuracy=0\.9"):
+        opened[0].tell(0, {**GOOD, "accuracy": 0.8})
+    late = opened[1].tell(trials[1], GOOD)
+    assert (late.state, late.attempt, again.attempt) == (hpo.TrialState.COMPLETED, 1, 2)
+    assert opened[2].fail(trials[2], "oom", "full").kind == "oom"
+    assert opened[3].fail(trials[3], "infra").state is hpo.TrialState.WAITING
+    assert opened[3].fail(trials[3], "infra").attempt == 2, "of an attempt that is over"
+    assert opened[4].cancel(4, "enough").state is hpo.TrialState.CANCELLED
+    with pytest.raises(errors.TrialStateError):
+        opened[4].cancel(0)
+    assert opened[5].tell(5, {**GOOD, "accuracy": 0.7}, seconds=2.0).seconds == 2.0
+    corrected = opened[5].tell(5, {**GOOD, "accuracy": 0.6}, replace=True, reason="typing error")
+    assert corrected.values["accuracy"].value == 0.6
+    with pytest.raises(errors.TrialNotFound, match="the study has 0-29"):
+        opened[6].cancel(30)
+    with pytest.raises(errors.MissingMetric):
+        opened[7].tell(7, {"accuracy": 0.9})
+    assert all(each.trials == s.trials for each in opened)
+    assert s.trials[1] == late
+    assert s.trials[5] == corrected
+    assert opened[8].problem.metric("latency_ms") == hpo.Constraint("latency_ms", upper=5.0, unit="ms")
+
+
 def test_metrics_and_definitions_are_hashed_by_meaning() -> None:
     assert problem().hash == problem().hash
     assert problem().hash != problem(latency=14.0).hash

@@ -37,8 +37,14 @@ class Lease:
 class Log(Protocol):
     """A study's log inside one exclusive transaction: nobody else appends until it ends, and it ends with it."""
 
-    def events(self, after: int = 0) -> list[Event]:
-        """The events with `seq > after`, in order, those appended in this transaction among them."""
+    @property
+    def last(self) -> int:
+        """Sequence number of the last event, 0 before the first."""
+        ...
+
+    def events(self, after: int = 0, number: int | None = None) -> list[Event]:
+        """The events with `seq > after`, in order, those appended in this transaction among them; with `number` only
+        those of this trial and those of none."""
         ...
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:

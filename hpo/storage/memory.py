@@ -131,10 +131,15 @@ class _MemoryLog:
         self.changed: dict[int, Lease | None] = {}
         self.ended = False
 
-    def events(self, after: int = 0) -> list[Event]:
+    @property
+    def last(self) -> int:
+        return len(self._committed) + len(self.new)
+
+    def events(self, after: int = 0, number: int | None = None) -> list[Event]:
         self._check()
         after, n = max(after, 0), len(self._committed)
-        return [line.event() for line in (*self._committed[after:], *self.new[max(after - n, 0) :])]
+        later = (*self._committed[after:], *self.new[max(after - n, 0) :])
+        return [line.event() for line in later if number is None or line.number in (None, number)]
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()

@@ -34,6 +34,12 @@ _ANSWERED = (
     .where(tables.event.c.study_id == sa.bindparam("study"), tables.event.c.request == sa.bindparam("request"))
     .order_by(_LINES[0])
 )
+# Two halves, not in order and `seq` not as it is: else SQLite walks through all of the study instead of the index.
+_LATER = (tables.event.c.study_id == sa.bindparam("study"), tables.event.c.seq + 0 > sa.bindparam("after"))
+_OF_TRIAL = sa.union_all(
+    sa.select(*_LINES).where(*_LATER, tables.event.c.number == sa.bindparam("number")),
+    sa.select(*_LINES).where(*_LATER, tables.event.c.number.is_(None)),
+)
 _OF_STUDY = tables.lease.c.study_id == sa.bindparam("study")
 _LEASES = sa.select(*(tables.lease.c[name] for name in ("number", "attempt", "owner", "until"))).where(_OF_STUDY)
 _HELD = sa.and_(
@@ -160,10 +166,18 @@ class _SqlLog:
         self._pending: list[dict[str, Any]] = []
         self.ended = False
 
-    def events(self, after: int = 0) -> list[Event]:
+    @property
+    def last(self) -> int:
+        return self._last
+
+    def events(self, after: int = 0, number: int | None = None) -> list[Event]:
         self.flush()
         with self._connections.explained():
-            return _events(self._connection, self._study, after)
+            if number is None:
+                return _events(self._connection, self._study, after)
+            of_trial = {"study": self._study, "number": number, "after": after}
+            rows = self._connection.execute(_OF_TRIAL, of_trial).all()
+        return sorted((Line(*row).event() for row in rows), key=lambda event: event.seq)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()

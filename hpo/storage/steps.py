@@ -17,7 +17,8 @@ from hpo.storage.base import Log
 from hpo.storage.persistence import persistently
 
 Decide = Callable[[Ledger, Log], Sequence[Draft]]
-"""Makes drafts of the log as it stands: after the steps before it, those in the same transaction among them."""
+"""Makes drafts of the log as it stands, after the steps before it in the same transaction. The ledger may be behind the
+log: who needs all of it applies what is missing."""
 
 
 @dataclass(eq=False)
@@ -51,8 +52,8 @@ class Step:
         self.written = log.append([Draft(d.kind, d.number, d.data, self.request) for d in drafts])
 
     def news(self, ledger: Ledger) -> list[Event]:
-        """What was written that `ledger` has not heard of."""
-        return [event for event in self.written if event.seq > ledger.seq]
+        """What was written, if it is what `ledger` has to hear next; it may be behind."""
+        return self.written if self.written and self.written[0].seq == ledger.seq + 1 else []
 
 
 class Steps:

@@ -128,6 +128,18 @@ class StorageContract(ABC):
             with storage.transaction(study) as log:
                 assert [e.seq for e in log.events(after)] == expected
 
+    def test_events_of_one_trial_and_of_none(self, storage: Storage, study: int) -> None:
+        with storage.transaction(study) as log:
+            assert log.last == 0
+            log.append([Draft("noted", number, {"i": i}) for i, number in enumerate([0, 1, None, 0, 2, None])])
+        with storage.transaction(study) as log:
+            log.append([Draft("noted", 0, {"i": 6})])
+            assert log.last == 7
+            assert [e.data["i"] for e in log.events(0, 0)] == [0, 2, 3, 5, 6]
+            assert [e.data["i"] for e in log.events(3, 0)] == [3, 5, 6]
+            assert [e.data["i"] for e in log.events(0, 9)] == [2, 5]
+            assert log.events(7, 0) == []
+
     def test_a_transaction_sees_its_own_events_and_others_do_not(self, storage: Storage, study: int) -> None:
         with storage.transaction(study) as log:
             written = log.append([Draft("noted")])

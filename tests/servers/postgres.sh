@@ -25,7 +25,7 @@ up)
         as_server "'$programs/initdb' -D '$folder/data' --auth=trust --username=postgres --encoding=UTF8 --locale=C" >&2
     fi
     as_server "'$programs/pg_ctl' -D '$folder/data' -w -t 60 -l '$folder/log' \
-        -o '-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder -c max_connections=100' start" >&2
+        -o '-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder -c max_connections=300' start" >&2
     echo "postgresql+psycopg://postgres@127.0.0.1:$port/postgres"
     ;;
 down)

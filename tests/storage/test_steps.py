@@ -41,7 +41,6 @@ class Book:
         assert self.gate.wait(PATIENCE)
         ledger = self.ledger.copy()
         with self.storage.transaction(self.study) as log:
-            ledger.apply(log.events(ledger.seq))
             for step in steps:
                 step.write(ledger, log)
                 ledger.apply(step.news(ledger))
