@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 from hpo.errors import SettingsError
 from hpo.history import History
@@ -81,6 +81,11 @@ class Budget:
             raise SettingsError("budget.overtime goes with budget.wall, which is not given")
         if (self.trials, self.wall, self.worker_seconds, self.cost, self.target) == (None,) * 5:
             raise SettingsError("a budget limits something: Budget(trials=60), Budget(wall='2h'), Budget(cost=50, ...)")
+
+    def to_json(self) -> dict[str, Any]:
+        """The limits that are given."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: dict(v) if isinstance(v, Mapping) else v for name, v in given.items() if v is not None}
 
     @property
     def timeout(self) -> float | None:

@@ -14,7 +14,7 @@
 | requeued  | yes    | reason, seconds                                                                        |
 | cancelled | yes    | reason, seconds                                                                        |
 | edited    | no     | metric (the new definition), reason                                                    |
-| joined    | no     | owner, command, facts (see provenance.py)                                              |
+| joined    | no     | owner, command, facts (see provenance.py), settings (of the run)                       |
 | noted     | no     | text                                                                                   |
 
 `adopted` is a running attempt that another driver watches from now on; `extra` is a result of a trial that had one from

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from hpo.budget import Budget, Room
 from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, reclaim
@@ -134,7 +134,8 @@ class _Runner:
         self.interrupts = Interrupts(self._say)
 
     def run(self, executor: Executor) -> Run:
-        self.study.join(self.me, getattr(executor, "command", ()))
+        settings = {"budget": self.budget.to_json(), "limits": asdict(self.limits)}
+        self.study.join(self.me, getattr(executor, "command", ()), settings=settings)
         pool = executor.start(None if self.objective is None else Evaluate(self.objective))
         try:
             self.clock, self.began = pool.clock, pool.clock()

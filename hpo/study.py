@@ -307,16 +307,24 @@ class Study:
 
     # -- the record -----------------------------------------------------------------------------------------------
 
-    def join(self, owner: str, command: Sequence[str | Sequence[str]] = (), *, reason: str = "") -> None:
-        """Record who `owner` is, which will run trials: its code, machine, versions, and the command it runs, if any.
-        What looks like a secret in a command line is not stored."""
+    def join(
+        self,
+        owner: str,
+        command: Sequence[str | Sequence[str]] = (),
+        *,
+        reason: str = "",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record who `owner` is, which will run trials: its code, machine, versions, the command it runs, if any, and the
+        `settings` of its run. What looks like a secret in a command line is not stored."""
         flat = without_secrets(["", *(part if isinstance(part, str) else "-" for part in command)])[1:]
         parts = [
             text if isinstance(part, str) else without_secrets(["", *part])[1:]
             for part, text in zip(command, flat, strict=True)
         ]
         facts = {**provenance(reason=reason), "data": self.facts.get("data", "")}
-        self._write(lambda _: [Draft("joined", None, {"owner": owner, "command": parts, "facts": facts})])
+        data = {"owner": owner, "command": parts, "facts": facts, "settings": dict(settings or {})}
+        self._write(lambda _: [Draft("joined", None, data)])
 
     def origin(self, trial: Trial) -> Mapping[str, Any]:
         """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where

@@ -22,7 +22,7 @@ EVENTS = {
     "started": {"owner"},
     "told": {"values", "seconds", "attempt"},
     "failed": {"kind", "message", "seconds"},
-    "joined": {"owner", "command", "facts"},
+    "joined": {"owner", "command", "facts", "settings"},
 }
 FACTS = {
     *("seed", "strategy", "author", "reason", "created_at", "code", "python", "platform", "versions"),

@@ -14,6 +14,7 @@ from hpo.cli.export import export, report
 from hpo.cli.run import run
 from hpo.cli.show import best, list_studies, status
 from hpo.cli.simulate import simulate_command
+from hpo.cli.worker import worker
 from hpo.errors import HpoError
 
 
@@ -58,7 +59,7 @@ def demo(trials: int | None, seeds: int | None, folder: Path) -> None:
     task.demo(folder=folder, **settings)
 
 
-for command in (run, status, best, list_studies, export, report, replay, simulate_command, doctor):
+for command in (run, worker, status, best, list_studies, export, report, replay, simulate_command, doctor):
     main.add_command(command)
 
 if __name__ == "__main__":

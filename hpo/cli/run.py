@@ -24,6 +24,8 @@ from hpo.storage import open_storage
 from hpo.study import Study, open_study
 from hpo.trial import Trial
 
+_SHOWN = 8
+
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False))
@@ -68,18 +70,21 @@ def run(
         )
         if study.trials:
             click.echo(resume_words(study.history))
-        executor = Subprocess(given.command, slots=workers or given.workers, logs=given.logs)
-        with _display(quiet, budget, study, given.logs) as show:
+        executor = Subprocess(given.command, slots=workers or given.workers, logs=given.logs, devices=given.devices)
+        with display(quiet, budget, study, given.logs) as show:
             ended = run_study(
                 study,
                 budget=budget,
                 executor=executor,
                 timeout=given.timeout,
                 memory=given.memory,
+                cpus=given.cpus,
+                gpus=given.gpus,
                 lease=given.lease,
+                notice=given.notice,
                 progress=show,
             )
-        _summarise(study, ended)
+        summarise(study, ended)
         if ended.interrupted:
             click.echo(f"to go on: {_again(file, trials, workers, storage, quiet)}")
             context.exit(INTERRUPTED)
@@ -97,7 +102,9 @@ def _budget(given: StudyFile, trials: int | None, file: str) -> Budget:
     return dataclasses.replace(given.budget, trials=trials) if given.budget else Budget(trials=trials)
 
 
-def _display(quiet: bool, budget: Budget, study: Study, logs: str | None) -> Display:
+def display(quiet: bool, budget: Budget, study: Study, logs: str | None) -> Display:
+    """What shows the progress: a line that is redrawn on a terminal, lines elsewhere."""
+
     def log_hint(trial: Trial) -> str:
         path = Path(logs or "") / f"{study.name}-{trial.number}-{trial.attempt}.err"
         return f" (log: {path})" if logs and trial.kind and path.exists() else ""
@@ -107,9 +114,18 @@ def _display(quiet: bool, budget: Budget, study: Study, logs: str | None) -> Dis
     return Terminal(budget, log_hint) if sys.stdout.isatty() else Plain(budget, log_hint)
 
 
-def _summarise(study: Study, ended: Run) -> None:
+def summarise(study: Study, ended: Run) -> None:
+    """Say how a run ended, what was stopped, and what is best now."""
     history = study.history
     click.echo(f"ended after {duration(ended.seconds)}: {ended.reason}")
+    for trials, words in (
+        (ended.stopped, "stopped before their end"),
+        (ended.left, "left running, watched by the next run"),
+    ):
+        if trials:
+            named = ", ".join(f"#{t.number} ({t.message})" if t.message else f"#{t.number}" for t in trials[:_SHOWN])
+            more = f" and {len(trials) - _SHOWN} more" if len(trials) > _SHOWN else ""
+            click.echo(f"{words}: {named}{more}; {len(history.completed)} results are kept")
     if not history.completed:
         click.echo("no trial has a result")
         return

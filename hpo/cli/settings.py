@@ -21,7 +21,8 @@ trials = 60
 
 [run]
 command = ["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]]
-workers = 2                # timeout (seconds, "10min"), memory (bytes, "2GB"), logs (a folder), lease: optional
+workers = 2                # timeout (seconds, "10min"), memory (bytes, "2GB"), cpus, gpus, devices, logs (a folder), lease,
+                           # notice: optional
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from hpo.metrics import Metric
 from hpo.parameters import Parameter
 from hpo.problem import Problem
 from hpo.provenance import fingerprint
+from hpo.runner import NOTICE
 from hpo.serialize import metric_from_json, parameter_from_json
 from hpo.space import Space
 from hpo.strategies import Strategy
@@ -56,7 +58,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("constraints", "study", "space", "metrics", "budget", "run"),
     "study": ("name", "storage", "seed", "strategy", "author", "reason", "data"),
     "budget": tuple(f.name for f in dataclasses.fields(Budget) if f.init),
-    "run": ("command", "workers", "timeout", "memory", "logs", "lease"),
+    "run": ("command", "workers", "timeout", "memory", "cpus", "gpus", "devices", "logs", "lease", "notice"),
 }
 _KINDS: Mapping[str, tuple[type, str]] = {
     "log": (bool, "true or false"),
@@ -91,9 +93,15 @@ class StudyFile:
     """Seconds one trial may take."""
     memory: int | None = None
     """Bytes one trial may hold."""
+    cpus: float | None = None
+    gpus: int = 0
+    devices: Sequence[str | int] = ()
+    """GPUs of this machine."""
     logs: str | None = None
     lease: float = LEASE
     """Seconds for which this driver holds a trial without being heard of."""
+    notice: float = NOTICE
+    """Seconds that running trials have after SIGTERM."""
 
 
 def read_study_file(path: str | Path) -> StudyFile:
@@ -133,8 +141,12 @@ class _Reader:
             "workers": self.workers(run),
             "timeout": self.built("run.timeout", lambda: seconds(run["timeout"])) if "timeout" in run else None,
             "memory": self.built("run.memory", lambda: in_bytes(run["memory"])) if "memory" in run else None,
+            "cpus": self.value(run, "run.cpus", (int, float), "a number"),
+            "gpus": self.value(run, "run.gpus", int, "a whole number") or 0,
+            "devices": self.value(run, "run.devices", list, "a list of devices, like [0, 1]") or (),
             "logs": self.value(run, "run.logs", str, "text: a folder"),
             "lease": self.built("run.lease", lambda: seconds(run.get("lease", LEASE))),
+            "notice": self.built("run.notice", lambda: seconds(run.get("notice", NOTICE))),
         }
         if self.faults:
             raise SettingsError(*(f"{self.where}: {fault}" for fault in self.faults))

@@ -40,8 +40,8 @@ class Processes:
     env: Mapping[str, str] = field(default_factory=dict)
     """For all works, e.g. {"OMP_NUM_THREADS": "1"}; set before the function's modules are imported."""
 
-    gpus: Sequence[str | int] = ()
-    """Devices of this machine, dealt out over the slots: each work finds its own in CUDA_VISIBLE_DEVICES. With fewer
+    devices: Sequence[str | int] = ()
+    """GPUs of this machine, dealt out over the slots: each work finds its own in CUDA_VISIBLE_DEVICES. With fewer
     devices than slots they are shared."""
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Processes:
         settings = Settings(
             function=pickled, is_reused=self.reuse, logs=log_folder(self.logs), grace=self.grace, env=dict(self.env)
         )
-        return SupervisedPool(settings, self.slots, [str(device) for device in self.gpus])
+        return SupervisedPool(settings, self.slots, [str(device) for device in self.devices])
 
 
 def check_slots(name: str, slots: int, grace: float) -> None:

@@ -56,8 +56,8 @@ class Simulated:
 
     The function is called really, in the thread that waits, when its work ends well; it should be quick. All else is
     drawn from `seed` and the work's id, so that a work has the same luck on 1 worker and on 1000: give each attempt an id
-    of its own, as `hpo.run` does. `timeout` is honoured in simulated seconds; `memory`, `env` and `gpus` are refused with
-    ExecutorError.
+    of its own, as `hpo.run` does. `timeout` is honoured in simulated seconds; `memory` and `env` are refused with
+    ExecutorError. Every worker has what `cpus` and `gpus` ask for.
     """
 
     slots: int
@@ -215,7 +215,7 @@ class SimulatedPool(Pool):
 
     def _check(self, works: Iterable[Work]) -> None:
         for work in works:
-            asked = [name for name in ("memory", "env", "gpus") if getattr(work, name)]
+            asked = [name for name in ("memory", "env") if getattr(work, name)]
             if asked:
                 raise ExecutorError(
                     f"work {work.id!r} asks for {' and '.join(asked)}, which Simulated does not simulate. Leave it out"

@@ -37,8 +37,8 @@ class Subprocess:
     env: Mapping[str, str] = field(default_factory=dict)
     """For all works."""
 
-    gpus: Sequence[str | int] = ()
-    """Devices of this machine, dealt out over the slots: each work finds its own in CUDA_VISIBLE_DEVICES. With fewer
+    devices: Sequence[str | int] = ()
+    """GPUs of this machine, dealt out over the slots: each work finds its own in CUDA_VISIBLE_DEVICES. With fewer
     devices than slots they are shared."""
 
     def __post_init__(self) -> None:
@@ -70,4 +70,4 @@ class Subprocess:
         if "{" not in program and shutil.which(program, path=self.env.get("PATH")) is None:
             raise ExecutorError(f"cannot run {program!r}: no such program, or not executable")
         settings = Settings(command=command, logs=log_folder(self.logs), grace=self.grace, env=dict(self.env))
-        return SupervisedPool(settings, self.slots, [str(device) for device in self.gpus])
+        return SupervisedPool(settings, self.slots, [str(device) for device in self.devices])

@@ -78,17 +78,17 @@ class SupervisedPool(Pool):
     The other methods only write into the ledger, and into a list of cancellations, and ring the bell.
     """
 
-    def __init__(self, settings: Settings, slots: int, gpus: Sequence[str] = ()) -> None:
-        """`gpus`: devices of this machine, dealt out over the slots (see `deal`)."""
+    def __init__(self, settings: Settings, slots: int, devices: Sequence[str] = ()) -> None:
+        """`devices`: GPUs of this machine, dealt out over the slots (see `deal`)."""
         self._settings = settings
-        self._devices = deal(gpus, slots)
+        self._devices = deal(devices, slots)
         self._ledger = Ledger()
         self._cancels: deque[Cancel] = deque()
         self._is_closing = False
         self._slots: list[Slot | None] = []
         try:
-            for devices in self._devices:
-                self._slots.append(Slot(_with_devices(settings, devices)))
+            for dealt in self._devices:
+                self._slots.append(Slot(_with_devices(settings, dealt)))
             for slot in self._slots:
                 _await_ready(slot)
         except BaseException:
@@ -118,7 +118,7 @@ class SupervisedPool(Pool):
         for work in works:
             if work.gpus > least:
                 raise ExecutorError(
-                    f"work {work.id!r} asks for {work.gpus} gpus, and a slot has {least}; give the executor more gpus, "
+                    f"work {work.id!r} asks for {work.gpus} gpus, and a slot has {least}; give the executor more devices, "
                     "or fewer slots"
                 )
         self._ledger.add(works)
@@ -237,12 +237,12 @@ class SupervisedPool(Pool):
         self._slots = [None] * len(self._slots)
 
 
-def deal(gpus: Sequence[str], slots: int) -> list[tuple[str, ...]]:
+def deal(devices: Sequence[str], slots: int) -> list[tuple[str, ...]]:
     """Devices for each slot: the same number each, none shared, where there are enough; else one each, shared in turn."""
-    each = len(gpus) // slots
-    if gpus and not each:
-        return [(gpus[slot % len(gpus)],) for slot in range(slots)]
-    return [tuple(gpus[slot * each : (slot + 1) * each]) for slot in range(slots)]
+    each = len(devices) // slots
+    if devices and not each:
+        return [(devices[slot % len(devices)],) for slot in range(slots)]
+    return [tuple(devices[slot * each : (slot + 1) * each]) for slot in range(slots)]
 
 
 def _with_devices(settings: Settings, devices: Sequence[str]) -> Settings:

@@ -39,8 +39,10 @@ def test_devices_are_dealt_out_evenly(gpus: str, slots: int, dealt: list[str]) -
 def started(executor: str) -> Pool:
     """Two slots with two devices each."""
     if executor == "Processes":
-        return Processes(2, gpus=[4, 5, 6, 7], env={"CUDA_VISIBLE_DEVICES": "0"}).start(show)
-    return Subprocess([sys.executable, "-c", SHOW.replace("{", "{{").replace("}", "}}")], 2, gpus=[4, 5, 6, 7]).start()
+        return Processes(2, devices=[4, 5, 6, 7], env={"CUDA_VISIBLE_DEVICES": "0"}).start(show)
+    return Subprocess(
+        [sys.executable, "-c", SHOW.replace("{", "{{").replace("}", "}}")], 2, devices=[4, 5, 6, 7]
+    ).start()
 
 
 @pytest.mark.parametrize("executor", ["Processes", "Subprocess"])

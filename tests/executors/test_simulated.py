@@ -220,7 +220,7 @@ def test_a_duration_that_is_none_leaves_nothing_behind() -> None:
         assert pool.wait() == []
 
 
-@pytest.mark.parametrize("limit", [{"memory": 1 << 30}, {"env": {"A": "1"}}, {"gpus": 1}])
+@pytest.mark.parametrize("limit", [{"memory": 1 << 30}, {"env": {"A": "1"}}])
 def test_refuses_what_it_does_not_simulate(limit: dict[str, Any]) -> None:
     with Simulated(1, 1.0).start(told) as pool:
         asked = next(iter(limit))

@@ -1,0 +1,112 @@
+"""hpo worker: run trials of a study that others have begun, knowing only where it is stored."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from hpo.budget import Budget, seconds
+from hpo.cli.codes import INTERRUPTED
+from hpo.cli.opening import existing_study, name_argument, storage_option
+from hpo.cli.run import display, summarise
+from hpo.errors import SettingsError
+from hpo.executors import Subprocess
+from hpo.provenance import HIDDEN
+from hpo.runner import run
+from hpo.study import Study
+
+
+class Length(click.ParamType[float]):
+    """A length of time: seconds, or text like "10min"."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """In seconds."""
+        try:
+            return seconds(float(value) if str(value).replace(".", "", 1).isdigit() else value)
+        except SettingsError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@name_argument
+@storage_option
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at a time.")
+@click.option("--devices", help="GPUs of this machine, dealt out over the workers: 0,1,2,3.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="Trials of the study in all, instead of the stored budget's."
+)
+@click.option("--command", "text", help="What to run, instead of the stored command: 'python train.py --lr {lr}'.")
+@click.option(
+    "--idle", type=Length(), help="Leave after so long with nothing to run, like 10min; one lease by default."
+)
+@click.option(
+    "--notice", type=Length(), help="What running trials have after SIGTERM, like 30s, before they are handed back."
+)
+@click.option("--logs", type=click.Path(file_okay=False), help="Folder for what the commands print.")
+@click.option("--quiet", is_flag=True, help="No progress, only the result.")
+@click.pass_context
+def worker(
+    context: click.Context,
+    name: str | None,
+    storage: str,
+    workers: int,
+    devices: str | None,
+    trials: int | None,
+    text: str | None,
+    idle: float | None,
+    notice: float | None,
+    logs: str | None,
+    quiet: bool,
+) -> None:
+    """Join study NAME and run its trials here, with the command, limits and budget of its last `hpo run`.
+
+    Workers come and go at will, on any machine that reaches the storage and has the code. On SIGTERM, which preempted
+    machines send, nothing new is started; what has not ended after the notice is handed back, to be run elsewhere.
+    """
+    with existing_study(storage, name) as study:
+        settings = _settings(study)
+        command = shlex.split(text) if text else _command(study, settings.get("command", []))
+        budget, limits = _budget(settings, trials), dict(settings.get("settings", {}).get("limits", {}))
+        given = {"idle": idle, "notice": notice}
+        limits.update({option: value for option, value in given.items() if value is not None})
+        executor = Subprocess(command, slots=workers, logs=logs, devices=devices.split(",") if devices else ())
+        with display(quiet, budget, study, logs) as show:
+            ended = run(study, budget=budget, executor=executor, progress=show, **limits)
+        summarise(study, ended)
+        context.exit(INTERRUPTED if ended.interrupted else 0)
+
+
+def _settings(study: Study) -> Mapping[str, Any]:
+    """What the last run with a command recorded of itself; else what the last run did."""
+    joined = [event.data for event in study.events() if event.kind == "joined"]
+    with_command = [data for data in joined if data["command"]]
+    return (with_command or joined or [{}])[-1]
+
+
+def _command(study: Study, stored: Sequence[str | Sequence[str]]) -> Sequence[str | Sequence[str]]:
+    if not stored:
+        raise SettingsError(
+            f"study {study.name!r} was never run with a command, so a worker cannot know what to run; give it: "
+            "--command 'python train.py --lr {lr}'. A study that is run from Python is joined by running that script again"
+        )
+    words = [word for part in stored for word in ([part] if isinstance(part, str) else part)]
+    if any(HIDDEN in word for word in words):
+        raise SettingsError(
+            f"the stored command has a secret, which is not stored: {shlex.join(words)}; give it whole with --command, or "
+            "let the training read the secret from its environment"
+        )
+    return stored
+
+
+def _budget(settings: Mapping[str, Any], trials: int | None) -> Budget:
+    stored = dict(settings.get("settings", {}).get("budget", {}))
+    if trials is not None:
+        stored["trials"] = trials
+    if not stored:
+        raise SettingsError("no run of this study has recorded a budget; give --trials")
+    return Budget(**stored)
