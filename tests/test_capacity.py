@@ -189,3 +189,9 @@ def test_a_study_without_recorded_seconds_needs_a_duration() -> None:
 def test_forecasts_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         forecast((1, 1.0)).repeats = 2  # type: ignore[misc]
+
+
+def test_a_space_with_fewer_configurations_than_trials_ends_early() -> None:
+    small = hpo.Problem(hpo.Space({"n": hpo.Int(1, 5)}), [hpo.Objective("score")])
+    (row,) = hpo.simulate(small, workers=(2,), trials=50, duration=10.0, repeats=1).rows
+    assert (row.trials, row.seconds) == (5, 30.0)
