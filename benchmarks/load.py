@@ -243,7 +243,9 @@ def fill(study: hpo.Study, n: int, size: int = 2000) -> None:
     for begin in range(0, n, size):
         trials = study.ask(min(size, n - begin))
         with study.storage.transaction(record.id) as log:
-            log.append([Draft("told", t.number, {"values": {k: [v, None] for k, v in _values(t).items()}}) for t in trials])
+            log.append(
+                [Draft("told", t.number, {"values": {k: [v, None] for k, v in _values(t).items()}}) for t in trials]
+            )
 
 
 def in_flight(url: str, executor: Executor, n: int) -> records.Record:
