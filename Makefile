@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test lint format docs bench clean
+.PHONY: setup demo test soak lint format docs bench clean
 
 setup: $(STAMP)
 
@@ -18,6 +18,9 @@ demo: $(STAMP)  ## tune a real model jointly, compare with grid and one-at-a-tim
 
 test: $(STAMP)  ## the tests, two at a time
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+soak: $(STAMP)  ## the fault tests at large counts, for hours; goes on where it stopped
+	$(BIN)/python -m tests.faults.soak
 
 lint: $(STAMP)
 	$(BIN)/ruff check hpo benchmarks tests

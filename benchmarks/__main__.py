@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     cost.add_argument("--contenders", nargs="+", metavar="NAME", help="default: all that learn from results")
     _add_out(cost)
 
+    load = commands.add_parser("load", help="storages and the loop under load; PostgreSQL where HPO_TEST_PG names one")
+    _add_out(load)
+
     calibration = commands.add_parser("calibration", help="how often what hpo calls probably feasible is feasible")
     _add_out(calibration)
 
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     ablate.add_argument("--seeds", type=_positive, default=8, help="default: 8")
 
     report = commands.add_parser("report", help="report.md and pictures of all results, beside them")
-    report.add_argument("--page", action="store_true", help="also write docs/explanation/measured.md")
+    report.add_argument("--page", action="store_true", help="also write the tables in docs/explanation")
     _add_out(report)
 
     chosen = parser.parse_args(arguments)
@@ -96,6 +99,10 @@ def _do(chosen: argparse.Namespace) -> int:
             from benchmarks.cost import measure
 
             measure(chosen.contenders, chosen.out)
+        case "load":
+            from benchmarks.load import measure as burden
+
+            burden(chosen.out)
         case "calibration":
             from benchmarks.calibration import measure as observe_all
 
@@ -112,12 +119,14 @@ def _do(chosen: argparse.Namespace) -> int:
                 seeds=chosen.seeds,
             )
         case "report":
+            from benchmarks.load_page import update_page
             from benchmarks.measured_page import measured_page
             from benchmarks.report import write
 
             print(write(chosen.out))
             if chosen.page:
                 measured_page(chosen.out)
+                update_page(chosen.out)
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import calibration, compare, contenders, cost_page, details, problems, records
+from benchmarks import calibration, compare, contenders, cost_page, details, load_page, problems, records
 from benchmarks.compare import FEWEST_SEEDS, FLOOR, Curves, Runs
 from benchmarks.plots import OURS, picture
 from benchmarks.problems import HALVES
@@ -70,6 +70,7 @@ def write(results: Path) -> str:
     if calibration.picture(results, results / calibration.PICTURE):
         parts.append(f"![Predicted chance against share]({calibration.PICTURE})")
     parts += cost_page.sections(results)
+    parts += load_page.sections(results)
     parts += ["## Measured on", origin_words(results)] if runs else []
     text = "\n\n".join(parts) + "\n"
     results.mkdir(parents=True, exist_ok=True)
