@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hpo.executors.futures import Futures as Futures
     from hpo.executors.inline import Inline as Inline
     from hpo.executors.processes import Processes as Processes
+    from hpo.executors.slurm import Slurm as Slurm
     from hpo.executors.subprocess import Subprocess as Subprocess
     from hpo.executors.threads import Threads as Threads
 
@@ -32,6 +33,7 @@ _HOME = {
     "Outcome": "base",
     "Pool": "base",
     "Processes": "processes",
+    "Slurm": "slurm",
     "Subprocess": "subprocess",
     "Threads": "threads",
     "Work": "base",
