@@ -136,7 +136,7 @@ class PoolFolder:
 
     def remove_if_done(self) -> None:
         """Remove everything, unless a work has not been delivered."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             numbers = {first + i for first, works in self.arrays() for i in range(len(works))}
             if numbers <= _numbers(self.path / "delivered"):
                 self.remove()

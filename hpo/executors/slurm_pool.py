@@ -131,6 +131,8 @@ class SlurmPool(Pool):
     def reattach(self, ids: Iterable[str]) -> set[str]:
         """Take back works found in the folder: of an id that occurs again and again, the last."""
         wanted = set(ids)
+        if self._is_closing:
+            raise ExecutorError("this pool is closed; start the executor again to take works back")
         with self._lock:
             found = wanted & self._flights.keys()
             others = (folder for folder in PoolFolder.all(self._parent) if folder != self._folder)
@@ -195,12 +197,13 @@ class SlurmPool(Pool):
             self._deliver()
             self._give_up()
         except OSError as error:  # a file server that is away, a full disk
-            if not self._folder.path.exists():
+            if isinstance(error, FileNotFoundError) and not self._folder.path.exists():
                 raise ExecutorError(f"the folder of this pool is gone: {self._folder.path}") from error
             log.warning("the folder cannot be used at the moment: %s", error)
             return POLL
         self._talk()
-        return LOOK if self._flights or self._call or self._unwanted or self._unsure else None
+        is_busy = self._flights or self._call or self._unwanted or self._unsure or self._is_closing
+        return LOOK if is_busy else None
 
     def _is_done(self) -> bool:
         if self._call is not None:
