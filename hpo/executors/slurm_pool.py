@@ -20,7 +20,7 @@ from hpo.executors.base import CloseMode, Outcome, Pool, Work
 from hpo.executors.ledger import Ledger
 from hpo.executors.slurm_flight import Array, Flight, Site
 from hpo.executors.slurm_folder import NOBODY, PoolFolder
-from hpo.executors.slurm_queue import Loss, Sightings, SlurmAway
+from hpo.executors.slurm_queue import Loss, Sightings
 from hpo.executors.wire import Settings
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,6 @@ class SlurmPool(Pool):
         """Drain, cancel, or leave the jobs to go on. What waits for a free slot was not handed over and is cancelled."""
         self._ledger.close()
         if mode is CloseMode.DETACH and not self._is_closing:
-            self._ledger.cancel_waiting(self._ledger.in_flight())
             self._leave_by = time.monotonic() + 2 * slurm_queue.PATIENCE
             self._is_leaving = True
         else:
@@ -209,7 +208,7 @@ class SlurmPool(Pool):
         if self._call is not None:
             return False
         if self._is_leaving:
-            return not self._unsent and self._unsure is None
+            return not self._unsent and self._unsure is None and self._ledger.in_flight() <= self._flights.keys()
         return not self._flights and not self._unwanted
 
     def _pass_on_cancels(self) -> None:
@@ -253,6 +252,7 @@ class SlurmPool(Pool):
                     flight.end_lost(Loss("infra", "Slurm did not answer while the driver left"))
             self._unsent.clear()
             self._unsure = None
+            self._ledger.cancel_waiting(self._ledger.in_flight())
 
     def _remove(self, flight: Flight) -> None:
         """Let it leave Slurm's queue, at the next opportunity."""
@@ -297,6 +297,8 @@ class SlurmPool(Pool):
         for options, works in alike.items():
             for begin in range(0, len(works), MOST):
                 self._prepare(options, works[begin : begin + MOST])
+        if self._is_leaving:
+            self._ledger.cancel_waiting(self._ledger.in_flight())
 
     def _prepare(self, options: tuple[str, ...], works: list[Work]) -> None:
         array = Array(self._folder, self._next, len(works), options)
@@ -332,7 +334,7 @@ class SlurmPool(Pool):
     def _sent(self, array: Array, answer: Future[None]) -> None:
         try:
             answer.result()
-        except SlurmAway as error:
+        except ConnectionError as error:
             log.warning("Slurm may or may not have taken an array of %d works: %s", array.count, error)
             self._unsure = array
             self._failed_at = time.monotonic()
@@ -351,7 +353,7 @@ class SlurmPool(Pool):
         self._polled_at = time.monotonic()
         try:
             self._seen = answer.result()
-        except SlurmAway as error:
+        except ConnectionError as error:
             log.warning("no news from Slurm: %s", error)
             if self._is_closing and not self._flights:
                 self._unwanted.clear()  # what starts all the same finds that it is not to run
@@ -377,7 +379,7 @@ class SlurmPool(Pool):
     def _cancelled(self, keys: Iterable[tuple[str, int]], answer: Future[None]) -> None:
         try:
             answer.result()
-        except SlurmAway as error:
+        except ConnectionError as error:
             log.warning("not every job could be cancelled: %s", error)
             return
         for key in keys:

@@ -1,6 +1,7 @@
 """What is said to Slurm and what it says: sbatch, squeue and scancel, and how to read their words.
 
-Accounting (sacct) is not needed. Every call ends in time; an answer that does not come is no news.
+Accounting (sacct) is not needed. Every call ends in time; an answer that does not come is no news. ConnectionError says
+so: what was asked may have been done or not.
 """
 
 from __future__ import annotations
@@ -28,10 +29,6 @@ KINDS: Mapping[str, Kind] = {"TIMEOUT": "timeout", "DEADLINE": "timeout", "OUT_O
 """States that say why a job was ended; all others are nobody's fault."""
 
 FORMAT = "%j|%F|%K|%T|%r"
-
-
-class SlurmAway(Exception):
-    """No answer, or none that counts: what was asked may have been done or not."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +73,17 @@ def check_programs() -> None:
 
 
 def submit(name: str, count: int, options: Sequence[str], script: str) -> None:
-    """Hand over an array of `count` tasks. Raises SlurmAway (it may be there or not), or ExecutorError if refused."""
+    """Hand over an array of `count` tasks. Raises ConnectionError, or ExecutorError if refused."""
     _call("sbatch", *options, f"--job-name={name}", f"--array=0-{count - 1}", "--parsable", text=script)
 
 
 def look() -> Sightings:
-    """All of this user's jobs that Slurm knows, ended a while ago or not, by name and index. Raises SlurmAway."""
+    """All of this user's jobs that Slurm knows, ended a while ago or not, by name and index. Raises ConnectionError."""
     seen: defaultdict[tuple[str, int], list[Sighting]] = defaultdict(list)
     try:
         lines = _call("squeue", "--me", "--noheader", "--array", "--states=all", f"--format={FORMAT}").splitlines()
     except ExecutorError as error:
-        raise SlurmAway(str(error)) from error
+        raise ConnectionError(str(error)) from error
     for line in lines:
         fields = line.split("|")
         if len(fields) == 5 and fields[2].isdecimal():
@@ -96,12 +93,12 @@ def look() -> Sightings:
 
 
 def cancel(jobs: Sequence[str]) -> None:
-    """End these. Raises SlurmAway."""
+    """End these. Raises ConnectionError."""
     try:
         for begin in range(0, len(jobs), 1000):
             _call("scancel", *jobs[begin : begin + 1000])
     except ExecutorError as error:  # one has ended meanwhile
-        raise SlurmAway(str(error)) from error
+        raise ConnectionError(str(error)) from error
 
 
 def judge(sightings: Sequence[Sighting]) -> Loss | None:
@@ -130,12 +127,12 @@ def _call(*command: str, text: str = "") -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise SlurmAway(f"{command[0]} did not answer in {PATIENCE:g} s") from error
+        raise ConnectionError(f"{command[0]} did not answer in {PATIENCE:g} s") from error
     except OSError as error:  # no process to be had; a file system that is away
-        raise SlurmAway(f"{command[0]} could not be called: {error}") from error
+        raise ConnectionError(f"{command[0]} could not be called: {error}") from error
     if done.returncode == 0:
         return done.stdout
     said = " ".join((done.stderr or done.stdout).split())
     if done.returncode < 0 or any(word in said.lower() for word in AWAY):
-        raise SlurmAway(said)
+        raise ConnectionError(said)
     raise ExecutorError(f"Slurm refuses: {said}")

@@ -220,10 +220,20 @@ def test_an_id_used_again_never_brings_the_earlier_result(tmp_path: Path) -> Non
             pool.close()
 
 
-def test_the_script_of_the_page(tmp_path: Path) -> None:
-    shown = re.search(r"<!-- file: tune.py -->\n+```py\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+def run_from_page(name: str, folder: Path, *arguments: str) -> str:
+    """What a script that stands on the page prints here."""
+    text = PAGE.read_text(encoding="utf-8")
+    shown = re.search(rf"<!-- file: {name} -->\n+```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert shown
-    (tmp_path / "tune.py").write_text(shown[1])
-    subprocess.run([sys.executable, "tune.py", "--slurm"], cwd=tmp_path, check=True, timeout=slurm.PATIENCE)
-    study = hpo.open_study("digits", storage=tmp_path / "digits.db")
+    (folder / name).write_text(shown[1])
+    command = [sys.executable, name, *arguments]
+    done = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True, timeout=slurm.PATIENCE)
+    return done.stdout
+
+
+def test_the_scripts_of_the_page(tmp_path: Path) -> None:
+    run_from_page("tune.py", tmp_path, "--slurm")
+    study = hpo.open_study("bowl", storage=tmp_path / "bowl.db")
     assert len(study.history.completed) == len(study.trials) > 0
+    assert run_from_page("leave.py", tmp_path) == "['first', 'second']\n[1, 2]\n"
+    assert list((tmp_path / "shared").iterdir()) == []
