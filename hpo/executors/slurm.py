@@ -54,7 +54,7 @@ class Slurm:
     memory: int | None = None
     """Bytes for each work that does not say; held to as `Work.memory` is. None: what the cluster gives, and its limits."""
     gpus: int = 0
-    """For each work that does not say."""
+    """For each work that asks for none itself."""
     logs: str | os.PathLike[str] | None = None
     """Folder for what the works write: `<work id>.out` and `<work id>.err`; created if absent."""
     grace: float = 5.0

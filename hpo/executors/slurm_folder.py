@@ -46,8 +46,10 @@ class PoolFolder:
     def create(cls, parent: Path, settings: Settings) -> PoolFolder:
         """A new folder below `parent`; raises OSError where none can be made."""
         folder = cls(parent / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{uuid.uuid4().hex[:8]}")
+        parent.mkdir(parents=True, exist_ok=True)
+        folder.path.mkdir(mode=0o700)  # what is pickled here is run by jobs of this user
         for part in _PARTS:
-            (folder.path / part).mkdir(parents=True)
+            (folder.path / part).mkdir()
         _publish(folder.path / "settings", pickle.dumps(settings))
         return folder
 

@@ -110,7 +110,7 @@ def judge(sightings: Sequence[Sighting]) -> Loss | None:
     last = sightings[-1]
     kind = KINDS.get(last.state, "infra")
     reason = "" if last.reason in ("", "None") else f", {last.reason}"
-    return Loss(kind, f"Slurm ended its job {last.job}: {last.state}{reason}")
+    return Loss(kind, f"Slurm says of its job {last.job}: {last.state}{reason}")
 
 
 def _call(*command: str, text: str = "") -> str:
@@ -132,7 +132,7 @@ def _call(*command: str, text: str = "") -> str:
         raise ConnectionError(f"{command[0]} could not be called: {error}") from error
     if done.returncode == 0:
         return done.stdout
-    said = " ".join((done.stderr or done.stdout).split())
+    said = " ".join((done.stderr or done.stdout).split()) or f"{command[0]} ended with exit code {done.returncode}"
     if done.returncode < 0 or any(word in said.lower() for word in AWAY):
         raise ConnectionError(said)
     raise ExecutorError(f"Slurm refuses: {said}")

@@ -133,12 +133,6 @@ def test_what_slurm_refuses(tmp_path: Path) -> None:
         assert collect(pool, 1)[0].value == {"y": 1}
 
 
-def test_without_slurms_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ExecutorError, match="not on this machine's PATH: sbatch, squeue, scancel"):
-        Slurm(tmp_path).start(behave)
-
-
 @pytest.mark.parametrize("kept", [0, 1, 2])
 def test_a_lost_answer_runs_nothing_twice_and_nothing_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
