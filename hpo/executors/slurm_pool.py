@@ -134,7 +134,7 @@ class SlurmPool(Pool):
         if self._is_closing:
             raise ExecutorError("this pool is closed; start the executor again to take works back")
         with self._lock:
-            found = wanted & self._flights.keys()
+            found = wanted & self._ledger.in_flight()
             others = (folder for folder in PoolFolder.all(self._parent) if folder != self._folder)
             for folder in others:
                 for first, works in folder.arrays():
@@ -195,9 +195,9 @@ class SlurmPool(Pool):
             self._pass_on_cancels()
             self._deliver()
             self._give_up()
+        except FileNotFoundError:
+            self._drop_gone()
         except OSError as error:  # a file server that is away, a full disk
-            if isinstance(error, FileNotFoundError) and not self._folder.path.exists():
-                raise ExecutorError(f"the folder of this pool is gone: {self._folder.path}") from error
             log.warning("the folder cannot be used at the moment: %s", error)
             return POLL
         self._talk()
@@ -254,6 +254,17 @@ class SlurmPool(Pool):
             self._unsure = None
             self._ledger.cancel_waiting(self._ledger.in_flight())
 
+    def _drop_gone(self) -> None:
+        """Somebody has removed a folder: the works in it are lost."""
+        gone = {folder.name for folder in self._folders if not folder.path.exists()}
+        if self._folder.name in gone:
+            raise ExecutorError(f"the folder of this pool is gone: {self._folder.path}")
+        self._folders = [folder for folder in self._folders if folder.name not in gone]
+        for id, flight in list(self._flights.items()):
+            if flight.array.folder.name in gone:
+                del self._flights[id]
+                self._ledger.end(Outcome(id=id, kind="infra", message="the folder it was written to is gone"))
+
     def _remove(self, flight: Flight) -> None:
         """Let it leave Slurm's queue, at the next opportunity."""
         self._unwanted.setdefault(flight.key, 0)
@@ -269,12 +280,11 @@ class SlurmPool(Pool):
             self._call = None
             then(answer)
         now = time.monotonic()
-        alive = {
-            key: sighting.job for key in self._unwanted for sighting in self._seen.get(key, ()) if sighting.is_alive
-        }
+        alive = [sighting for key in self._unwanted for sighting in self._seen.get(key, ()) if sighting.is_alive]
         if alive:
             self._seen = {}
-            self._ask(lambda answer: self._cancelled(alive.keys(), answer), slurm_queue.cancel, list(alive.values()))
+            keys, jobs = {(sighting.name, sighting.index) for sighting in alive}, [sighting.job for sighting in alive]
+            self._ask(lambda answer: self._cancelled(keys, answer), slurm_queue.cancel, jobs)
         elif (self._flights or self._unwanted or self._unsure) and now >= max(self._polled_at, self._failed_at) + POLL:
             self._ask(lambda answer: self._looked(answer, now), slurm_queue.look)
         elif self._unsure is None and now >= self._failed_at + POLL:
@@ -344,7 +354,7 @@ class SlurmPool(Pool):
                 raise
             for flight in self._flights.values():
                 if flight.array is array:
-                    flight.end_lost(Loss("infra", str(error)))
+                    flight.loss, flight.lost_at = Loss("infra", str(error)), -float("inf")
         else:
             self._has_sent = True
             array.sent_at = time.monotonic()

@@ -214,6 +214,26 @@ def test_an_id_used_again_never_brings_the_earlier_result(tmp_path: Path) -> Non
             pool.close()
 
 
+def test_a_folder_that_somebody_removes(tmp_path: Path) -> None:
+    executor = hold(tmp_path, 2)
+    first = executor.start()
+    first.submit(*works(0))
+    await_that(lambda: begun(tmp_path) == ["0"], "it has begun")
+    theirs = tmp_path / "shared" / _pool_name(tmp_path)
+    second = executor.start()
+    assert second.reattach(["w0"]) == {"w0"}
+    second.submit(*works(1))
+    await_that(lambda: begun(tmp_path) == ["0", "1"], "the other has begun")
+    shutil.rmtree(theirs)
+    (tmp_path / "gate").touch()
+    outcomes = {o.id: o for o in collect(second, 2)}
+    assert (outcomes["w0"].kind, outcomes["w1"].value) == ("infra", {"y": 1})
+    assert second.close() == []
+    with pytest.raises(ExecutorError, match="the folder of this pool is gone"):
+        first.wait()
+    assert first.close() == []
+
+
 def run_from_page(name: str, folder: Path, *arguments: str) -> str:
     """What a script that stands on the page prints here."""
     text = PAGE.read_text(encoding="utf-8")
