@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hpo.executors.processes import Processes as Processes
     from hpo.executors.simulated import Failures as Failures
     from hpo.executors.simulated import Simulated as Simulated
+    from hpo.executors.slurm import Slurm as Slurm
     from hpo.executors.subprocess import Subprocess as Subprocess
     from hpo.executors.threads import Threads as Threads
 
@@ -42,6 +43,7 @@ _HOME = {
     "Processes": "processes",
     "Recorded": "durations",
     "Simulated": "simulated",
+    "Slurm": "slurm",
     "Subprocess": "subprocess",
     "Threads": "threads",
     "Work": "base",
