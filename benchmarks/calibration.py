@@ -25,7 +25,7 @@ from benchmarks.score import is_feasible
 from benchmarks.tables import number, table
 from benchmarks.worker import versions
 from hpo.bayes.kernel import Mask
-from hpo.study import open_study
+from hpo.opening import open_study
 from hpo.trial import Trial
 
 SEEDS = 5

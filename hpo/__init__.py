@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hpo.metrics import Measurement as Measurement
     from hpo.metrics import Objective as Objective
     from hpo.metrics import Tracked as Tracked
+    from hpo.opening import open_study as open_study
     from hpo.parameters import Categorical as Categorical
     from hpo.parameters import Float as Float
     from hpo.parameters import Int as Int
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from hpo.runner import run as run
     from hpo.space import Space as Space
     from hpo.study import Study as Study
-    from hpo.study import open_study as open_study
     from hpo.trial import Trial as Trial
     from hpo.trial import TrialState as TrialState
 
@@ -64,7 +64,7 @@ _HOME = {
     "Trial": "trial",
     "TrialFailed": "errors",
     "TrialState": "trial",
-    "open_study": "study",
+    "open_study": "opening",
     "run": "runner",
     "simulate": "capacity",
 }

@@ -13,12 +13,13 @@ from hpo.evaluation import Objective as Function
 from hpo.executors import Duration, Failures, Recorded, Simulated
 from hpo.history import History
 from hpo.metrics import Objective, Tracked
+from hpo.opening import open_study
 from hpo.problem import Problem
 from hpo.randomness import trial_seed
 from hpo.runner import run
 from hpo.strategies import Random, Strategy
 from hpo.strategies.settings import from_json
-from hpo.study import Study, open_study
+from hpo.study import Study
 from hpo.trial import RETRIED_KINDS
 
 WORKERS = (1, 2, 4, 8, 16, 32)

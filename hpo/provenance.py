@@ -84,6 +84,15 @@ def without_secrets(arguments: Sequence[str]) -> list[str]:
     return out
 
 
+def masked(command: Sequence[str | Sequence[str]]) -> list[str | list[str]]:
+    """A template of a command, with lists for groups, without its secrets; the program keeps its folder."""
+    flat = without_secrets(["", *(part if isinstance(part, str) else "-" for part in command)])[1:]
+    return [
+        text if isinstance(part, str) else without_secrets(["", *part])[1:]
+        for part, text in zip(command, flat, strict=True)
+    ]
+
+
 def machine() -> dict[str, Any]:
     """What class of machine this is: processor, cores that may be used, memory in GiB; not which one."""
     import psutil

@@ -1,40 +1,35 @@
-"""Study: the whole optimisation of one problem. The only stateful class of the library."""
+"""Study: the whole optimisation of one problem."""
 
 from __future__ import annotations
 
-import threading
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
+from hpo.book import Book
 from hpo.effort import Allowance, Timed
 from hpo.encoding import key
 from hpo.errors import (
-    DefinitionChanged,
     MetricError,
     MissingExtra,
     ResultConflict,
     SettingsError,
-    StudyNotFound,
-    TrialNotFound,
     did_you_mean,
     listing,
 )
-from hpo.events import Draft, Event, Ledger, check_step, trial_after
+from hpo.events import Draft, Event, Ledger, check_step
 from hpo.history import History
 from hpo.metrics import Metric, Result, checked_result
 from hpo.problem import Problem
-from hpo.provenance import provenance, without_secrets
-from hpo.randomness import fresh_seed, generator
+from hpo.provenance import masked, provenance
+from hpo.randomness import generator
 from hpo.replay import Replay
 from hpo.replay import replay as replayed
-from hpo.serialize import measurements_to_json, metric_to_json, problem_from_json, problem_to_json
-from hpo.storage import Storage, open_storage
+from hpo.serialize import measurements_to_json, metric_to_json, problem_from_json
+from hpo.storage import Storage
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.persistence import persistently
-from hpo.storage.steps import Decide, Step, Steps
-from hpo.strategies import Bayesian, Strategy
+from hpo.strategies import Strategy
 from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json, to_json
 from hpo.suggestion import Suggestion
@@ -45,8 +40,6 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 3
 """How often a trial is run before a failure of the machines counts as its failure."""
-_NEAR = 8
-"""Events of others that are read at once rather than looked through."""
 
 
 class Study:
@@ -60,10 +53,7 @@ class Study:
         self._record = record
         self._storage = storage
         self._strategy = strategy or from_json(record.facts["strategy"])
-        self._ledger = Ledger(problem_from_json(record.definition), record.facts["seed"])
-        self._asking = threading.Lock()
-        self._lock = threading.RLock()
-        self._steps = Steps(self._attempt)
+        self._book = Book(record, storage)
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -80,7 +70,8 @@ class Study:
     @property
     def seed(self) -> int:
         """The seed all randomness of this study derives from."""
-        return self._ledger.seed
+        seed: int = self._record.facts["seed"]
+        return seed
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -115,7 +106,8 @@ class Study:
         if max_seconds is not None and not max_seconds > 0:
             raise SettingsError(f"ask(max_seconds={max_seconds!r}): give the seconds the answer may take, more than 0")
         allowance = None if max_seconds is None else Timed(max_seconds)
-        trials = self._ask(n or 1, owner, allowance=allowance, request=request)
+        suggest = partial(self._suggested, owner=owner, allowance=allowance)
+        trials = self._book.give_out(n or 1, owner, suggest, request=request)
         return trials if n is not None else trials[0]
 
     def claim(
@@ -127,7 +119,8 @@ class Study:
         gives it to another. `within` says how many more may start, given the history; nobody else is given a trial
         between its answer and these trials, so that drivers together do not start more.
         """
-        return self._ask(n, owner, lease=lease, within=within)
+        suggest = partial(self._suggested, owner=owner)
+        return self._book.give_out(n, owner, suggest, lease=lease, within=within)
 
     def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
         """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
@@ -147,7 +140,7 @@ class Study:
             log.put([Lease(trial.number, trial.attempt, owner, log.time() + lease) for trial in mine])
             return [Draft("adopted", trial.number, {"owner": owner}) for trial in mine]
 
-        return [self._ledger.trials[e.number] for e in self._transact(decide) if e.number is not None]
+        return self._book.trials_of(self._book.write(decide))
 
     def held(self) -> frozenset[int]:
         """Numbers of the trials whose lease has not run out."""
@@ -171,7 +164,7 @@ class Study:
                 _handed_back(ledger.trials[number], "infra", "its driver was not heard of any more") for number in over
             ]
 
-        return [self._ledger.trials[e.number] for e in self._transact(decide) if e.number is not None]
+        return self._book.trials_of(self._book.write(decide))
 
     def tell(
         self,
@@ -214,7 +207,7 @@ class Study:
                 )
             return [Draft("corrected", number, {**plain, "reason": reason})]
 
-        return self._change(number, decide)
+        return self._book.change(number, decide)
 
     def fail(
         self, trial: Trial | int, kind: str = "error", message: str = "", *, seconds: float | None = None
@@ -235,7 +228,7 @@ class Study:
             check_step(current, TrialState.WAITING if draft.kind == "requeued" else TrialState.FAILED)
             return [draft]
 
-        return self._change(number, decide)
+        return self._book.change(number, decide)
 
     def cancel(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
         """End a trial that will not be run, or not to its end. Its configuration may be suggested again."""
@@ -247,27 +240,24 @@ class Study:
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
         """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
-        number = self._write(lambda ledger: [self._opened(ledger, params, "enqueued", {"note": note})])[0].number
-        return self._ledger.trials[number or 0]
+        written = self._book.write(lambda ledger, _: [_opened(ledger, params, "enqueued", {"note": note})])
+        return self._book.trials_of(written)[0]
 
     def add(self, params: Mapping[str, Any], values: Mapping[str, Result], note: str = "") -> Trial:
         """Record a result from elsewhere: production, an earlier study, a colleague. Raises ParamsError, ResultError."""
 
-        def decide(ledger: Ledger) -> list[Draft]:
+        def decide(ledger: Ledger, _: Log) -> list[Draft]:
             told = checked_result(ledger.problem.metrics, values, "the added result")
-            return [self._opened(ledger, params, "added", {"values": measurements_to_json(told), "note": note})]
+            return [_opened(ledger, params, "added", {"values": measurements_to_json(told), "note": note})]
 
-        number = self._write(decide)[0].number
-        return self._ledger.trials[number or 0]
+        return self._book.trials_of(self._book.write(decide))[0]
 
     # -- answers --------------------------------------------------------------------------------------------------
 
     @property
     def history(self) -> History:
         """Everything known now, frozen."""
-        with self._lock:
-            self._refresh()
-            return self._ledger.history()
+        return self._book.history()
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -317,14 +307,9 @@ class Study:
     ) -> None:
         """Record who `owner` is, which will run trials: its code, machine, versions, the command it runs, if any, and the
         `settings` of its run. What looks like a secret in a command line is not stored."""
-        flat = without_secrets(["", *(part if isinstance(part, str) else "-" for part in command)])[1:]
-        parts = [
-            text if isinstance(part, str) else without_secrets(["", *part])[1:]
-            for part, text in zip(command, flat, strict=True)
-        ]
         facts = {**provenance(reason=reason), "data": self.facts.get("data", "")}
-        data = {"owner": owner, "command": parts, "facts": facts, "settings": dict(settings or {})}
-        self._write(lambda _: [Draft("joined", None, data)])
+        data = {"owner": owner, "command": masked(command), "facts": facts, "settings": dict(settings or {})}
+        self._book.write(lambda *_: [Draft("joined", None, data)])
 
     def origin(self, trial: Trial) -> Mapping[str, Any]:
         """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where
@@ -336,7 +321,7 @@ class Study:
         """Change a metric's limits, unit, description or owner; the edit is logged with its reason and feasibility is
         judged anew. Role and goal are frozen once trials exist. Raises MetricError."""
 
-        def decide(ledger: Ledger) -> list[Draft]:
+        def decide(ledger: Ledger, _: Log) -> list[Draft]:
             old = ledger.problem.metric(metric.name)
             if type(old) is not type(metric) or getattr(old, "goal", None) != getattr(metric, "goal", None):
                 raise MetricError(
@@ -348,12 +333,12 @@ class Study:
                 [Draft("edited", None, {"metric": metric_to_json(metric), "reason": reason})] if old != metric else []
             )
 
-        self._write(decide)
+        self._book.write(decide)
         return self.problem
 
     def events(self) -> list[Event]:
         """The log: every step ever recorded, in order."""
-        return persistently(lambda _: self._storage.events(self._record.id))
+        return self._book.events()
 
     def replay(self) -> Replay:
         """Derive every suggestion again from what its ask saw, and say where the first differs."""
@@ -366,54 +351,8 @@ class Study:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _ask(
-        self,
-        n: int,
-        owner: str,
-        *,
-        allowance: Allowance | None = None,
-        request: str = "",
-        lease: float | None = None,
-        within: Callable[[History], float] | None = None,
-    ) -> list[Trial]:
-        name = request or uuid.uuid4().hex
-
-        def step(again: bool) -> list[Event] | None:
-            """One try; None when another has asked meanwhile, or ended a trial that waits: by a late result, perhaps."""
-            with self._lock:
-                self._refresh()
-                history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
-            most = n if within is None else int(min(n, within(history)))
-            waiting = history.waiting[:most]
-            drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
-            if len(drafts) < most and not (request and self._is_answered(request)):
-                drafts += self._suggested(history, most - len(drafts), saw, owner, allowance, name)
-            with self._lock, self._storage.transaction(self._record.id) as log:
-                self._ledger.apply(log.events(self._ledger.seq))
-                if (again or request) and (answered := log.answered(name)):
-                    return answered
-                is_outdated = self._ledger.last_ask != last_ask or len(self._ledger.trials) != len(history.trials)
-                if is_outdated or any(self._ledger.trials[t.number].state is not TrialState.WAITING for t in waiting):
-                    return None
-                if lease is not None:
-                    until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
-                    numbers = [draft.number for draft in drafts if draft.number is not None]
-                    log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
-                return log.append(drafts)
-
-        with self._asking:
-            while (written := persistently(step)) is None:
-                pass
-            with self._lock:
-                self._refresh()
-                return [self._ledger.trials[e.number] for e in written if e.number is not None]
-
-    def _is_answered(self, request: str) -> bool:
-        with self._storage.transaction(self._record.id) as log:
-            return bool(log.answered(request))
-
     def _suggested(
-        self, history: History, n: int, saw: int, owner: str, allowance: Allowance | None, request: str
+        self, history: History, n: int, saw: int, *, owner: str, allowance: Allowance | None = None
     ) -> list[Draft]:
         first, strategy = len(history.trials), self._strategy
         rng = generator(self.seed, "suggest", first)
@@ -421,43 +360,8 @@ class Study:
             suggestions = strategy.suggest_within(history, n, rng, allowance)
         else:
             suggestions = strategy.suggest(history, n, rng)
-        name = to_json(self._strategy)
-        return [
-            Draft("asked", first + i, _asked(s, name, saw, (first, n), owner), request)
-            for i, s in enumerate(suggestions)
-        ]
-
-    def _write(self, decide: Callable[[Ledger], Sequence[Draft]]) -> list[Event]:
-        """Append what `decide` makes of the log as it stands; nobody else appends in between."""
-        return self._transact(lambda ledger, _: decide(ledger))
-
-    def _transact(self, decide: Decide) -> list[Event]:
-        """The same, for what also needs the transaction."""
-
-        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
-            ledger.apply(log.events(ledger.seq))
-            return decide(ledger, log)
-
-        written = self._steps.write(decide_there)
-        with self._lock:
-            if written and self._ledger.seq < written[-1].seq:  # found there, after its answer got lost
-                self._refresh()
-        return written
-
-    def _attempt(self, steps: Sequence[Step]) -> None:
-        with self._lock:
-            with self._storage.transaction(self._record.id) as log:
-                ledger = self._ledger.copy() if len(steps) > 1 else self._ledger
-                for step in steps:
-                    step.write(ledger, log)
-                    if ledger is not self._ledger:
-                        ledger.apply(step.news(ledger))
-            if ledger is self._ledger:
-                ledger.apply(steps[0].news(ledger))
-            self._ledger = ledger
-
-    def _refresh(self) -> None:
-        self._ledger.apply(persistently(lambda _: self._storage.events(self._record.id, self._ledger.seq)))
+        name = to_json(strategy)
+        return [Draft("asked", first + i, _asked(s, name, saw, (first, n), owner)) for i, s in enumerate(suggestions)]
 
     def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str, seconds: float | None) -> Trial:
         number = _number(trial)
@@ -466,91 +370,13 @@ class Study:
             check_step(current, state)
             return [Draft(kind, number, {"reason": reason, "seconds": seconds})]
 
-        return self._change(number, decide)
-
-    def _change(self, number: int, decide: Callable[[Problem, Trial], Sequence[Draft]]) -> Trial:
-        """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
-        what concerns the trial is read: with many processes that tell, reading all would be most of their work."""
-        now: list[Trial] = []
-
-        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
-            if log.last - ledger.seq <= _NEAR:
-                ledger.apply(log.events(ledger.seq))
-            unread = log.events(ledger.seq, number) if ledger.seq < log.last and isinstance(number, int) else []
-            problem, trial = ledger.trial_after(number, unread)
-            if trial is None:
-                ledger.apply(log.events(ledger.seq))
-                trial = self._known(ledger, number)
-            now[:] = [trial]
-            return decide(problem, trial)
-
-        for event in self._steps.write(decide_there):
-            now[:] = [trial_after(now[0], event, self.seed)]
-        return now[0]
-
-    def _known(self, ledger: Ledger, number: int) -> Trial:
-        if not isinstance(number, int) or not 0 <= number < len(ledger.trials):
-            have = f"the study has 0-{len(ledger.trials) - 1}" if ledger.trials else "the study has none yet"
-            raise TrialNotFound(f"no trial {number}; {have}")
-        return ledger.trials[number]
-
-    def _opened(self, ledger: Ledger, params: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> Draft:
-        canonical = ledger.problem.space.canonical(params)
-        role = "replicate" if key(canonical) in ledger.history().taken else kind
-        return Draft(kind, len(ledger.trials), {"params": canonical, "why": {"role": role}, **data})
+        return self._book.change(number, decide)
 
 
-def open_study(
-    name: str,
-    problem: Problem | None = None,
-    *,
-    storage: str | Path | Storage = "hpo.db",
-    seed: int | None = None,
-    strategy: Strategy | None = None,
-    author: str = "",
-    reason: str = "",
-    data: str = "",
-) -> Study:
-    """Create the study `name`, or resume it.
-
-    Without a problem the study must exist. `storage` is a file (SQLite), ":memory:", a database URL or a Storage. A
-    study that was given no seed draws one and keeps it. `strategy` defaults to the stored one, Bayesian when new. `data`
-    names the data that is trained on, such as `fingerprint("train.csv")`: results on other data do not compare.
-
-    Raises StudyNotFound, DefinitionChanged (the stored problem, seed or data differ from the given; field by field).
-    """
-    if not isinstance(name, str) or not name.strip():
-        raise SettingsError(f"a study needs a name that says what is tuned, got {name!r}")
-    store = open_storage(storage)
-    record = store.load(name)
-    if record is None:
-        if problem is None:
-            known = store.names()
-            raise StudyNotFound(
-                f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
-                + (f"It has {listing(known)}" if known else "It has none yet; give a problem to create it")
-            )
-        facts = {
-            "seed": fresh_seed() if seed is None else int(seed),
-            "strategy": to_json(strategy or Bayesian()),
-            **provenance(author, reason, data),
-        }
-        record = store.create(name, problem_to_json(problem), facts)
-    study = Study(record, store, strategy)
-    if problem is not None:
-        differences = study.problem.differences(problem)
-        if seed is not None and seed != study.seed:
-            differences.append(f"seed: stored {study.seed}, given {seed}")
-        if data and data != study.facts.get("data"):
-            differences.append(f"data: stored {study.facts.get('data') or 'none'}, given {data}")
-        if differences:
-            raise DefinitionChanged(
-                name,
-                differences,
-                "Leave the problem out to go on with the stored one, edit limits with study.edit_metric(...), "
-                "or pick a new name",
-            )
-    return study
+def _opened(ledger: Ledger, params: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> Draft:
+    canonical = ledger.problem.space.canonical(params)
+    role = "replicate" if key(canonical) in ledger.history().taken else kind
+    return Draft(kind, len(ledger.trials), {"params": canonical, "why": {"role": role}, **data})
 
 
 def _asked(s: Suggestion, strategy: Mapping[str, Any], saw: int, batch: tuple[int, int], owner: str) -> dict[str, Any]:

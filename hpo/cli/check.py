@@ -16,10 +16,10 @@ import click
 
 from hpo.cli.opening import DEFAULT_STORAGE, existing_study, name_argument, storage_option
 from hpo.metrics import Constraint, Objective
+from hpo.opening import open_study
 from hpo.parameters import Float, Int
 from hpo.problem import Problem
 from hpo.space import Space
-from hpo.study import open_study
 
 _OPTIONAL = {"pandas": "to_frame", "psycopg": "PostgreSQL"}
 _LEAST_DISK = 200e6

@@ -14,11 +14,12 @@ from hpo.cli import demo_task
 from hpo.executors.processes import Processes
 from hpo.history import History
 from hpo.metrics import limit_words
+from hpo.opening import open_study
 from hpo.report.comparison import Comparison
 from hpo.report.words import best_words, duration, measured, misses
 from hpo.runner import Progress, run
 from hpo.strategies import Bayesian, Grid, OneAtATime, Random, Strategy
-from hpo.study import Study, open_study
+from hpo.study import Study
 from hpo.trial import Trial
 
 SLOTS = 2

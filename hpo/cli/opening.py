@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from hpo.errors import StorageError, StudyNotFound, listing
+from hpo.opening import open_study
 from hpo.storage import Storage, open_storage
-from hpo.study import Study, open_study
+from hpo.study import Study
 
 DEFAULT_STORAGE = "hpo.db"
 

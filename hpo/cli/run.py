@@ -17,11 +17,12 @@ from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import trial_table
 from hpo.errors import SettingsError
 from hpo.executors import Subprocess
+from hpo.opening import open_study
 from hpo.report.words import best_words, duration, misses
 from hpo.runner import Run
 from hpo.runner import run as run_study
 from hpo.storage import open_storage
-from hpo.study import Study, open_study
+from hpo.study import Study
 from hpo.trial import Trial
 
 _SHOWN = 8

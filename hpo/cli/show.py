@@ -16,9 +16,10 @@ from hpo.errors import NoFeasibleTrial
 from hpo.executors.command import Command
 from hpo.history import History
 from hpo.metrics import limit_words, shortfall
+from hpo.opening import open_study
 from hpo.report import tables
 from hpo.report.words import ago, best_words, measured, miss, misses, short
-from hpo.study import Study, open_study
+from hpo.study import Study
 from hpo.trial import Trial
 
 

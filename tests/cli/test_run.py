@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from hpo.errors import StudyNotFound
-from hpo.study import Study, open_study
+from hpo.opening import open_study
+from hpo.study import Study
 from hpo.trial import TrialState
 from tests.cli.conftest import Hpo
 

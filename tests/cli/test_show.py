@@ -11,10 +11,11 @@ from click.testing import CliRunner, Result
 from hpo.cli.main import main
 from hpo.events import Draft
 from hpo.metrics import Constraint, Objective
+from hpo.opening import open_study
 from hpo.parameters import Categorical, Float
 from hpo.problem import Problem
 from hpo.space import Space
-from hpo.study import Study, open_study
+from hpo.study import Study
 
 PROBLEM = Problem(
     Space({"z.last": Float(0, 1), "a.first": Categorical(["x", "y"])}),

@@ -9,13 +9,13 @@ from hpo.budget import Budget
 from hpo.cli.main import main
 from hpo.executors import Simulated
 from hpo.metrics import Constraint, Objective
+from hpo.opening import open_study
 from hpo.parameters import Float
 from hpo.problem import Problem
 from hpo.runner import run
 from hpo.space import Space
 from hpo.storage import open_storage
 from hpo.strategies import Sobol
-from hpo.study import open_study
 from tests.cli.conftest import STUDY
 
 PROBLEM = Problem(Space({"x": Float(0, 1)}), [Objective("accuracy"), Constraint("latency_ms", upper=15, unit="ms")])

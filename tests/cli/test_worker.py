@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StudyNotFound
-from hpo.study import Study, open_study
+from hpo.opening import open_study
+from hpo.study import Study
 from hpo.testing.executors import await_that
 from hpo.trial import TrialState
 from tests.cli.conftest import Hpo

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from hpo.metrics import Constraint, Measurement, Metric, Objective, Tracked
+from hpo.opening import open_study
 from hpo.parameters import Categorical, Float, Int
 from hpo.problem import Problem
 from hpo.report import Comparison, write_report
 from hpo.report.html import answer, question, render
 from hpo.space import Space
 from hpo.strategies import Random
-from hpo.study import Study, open_study
+from hpo.study import Study
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "link", "img", "br", "hr", "input"}

@@ -1,0 +1,152 @@
+"""Book: the log of one study, and the ledger of it that this process keeps."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+
+from hpo.errors import TrialNotFound
+from hpo.events import Draft, Event, Ledger, trial_after
+from hpo.history import History
+from hpo.problem import Problem
+from hpo.serialize import problem_from_json
+from hpo.storage.base import Lease, Log, Storage, StudyRecord
+from hpo.storage.persistence import persistently
+from hpo.storage.steps import Decide, Step, Steps
+from hpo.trial import Trial, TrialState
+
+Suggest = Callable[[History, int, int], Sequence[Draft]]
+"""Makes drafts of at most n new trials from a history and the last event that it saw: (history, n, saw)."""
+
+_NEAR = 8
+"""Events of others that are read at once rather than looked through."""
+
+
+class Book:
+    """Safe to use from many threads. What a method returns is stored; nothing is remembered that is not."""
+
+    def __init__(self, record: StudyRecord, storage: Storage) -> None:
+        self._id = record.id
+        self._storage = storage
+        self._ledger = Ledger(problem_from_json(record.definition), record.facts["seed"])
+        self._asking = threading.Lock()
+        self._lock = threading.RLock()
+        self._steps = Steps(self._attempt)
+
+    def history(self) -> History:
+        """Everything known now."""
+        with self._lock:
+            self._refresh()
+            return self._ledger.history()
+
+    def events(self) -> list[Event]:
+        """The whole log."""
+        return persistently(lambda _: self._storage.events(self._id))
+
+    def write(self, decide: Decide) -> list[Event]:
+        """Append what `decide` makes of the ledger as it stands; nobody else appends in between."""
+
+        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
+            ledger.apply(log.events(ledger.seq))
+            return decide(ledger, log)
+
+        written = self._steps.write(decide_there)
+        with self._lock:
+            if written and self._ledger.seq < written[-1].seq:  # found there, after its answer got lost
+                self._refresh()
+        return written
+
+    def change(self, number: int, decide: Callable[[Problem, Trial], Sequence[Draft]]) -> Trial:
+        """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
+        what concerns the trial is read: with many processes that tell, reading all would be most of their work. Raises
+        TrialNotFound."""
+        now: list[Trial] = []
+
+        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
+            if log.last - ledger.seq <= _NEAR:
+                ledger.apply(log.events(ledger.seq))
+            unread = log.events(ledger.seq, number) if ledger.seq < log.last and isinstance(number, int) else []
+            problem, trial = ledger.trial_after(number, unread)
+            if trial is None:
+                ledger.apply(log.events(ledger.seq))
+                trial = _known(ledger, number)
+            now[:] = [trial]
+            return decide(problem, trial)
+
+        for event in self._steps.write(decide_there):
+            now[:] = [trial_after(now[0], event, self._ledger.seed)]
+        return now[0]
+
+    def give_out(
+        self,
+        n: int,
+        owner: str,
+        suggest: Suggest,
+        *,
+        request: str = "",
+        lease: float | None = None,
+        within: Callable[[History], float] | None = None,
+    ) -> list[Trial]:
+        """At most `n` trials: those that wait, then new ones. See `Study.ask` and `Study.claim`."""
+        name = request or uuid.uuid4().hex
+
+        def step(again: bool) -> list[Event] | None:
+            """One try; None when another has asked meanwhile, or ended a trial that waits: by a late result, perhaps."""
+            with self._lock:
+                self._refresh()
+                history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
+            most = n if within is None else int(min(n, within(history)))
+            waiting = history.waiting[:most]
+            drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
+            if len(drafts) < most and not (request and self._is_answered(request)):
+                new = suggest(history, most - len(drafts), saw)
+                drafts += [Draft(draft.kind, draft.number, draft.data, name) for draft in new]
+            with self._lock, self._storage.transaction(self._id) as log:
+                self._ledger.apply(log.events(self._ledger.seq))
+                if (again or request) and (answered := log.answered(name)):
+                    return answered
+                is_outdated = self._ledger.last_ask != last_ask or len(self._ledger.trials) != len(history.trials)
+                if is_outdated or any(self._ledger.trials[t.number].state is not TrialState.WAITING for t in waiting):
+                    return None
+                if lease is not None:
+                    until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
+                    numbers = [draft.number for draft in drafts if draft.number is not None]
+                    log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
+                return log.append(drafts)
+
+        with self._asking:
+            while (written := persistently(step)) is None:
+                pass
+            return self.trials_of(written)
+
+    def trials_of(self, events: Sequence[Event]) -> list[Trial]:
+        """The trials that these concern, as they are now."""
+        trials = self.history().trials
+        return [trials[event.number] for event in events if event.number is not None]
+
+    def _is_answered(self, request: str) -> bool:
+        with self._storage.transaction(self._id) as log:
+            return bool(log.answered(request))
+
+    def _attempt(self, steps: Sequence[Step]) -> None:
+        with self._lock:
+            with self._storage.transaction(self._id) as log:
+                ledger = self._ledger.copy() if len(steps) > 1 else self._ledger
+                for step in steps:
+                    step.write(ledger, log)
+                    if ledger is not self._ledger:
+                        ledger.apply(step.news(ledger))
+            if ledger is self._ledger:
+                ledger.apply(steps[0].news(ledger))
+            self._ledger = ledger
+
+    def _refresh(self) -> None:
+        self._ledger.apply(persistently(lambda _: self._storage.events(self._id, self._ledger.seq)))
+
+
+def _known(ledger: Ledger, number: int) -> Trial:
+    if not isinstance(number, int) or not 0 <= number < len(ledger.trials):
+        have = f"the study has 0-{len(ledger.trials) - 1}" if ledger.trials else "the study has none yet"
+        raise TrialNotFound(f"no trial {number}; {have}")
+    return ledger.trials[number]

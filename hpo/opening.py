@@ -1,0 +1,68 @@
+"""open_study: make a study, or go on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpo.errors import DefinitionChanged, SettingsError, StudyNotFound, did_you_mean, listing
+from hpo.problem import Problem
+from hpo.provenance import provenance
+from hpo.randomness import fresh_seed
+from hpo.serialize import problem_to_json
+from hpo.storage import Storage, open_storage
+from hpo.strategies import Bayesian, Strategy
+from hpo.strategies.settings import to_json
+from hpo.study import Study
+
+
+def open_study(
+    name: str,
+    problem: Problem | None = None,
+    *,
+    storage: str | Path | Storage = "hpo.db",
+    seed: int | None = None,
+    strategy: Strategy | None = None,
+    author: str = "",
+    reason: str = "",
+    data: str = "",
+) -> Study:
+    """Create the study `name`, or resume it.
+
+    Without a problem the study must exist. `storage` is a file (SQLite), ":memory:", a database URL or a Storage. A
+    study that was given no seed draws one and keeps it. `strategy` defaults to the stored one, Bayesian when new. `data`
+    names the data that is trained on, such as `fingerprint("train.csv")`: results on other data do not compare.
+
+    Raises StudyNotFound, DefinitionChanged (the stored problem, seed or data differ from the given; field by field).
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise SettingsError(f"a study needs a name that says what is tuned, got {name!r}")
+    store = open_storage(storage)
+    record = store.load(name)
+    if record is None:
+        if problem is None:
+            known = store.names()
+            raise StudyNotFound(
+                f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
+                + (f"It has {listing(known)}" if known else "It has none yet; give a problem to create it")
+            )
+        facts = {
+            "seed": fresh_seed() if seed is None else int(seed),
+            "strategy": to_json(strategy or Bayesian()),
+            **provenance(author, reason, data),
+        }
+        record = store.create(name, problem_to_json(problem), facts)
+    study = Study(record, store, strategy)
+    if problem is not None:
+        differences = study.problem.differences(problem)
+        if seed is not None and seed != study.seed:
+            differences.append(f"seed: stored {study.seed}, given {seed}")
+        if data and data != study.facts.get("data"):
+            differences.append(f"data: stored {study.facts.get('data') or 'none'}, given {data}")
+        if differences:
+            raise DefinitionChanged(
+                name,
+                differences,
+                "Leave the problem out to go on with the stored one, edit limits with study.edit_metric(...), "
+                "or pick a new name",
+            )
+    return study
