@@ -135,7 +135,7 @@ class _Runner:
 
     def run(self, executor: Executor) -> Run:
         settings = {"budget": self.budget.to_json(), "limits": asdict(self.limits)}
-        self.study.join(self.me, getattr(executor, "command", ()), settings=settings)
+        self.study.join(self.me, getattr(executor, "command", None) or (), settings=settings)
         pool = executor.start(None if self.objective is None else Evaluate(self.objective))
         try:
             self.clock, self.began = pool.clock, pool.clock()

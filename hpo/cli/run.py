@@ -11,12 +11,12 @@ import click
 
 from hpo.budget import Budget
 from hpo.cli.codes import INFEASIBLE, INTERRUPTED
+from hpo.cli.engines import engine
 from hpo.cli.opening import DEFAULT_STORAGE
 from hpo.cli.progress import Display, Plain, Quiet, Terminal, resume_words
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import trial_table
 from hpo.errors import SettingsError
-from hpo.executors import Subprocess
 from hpo.opening import open_study
 from hpo.report.words import best_words, duration, misses
 from hpo.runner import Run
@@ -71,7 +71,7 @@ def run(
         )
         if study.trials:
             click.echo(resume_words(study.history))
-        executor = Subprocess(given.command, slots=workers or given.workers, logs=given.logs, devices=given.devices)
+        executor = engine(given.executor, given.command, workers or given.workers, given.logs, given.devices)
         with display(quiet, budget, study, given.logs) as show:
             ended = run_study(
                 study,

@@ -21,8 +21,9 @@ trials = 60
 
 [run]
 command = ["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]]
-workers = 2                # timeout (seconds, "10min"), memory (bytes, "2GB"), cpus, gpus, devices, logs (a folder), lease,
-                           # notice: optional
+workers = 2                # timeout (seconds, "10min"), memory (bytes, "2GB"), cpus, gpus, devices, logs (a folder),
+                           # lease, notice: optional; so is
+executor = { type = "slurm", folder = "/shared/hpo" }    # local, dask, ray, slurm, and its fields
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.budget import Budget, seconds
+from hpo.cli.engines import engine
 from hpo.drivers import LEASE
 from hpo.errors import DefinitionError, HpoError, SettingsError, did_you_mean, listing
 from hpo.executors import Subprocess
@@ -58,7 +60,9 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("constraints", "study", "space", "metrics", "budget", "run"),
     "study": ("name", "storage", "seed", "strategy", "author", "reason", "data"),
     "budget": tuple(f.name for f in dataclasses.fields(Budget) if f.init),
-    "run": ("command", "workers", "timeout", "memory", "cpus", "gpus", "devices", "logs", "lease", "notice"),
+    "run": (
+        *("command", "workers", "executor", "timeout", "memory", "cpus", "gpus", "devices", "logs", "lease", "notice"),
+    ),
 }
 _KINDS: Mapping[str, tuple[type, str]] = {
     "log": (bool, "true or false"),
@@ -89,6 +93,8 @@ class StudyFile:
     data: str = ""
     """Fingerprint of the files that the trainings read."""
     workers: int = 1
+    executor: Table = field(default_factory=dict)
+    """Where the command runs; see `engines.engine`."""
     timeout: float | None = None
     """Seconds one trial may take."""
     memory: int | None = None
@@ -139,11 +145,12 @@ class _Reader:
             "reason": self.value(study, "study.reason", str, "text") or "",
             "data": self.data_fingerprint(study),
             "workers": self.workers(run),
+            "executor": self.executor(run, command),
             "timeout": self.built("run.timeout", lambda: seconds(run["timeout"])) if "timeout" in run else None,
             "memory": self.built("run.memory", lambda: in_bytes(run["memory"])) if "memory" in run else None,
             "cpus": self.value(run, "run.cpus", (int, float), "a number"),
             "gpus": self.value(run, "run.gpus", int, "a whole number") or 0,
-            "devices": self.value(run, "run.devices", list, "a list of devices, like [0, 1]") or (),
+            "devices": run.get("devices", ()),
             "logs": self.value(run, "run.logs", str, "text: a folder"),
             "lease": self.built("run.lease", lambda: seconds(run.get("lease", LEASE))),
             "notice": self.built("run.notice", lambda: seconds(run.get("notice", NOTICE))),
@@ -228,6 +235,13 @@ class _Reader:
         if workers is not None and workers < 1:
             self.faults.append(f"run.workers: expected a whole number of at least 1, got {workers}")
         return workers or 1
+
+    def executor(self, run: Table, command: Any) -> Table:
+        table = self.value(run, "run.executor", dict, 'a table, like { type = "slurm", folder = "/shared/hpo" }') or {}
+        devices = self.value(run, "run.devices", list, "a list of devices, like [0, 1]") or ()
+        if command is not None:
+            self.built("run.executor", lambda: engine(table, command, 1, None, devices))
+        return table
 
     def command(self, run: Table, space: Space | None) -> Any:
         if "run" not in self.data:

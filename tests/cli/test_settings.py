@@ -214,3 +214,28 @@ def test_amounts_of_memory(given: object, expected: int | None) -> None:
     else:
         with pytest.raises(SettingsError, match="is no amount of memory"):
             in_bytes(given)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('{ type = "slrum" }', "run.executor: type 'slrum' is not one of local, dask, ray, slurm. Did you mean 'slurm'?"),
+        ('{ type = "dask", adress = 1 }', "run.executor: adress: no such key of dask (have: cluster, scale, release_after,"),
+        ('{ type = "slurm", folder = "/tmp", grace = -1 }', "run.executor: Slurm: grace is seconds, 0 or more, got -1"),
+        ('"slurm"', "run.executor: expected a table, like"),
+    ],
+)
+def test_faults_of_an_executor_are_named(folder: Path, table: str, said: str) -> None:
+    found = "\n".join(faults(edited(folder, "[run]", f"[run]\nexecutor = {table}")))
+    assert said in found
+
+
+def test_the_command_runs_where_the_executor_says(folder: Path) -> None:
+    path = edited(folder, "[run]", '[run]\nexecutor = { type = "slurm", folder = "/shared", partition = "gpu" }')
+    given = read_study_file(path)
+    made = engine(given.executor, given.command, 64, None, ())
+    assert isinstance(made, Slurm)
+    assert (made.slots, made.folder, made.partition, made.command) == (64, "/shared", "gpu", given.command)
+    local = engine({}, given.command, 2, None, [0, 1])
+    assert isinstance(local, Subprocess)
+    assert (local.slots, local.devices) == (2, [0, 1])
