@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hpo.executors.base import Outcome as Outcome
     from hpo.executors.base import Pool as Pool
     from hpo.executors.base import Work as Work
+    from hpo.executors.dask import Dask as Dask
     from hpo.executors.futures import Futures as Futures
     from hpo.executors.inline import Inline as Inline
     from hpo.executors.processes import Processes as Processes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CloseMode": "base",
+    "Dask": "dask",
     "Executor": "base",
     "Function": "base",
     "Futures": "futures",

@@ -28,6 +28,8 @@ class Ledger:
         """Let all of `works` wait for their turn, or raise ExecutorError and let none."""
         works = list(works)
         with self._changed:
+            if self._fault is not None:
+                raise ExecutorError(f"the pool broke: {self._fault}; start the executor again") from self._fault
             if self._is_closed:
                 raise ExecutorError("this pool is closed; start the executor again for more work")
             seen = {*self._waiting, *self._running}
