@@ -137,7 +137,7 @@ class _Runner:
         self.interrupts = 0
 
     def run(self, executor: Executor) -> Run:
-        self.study.join(self.me, getattr(executor, "command", ()))
+        self.study.join(self.me, getattr(executor, "command", None) or ())
         if reclaimed := reclaim(self.study):
             self._say(f"{len(reclaimed)} trials of a killed run are run again: #{reclaimed[0].number} ...")
         function = None if self.objective is None else _Evaluate(self.objective)
@@ -169,7 +169,7 @@ class _Runner:
 
     def _fill(self, pool: Pool) -> str:
         """Start what capacity and budget allow. Returns why nothing will ever be started again, or nothing."""
-        while free := pool.capacity - len(self.running):
+        while (free := pool.capacity - len(self.running)) > 0:  # it is below 0 where a cluster has shrunk
             room = self.budget.room(self.study.history, self._elapsed())
             if room.trials < 1:
                 return room.reason if room.is_final else ""

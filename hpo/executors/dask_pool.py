@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -65,7 +66,9 @@ def run_on_worker(pool: str, token: str, work: Work) -> Outcome:
 class Demand(Adaptive):
     """As many workers as the works in flight need, and never fewer than have work in hand."""
 
-    def __init__(self, cluster: Cluster, n_in_flight: Callable[[], int], threads: Callable[[], int], **named: Any) -> None:
+    def __init__(
+        self, cluster: Cluster, n_in_flight: Callable[[], int], threads: Callable[[], int], **named: Any
+    ) -> None:
         super().__init__(cluster, interval=TICK, **named)
         self._n_in_flight = n_in_flight
         self._threads = threads
@@ -107,7 +110,7 @@ class DaskPool(EnginePool):
             self._connect(CONNECT)
         except BaseException as error:
             self._let_go()
-            if isinstance(error, OSError):
+            if isinstance(error, (OSError, RuntimeError)):  # nobody there; a cluster that is closed
                 raise ExecutorError(f"no Dask scheduler answers at {self._cluster!r}: {describe(error)}") from error
             raise
         if scale is not None:
@@ -138,12 +141,16 @@ class DaskPool(EnginePool):
     # the engine
 
     def _places(self) -> int:
-        return 0 if self._client is None else self.capacity
+        """Where Dask's own threads limit what runs, one more waits for each, so that they need not wait for us."""
+        if self._client is None or self._client.status != "running":
+            return 0
+        is_limited = self._slots is not None and self._own is None
+        return self.capacity if is_limited else 2 * self.capacity
 
     def _hand_over(self, handed: Handed) -> None:
-        assert self._client is not None
-        work = handed.work
-        future = self._client.submit(
+        client, work = self._client, handed.work
+        assert client is not None
+        future = client.submit(
             run_on_worker,
             self.name,
             handed.token,
@@ -151,20 +158,27 @@ class DaskPool(EnginePool):
             key=handed.token,
             pure=False,
             retries=0,
-            resources=self._asked(self._client, work),
+            resources=self._asked(client, work),
         )
         self._futures[handed.token] = future
-        self._client.loop.add_callback(self._follow, handed.token, future)
+        _loop(client).add_callback(self._follow, client, handed.token, future)
 
-    async def _follow(self, token: str, future: Future[Outcome]) -> None:
+    async def _follow(self, client: Client, token: str, future: Future[Outcome]) -> None:
         """In the client's loop: bring the outcome into the pool's thread."""
         try:
             outcome = await future
-        except BaseException as error:
+        except CancelledError:
+            self._calls.put(lambda: self._drop(client, token))
+        except Exception as error:
             why = f"Dask lost the work: {describe(error)}"
             self._calls.put(lambda: self._lose([token], why))
         else:
             self._calls.put(lambda: self._arrive(token, outcome))
+
+    def _drop(self, client: Client, token: str) -> None:
+        """The scheduler has forgotten a work: unless we wished so, it is another one, or none at all."""
+        if token in self._handed and client is self._client:
+            self._disconnect(client)
 
     def _arrive(self, token: str, outcome: Outcome) -> None:
         self._end(token, outcome)
@@ -243,13 +257,15 @@ class DaskPool(EnginePool):
     def _disconnect(self, client: Client) -> None:
         self._lose([*self._handed], "the Dask scheduler was lost")
         self._client, self._lost_at = None, time.monotonic()
-        client.close(timeout=0)
+        _close(client)
 
     def _reconnect(self) -> None:
         try:
             self._connect(ANSWER)
         except OSError as error:
-            self._client = None
+            if self._client is not None:  # it went while we made ourselves known
+                _close(self._client)
+                self._client = None
             if time.monotonic() - self._lost_at > RECONNECT:
                 raise ExecutorError(f"the Dask scheduler was lost, and is not back after {RECONNECT:g} s") from error
 
@@ -260,8 +276,9 @@ class DaskPool(EnginePool):
             self._adaptive.cluster.scale(self._scale[0])
         if client is not None:
             with contextlib.suppress(OSError, ValueError):  # gone already, and its workers with it
+                client.unsubscribe_topic("all")
                 _answer(client, lambda: client.unregister_worker_plugin(self.name), self._settings.grace + ANSWER)
-            client.close()
+            _close(client)
         if self._own is not None:
             self._own.close()
 
@@ -269,7 +286,7 @@ class DaskPool(EnginePool):
 def _local(slots: int | None) -> LocalCluster:
     """One worker, since works run beside it and not in it, with a thread for each slot."""
     return LocalCluster(
-        n_workers=1, threads_per_worker=slots or os.cpu_count(), host="127.0.0.1", dashboard_address=None
+        n_workers=1, threads_per_worker=slots or os.cpu_count(), host="127.0.0.1", dashboard_address="127.0.0.1:0"
     )
 
 
@@ -279,8 +296,18 @@ def _answer(client: Client, ask: Callable[[], Awaitable[T]], patience: float = A
     async def asked() -> T:
         return await ask()
 
-    future = asyncio.run_coroutine_threadsafe(asked(), client.loop.asyncio_loop)  # type: ignore[attr-defined]
+    future = asyncio.run_coroutine_threadsafe(asked(), _loop(client).asyncio_loop)
     try:
         return future.result(patience)
     finally:
         future.cancel()
+
+
+def _loop(client: Client) -> Any:
+    """The loop of a client that was started, which is one of asyncio."""
+    return client.loop
+
+
+def _close(client: Client) -> None:
+    with contextlib.suppress(OSError):  # nobody answers its farewell
+        client.close(timeout=ANSWER)

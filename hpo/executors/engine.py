@@ -110,7 +110,7 @@ class EnginePool(Pool):
                 self._feed()
                 self._obey(look - time.monotonic())
         except BaseException as fault:
-            self._break_off(fault)
+            self._ledger.give_up(fault, f"{self.engine} was lost: {describe(fault)}")
         finally:
             self._let_go()
 
@@ -165,15 +165,6 @@ class EnginePool(Pool):
             if handed is not None:
                 self._end(token, Outcome(id=handed.work.id, kind="infra", message=why))
                 self._forget(token)
-
-    def _break_off(self, fault: BaseException) -> None:
-        """Nothing will run any more: what was submitted ends as infra."""
-        ids = [handed.work.id for handed in self._handed.values()]
-        while (work := self._ledger.take()) is not None:
-            ids.append(work.id)
-        for id in ids:
-            self._ledger.end(Outcome(id=id, kind="infra", message=f"{self.engine} was lost: {describe(fault)}"))
-        self._ledger.break_off(fault)
 
     def _finish(self) -> None:
         self._is_over = True

@@ -29,7 +29,7 @@ class Ledger:
         works = list(works)
         with self._changed:
             if self._fault is not None:
-                raise ExecutorError(f"the pool broke: {self._fault}; start the executor again") from self._fault
+                raise ExecutorError(f"this pool is closed, for it broke: {self._fault}") from self._fault
             if self._is_closed:
                 raise ExecutorError("this pool is closed; start the executor again for more work")
             seen = {*self._waiting, *self._running}
@@ -104,6 +104,15 @@ class Ledger:
             self._is_closed = True
             self._fault = fault
             self._changed.notify_all()
+
+    def give_up(self, fault: BaseException, message: str) -> None:
+        """Break off, after all that is in flight has ended as infra."""
+        with self._changed:
+            for id in (*self._waiting, *self._running):
+                self._ended.append(Outcome(id=id, kind="infra", message=message))
+            self._waiting.clear()
+            self._running.clear()
+            self.break_off(fault)
 
     def _is_idle(self) -> bool:
         return not self._waiting and not self._running
