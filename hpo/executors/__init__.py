@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hpo.executors.futures import Futures as Futures
     from hpo.executors.inline import Inline as Inline
     from hpo.executors.processes import Processes as Processes
+    from hpo.executors.ray import Ray as Ray
     from hpo.executors.subprocess import Subprocess as Subprocess
     from hpo.executors.threads import Threads as Threads
 
@@ -34,6 +35,7 @@ _HOME = {
     "Outcome": "base",
     "Pool": "base",
     "Processes": "processes",
+    "Ray": "ray",
     "Subprocess": "subprocess",
     "Threads": "threads",
     "Work": "base",

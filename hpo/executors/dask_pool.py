@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import CancelledError
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from distributed import Adaptive, Client, Future, LocalCluster, Worker, WorkerPlugin, get_worker
@@ -51,9 +50,6 @@ def run_on_worker(pool: str, token: str, work: Work) -> Outcome:
     worker = get_worker()
     plugin = worker.plugins[pool]
     assert isinstance(plugin, FarEnd)
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if work.gpus and devices is not None:
-        work = replace(work, env={"CUDA_VISIBLE_DEVICES": devices, **work.env})
 
     def is_dropped() -> bool:
         """Whether nobody wants the result: the driver is gone, or has given the work up."""
@@ -270,15 +266,16 @@ class DaskPool(EnginePool):
                 raise ExecutorError(f"the Dask scheduler was lost, and is not back after {RECONNECT:g} s") from error
 
     def _let_go(self) -> None:
-        client = self._client
-        if self._adaptive is not None and self._scale is not None:
+        if self._adaptive is not None:
             self._adaptive.loop.add_callback(self._adaptive.stop)
-            self._adaptive.cluster.scale(self._scale[0])
+        client = self._client
         if client is not None:
             with contextlib.suppress(OSError, ValueError):  # gone already, and its workers with it
                 client.unsubscribe_topic("all")
                 _answer(client, lambda: client.unregister_worker_plugin(self.name), self._settings.grace + ANSWER)
             _close(client)
+        if self._adaptive is not None and self._scale is not None:
+            self._adaptive.cluster.scale(self._scale[0])
         if self._own is not None:
             self._own.close()
 

@@ -7,9 +7,10 @@ here: limits, kills of the whole process tree, a crash that harms nobody. So all
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hpo.errors import ExecutorError
 from hpo.executors.base import CloseMode, Outcome, Pool, Work
@@ -40,13 +41,16 @@ _lock = threading.Lock()
 def run_there(
     key: str, settings: Settings, work: Work, is_cancelled: Callable[[], bool], token: str | None = None
 ) -> Outcome:
-    """Run `work`; never raises. Its processes are gone when this returns, but for the ones kept warm.
+    """Run `work`; never raises. Its processes are gone when this returns, but for the ones kept warm. One with gpus gets
+    the CUDA_VISIBLE_DEVICES of this process, where engines name those they set aside.
 
     key: a name for `settings`, under which their idle supervisors are kept for the next work until `release(key)`.
     is_cancelled: asked a few times a second; from its first True on the work is ended, with the grace of `settings`.
     token: what `cancel_there` knows the work by; unlike its id, no other work ever has it. By default the id.
     """
     token = work.id if token is None else token
+    if work.gpus and (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        work = replace(work, env={"CUDA_VISIBLE_DEVICES": devices, **work.env})
     try:
         if settings.logs is not None:
             settings.logs.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,7 @@ def cluster(_cluster: LocalCluster) -> LocalCluster:
     return _cluster
 
 
-class TestContract(ExecutorContract, ConcurrencyContract, IsolationContract):
+class TestContract(ExecutorContract, ConcurrencyContract):
     """On a cluster of its own."""
 
     def start(self, slots: int) -> Pool:
@@ -67,7 +67,7 @@ class TestContractOnACluster(ExecutorContract, ConcurrencyContract, IsolationCon
         return Dask(self.address, slots, grace=0.3).start(behave)
 
 
-class TestContractOfCommands(ExecutorContract, ConcurrencyContract, IsolationContract):
+class TestContractOfCommands(IsolationContract):
     exit_kind = "error"
 
     @pytest.fixture(autouse=True)
