@@ -112,9 +112,7 @@ class RayPool(EnginePool):
         for place in free:
             if place.shape == shape:
                 return place
-        if len(self._seats) >= self.capacity:  # what others keep for the next of their kind is wanted
-            for place in free[: len(self._seats) - self.capacity + 1]:
-                self._leave(place)
+        self._leave(*free)  # what they keep for the next of their kind may be what this one needs
         return self._new_place(shape)
 
     def _new_place(self, shape: Shape) -> Place:

@@ -4,6 +4,7 @@ set."""
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -50,10 +51,13 @@ def address() -> Iterator[str]:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     host, _, port = address.partition(":")
     options = ("--head", f"--node-ip-address={host}", f"--port={port}", "--num-cpus=4", "--include-dashboard=false")
-    subprocess.run([sys.executable, "-m", "ray.scripts.scripts", "start", *options], check=True, capture_output=True)
-    pool = Ray(address).start(behave)
-    yield address
-    pool.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")  # of this run alone, whatever Ray finds in the home folder
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        subprocess.run([sys.executable, "-m", "ray.scripts.scripts", "start", *options], check=True, capture_output=True)
+        pool = Ray(address).start(behave)
+        yield address
+        pool.close()
     import ray
 
     assert not ray.is_initialized()
@@ -73,7 +77,7 @@ class TestContractOfCommands(IsolationContract):
 
 def actors() -> list[psutil.Process]:
     """Our far ends on this machine."""
-    return [process for process in psutil.process_iter() if process.name().startswith("ray::Seat")]
+    return [process for process in psutil.process_iter(["name"]) if process.info["name"].startswith("ray::Seat")]
 
 
 def test_capacity_is_that_of_the_cluster() -> None:
