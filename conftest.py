@@ -3,7 +3,8 @@
 Each Markdown page is one test. Its Python blocks run in order, in one namespace and in a temporary folder. A block of
 any language below the line `<!-- file: NAME -->` is written to that file; a text block below `<!-- prints -->` is what
 the last Python block must have printed (`...` stands for anything); each `$ command` of a console block below
-`<!-- run -->` is run, and below `<!-- run: 3 -->` must end with that exit code.
+`<!-- run -->` is run, and below `<!-- run: 3 -->` must end with that exit code. A page with `<!-- needs: NAME -->` is run
+where the environment has NAME, which `.ci/run` sees to.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).parent
 _MARKED = re.compile(r"^<!-- (file|prints|run)(?:: (\S+))? -->\n+```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NEEDS = re.compile(r"^<!-- needs: (\w+) -->$", re.MULTILINE)
 
 
 # -- pages ------------------------------------------------------------------------------------------------------------
@@ -56,6 +58,9 @@ class Blocks(pytest.Item):
 
     def runtest(self) -> None:
         """Run them in order in a new folder."""
+        for name in _NEEDS.findall(self.path.read_text(encoding="utf-8")):
+            if not os.environ.get(name):
+                pytest.skip(f"{name} is not set")
         document = Sybil([PythonCodeBlockParser(), self.marked], encoding="utf-8").parse(self.path)
         document.namespace["__name__"] = "__main__"
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), importing_from(folder):

@@ -181,7 +181,7 @@ class _Runner:
 
     def _fill(self, pool: Pool) -> str:
         """Start what capacity and budget allow. Returns why nothing will ever be started again, or nothing."""
-        while (free := pool.capacity - len(self.running)) > 0:
+        while (free := pool.capacity - len(self.running)) > 0:  # it is below 0 where a cluster has shrunk
             room = self.budget.room(self.study.history, self._elapsed())
             if room.trials < 1:
                 return room.reason if room.is_final else ""

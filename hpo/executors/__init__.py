@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from hpo.executors.base import Outcome as Outcome
     from hpo.executors.base import Pool as Pool
     from hpo.executors.base import Work as Work
+    from hpo.executors.dask import Dask as Dask
     from hpo.executors.durations import Duration as Duration
     from hpo.executors.durations import Lognormal as Lognormal
     from hpo.executors.durations import Recorded as Recorded
     from hpo.executors.futures import Futures as Futures
     from hpo.executors.inline import Inline as Inline
     from hpo.executors.processes import Processes as Processes
+    from hpo.executors.ray import Ray as Ray
     from hpo.executors.simulated import Failures as Failures
     from hpo.executors.simulated import Simulated as Simulated
     from hpo.executors.slurm import Slurm as Slurm
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _HOME = {
     "CloseMode": "base",
     "Duration": "durations",
+    "Dask": "dask",
     "Executor": "base",
     "Failures": "simulated",
     "Function": "base",
@@ -44,6 +47,7 @@ _HOME = {
     "Recorded": "durations",
     "Simulated": "simulated",
     "Slurm": "slurm",
+    "Ray": "ray",
     "Subprocess": "subprocess",
     "Threads": "threads",
     "Work": "base",

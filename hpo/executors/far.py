@@ -7,9 +7,10 @@ here: limits, kills of the whole process tree, a crash that harms nobody. So all
 from __future__ import annotations
 
 import atexit
+import os
 import threading
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from hpo.errors import ExecutorError
 from hpo.executors.base import CloseMode, Outcome, Pool, Work
@@ -20,48 +21,111 @@ from hpo.executors.wire import Settings
 TICK = 0.2
 """Seconds between two looks at whether a running work is to be ended."""
 
-_idle: defaultdict[str, list[Pool]] = defaultdict(list)
+
+@dataclass
+class _End:
+    """What this process holds for one pool of a driver."""
+
+    idle: list[Pool] = field(default_factory=list)
+    """Supervisors kept warm for the next work."""
+    running: dict[str, tuple[Pool, str]] = field(default_factory=dict)
+    """By token: the supervisor, and the id of the work it has in hand."""
+    doomed: dict[str, float] = field(default_factory=dict)
+    """Tokens of works that were cancelled, and their grace: those that are still to come end at once."""
+
+
+_ends: dict[str, _End] = {}
 _lock = threading.Lock()
 
 
-def run_there(key: str, settings: Settings, work: Work, is_cancelled: Callable[[], bool]) -> Outcome:
-    """Run `work`; never raises. Its processes are gone when this returns, but for the ones kept warm.
+def run_there(
+    key: str, settings: Settings, work: Work, is_cancelled: Callable[[], bool], token: str | None = None
+) -> Outcome:
+    """Run `work`; never raises. Its processes are gone when this returns, but for the ones kept warm. One with gpus gets
+    the CUDA_VISIBLE_DEVICES of this process, where engines name those they set aside.
 
     key: a name for `settings`, under which their idle supervisors are kept for the next work until `release(key)`.
     is_cancelled: asked a few times a second; from its first True on the work is ended, with the grace of `settings`.
+    token: what `cancel_there` knows the work by; unlike its id, no other work ever has it. By default the id.
     """
+    token = work.id if token is None else token
+    if work.gpus and (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        work = replace(work, env={"CUDA_VISIBLE_DEVICES": devices, **work.env})
     try:
+        if settings.logs is not None:
+            settings.logs.mkdir(parents=True, exist_ok=True)
         pool = _taken(key) or SupervisedPool(settings, 1)
     except (ExecutorError, OSError) as error:  # the function cannot be loaded there, no process to be had
         return Outcome(id=work.id, kind="infra", message=f"the work could not be started: {describe(error)}")
     try:
-        pool.submit(work)
+        if not _began(key, token, pool, work):
+            _keep(key, token, pool)
+            return Outcome(id=work.id, kind="cancelled", message="cancelled before it started")
         outcome = _awaited(pool, work, is_cancelled)
     except BaseException:
         pool.close(CloseMode.KILL)
         raise
-    with _lock:
-        _idle[key].append(pool)
+    _keep(key, token, pool)
     return outcome
 
 
+def cancel_there(key: str, graces: Mapping[str, float]) -> set[str]:
+    """End works, each with its seconds from SIGTERM to SIGKILL, by their tokens. Returns at once, with those that run in
+    this process; the others will not start in it."""
+    with _lock:
+        end = _ends.setdefault(key, _End())
+        end.doomed.update(graces)
+        for token in end.running.keys() & graces.keys():
+            pool, id = end.running[token]
+            pool.cancel([id], graces[token])
+        return end.running.keys() & graces.keys()
+
+
 def release(key: str) -> None:
-    """End the idle supervisors kept under `key`."""
-    while (pool := _taken(key)) is not None:
-        pool.close(CloseMode.KILL)
+    """End the idle supervisors kept under `key`; those with a work in hand end it as cancelled, and go then."""
+    with _lock:
+        end = _ends.pop(key, None)
+    if end is not None:
+        for pool, id in end.running.values():
+            pool.cancel([id])
+        for pool in end.idle:
+            pool.close(CloseMode.KILL)
 
 
 @atexit.register
 def release_all() -> None:
-    """End all idle supervisors."""
-    for key in list(_idle):
+    """End all supervisors."""
+    for key in list(_ends):
         release(key)
 
 
 def _taken(key: str) -> Pool | None:
     with _lock:
-        pools = _idle.get(key)
-        return pools.pop() if pools else None
+        idle = _ends.setdefault(key, _End()).idle
+        return idle.pop() if idle else None
+
+
+def _began(key: str, token: str, pool: Pool, work: Work) -> bool:
+    """Start the work unless it was cancelled, in one step as seen by `cancel_there`."""
+    with _lock:
+        end = _ends.setdefault(key, _End())
+        if token in end.doomed:
+            return False
+        end.running[token] = pool, work.id
+        pool.submit(work)
+        return True
+
+
+def _keep(key: str, token: str, pool: Pool) -> None:
+    """Keep the supervisor warm, unless `key` was released meanwhile."""
+    with _lock:
+        end = _ends.get(key)
+        if end is not None:
+            end.running.pop(token, None)
+            end.doomed.pop(token, None)
+            end.idle.append(pool)
+            return
+    pool.close(CloseMode.KILL)
 
 
 def _awaited(pool: Pool, work: Work, is_cancelled: Callable[[], bool]) -> Outcome:

@@ -28,6 +28,8 @@ class Ledger:
         """Let all of `works` wait for their turn, or raise ExecutorError and let none."""
         works = list(works)
         with self._changed:
+            if self._fault is not None:
+                raise ExecutorError(f"this pool is closed, for it broke: {self._fault}") from self._fault
             if self._is_closed:
                 raise ExecutorError("this pool is closed; start the executor again for more work")
             seen: set[str] = set()
@@ -114,6 +116,15 @@ class Ledger:
             self._is_closed = True
             self._fault = fault
             self._changed.notify_all()
+
+    def give_up(self, fault: BaseException, message: str) -> None:
+        """Break off, after all that is in flight has ended as infra."""
+        with self._changed:
+            for id in (*self._waiting, *self._running):
+                self._ended.append(Outcome(id=id, kind="infra", message=message))
+            self._waiting.clear()
+            self._running.clear()
+            self.break_off(fault)
 
     def _is_idle(self) -> bool:
         return not self._waiting and not self._running

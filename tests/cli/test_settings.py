@@ -219,8 +219,14 @@ def test_amounts_of_memory(given: object, expected: int | None) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ('{ type = "slrum" }', "run.executor: type 'slrum' is not one of local, dask, ray, slurm. Did you mean 'slurm'?"),
-        ('{ type = "dask", adress = 1 }', "run.executor: adress: no such key of dask (have: cluster, scale, release_after,"),
+        (
+            '{ type = "slrum" }',
+            "run.executor: type 'slrum' is not one of local, dask, ray, slurm. Did you mean 'slurm'?",
+        ),
+        (
+            '{ type = "dask", adress = 1 }',
+            "run.executor: adress: no such key of dask (have: cluster, scale, release_after,",
+        ),
         ('{ type = "slurm", folder = "/tmp", grace = -1 }', "run.executor: Slurm: grace is seconds, 0 or more, got -1"),
         ('"slurm"', "run.executor: expected a table, like"),
     ],

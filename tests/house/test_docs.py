@@ -43,6 +43,7 @@ def test_every_member_of_a_study_is_listed(name: str) -> None:
         *(hpo.Float, hpo.Int, hpo.Categorical, hpo.Objective, hpo.Constraint, hpo.Tracked, hpo.Budget),
         *(executors.Processes, executors.Subprocess, executors.Threads, executors.Inline, executors.Slurm),
         *(executors.Simulated, executors.Failures, executors.Lognormal, executors.Recorded),
+        *(executors.Dask, executors.Ray),
         *(strategies.Bayesian, strategies.Grid, strategies.OneAtATime, strategies.Random, strategies.Sobol),
         *(hpo.run, hpo.open_study, hpo.Study.tell, hpo.Study.fail, hpo.Study.ask),
     ],
