@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from hpo.budget import Budget
+from hpo.cli.engines import engine
 from hpo.cli.settings import in_bytes, read_study_file
 from hpo.errors import SettingsError
+from hpo.executors import Slurm, Subprocess
 from hpo.parameters import Categorical, Float
 from hpo.strategies import Sobol
 
@@ -225,7 +227,7 @@ def test_amounts_of_memory(given: object, expected: int | None) -> None:
         ),
         (
             '{ type = "dask", adress = 1 }',
-            "run.executor: adress: no such key of dask (have: cluster, scale, release_after,",
+            "run.executor: adress: no such key of dask (have: cluster, scale,",
         ),
         ('{ type = "slurm", folder = "/tmp", grace = -1 }', "run.executor: Slurm: grace is seconds, 0 or more, got -1"),
         ('"slurm"', "run.executor: expected a table, like"),

@@ -1,4 +1,4 @@
-"""kill -9 of Ray's workers, again and again, while a study runs on them. In a network namespace, as test_ray of executors."""
+"""kill -9 of Ray's workers, again and again, while a study runs on them. In a network namespace, as the other tests of Ray."""
 
 from __future__ import annotations
 

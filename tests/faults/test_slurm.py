@@ -151,6 +151,7 @@ def test_the_controller_dies_and_comes_back(tmp_path: Path, cluster: Cluster, se
     script = HOLD.replace("while", "sleep 5\nwhile")
     (tmp_path / "gate").touch()
     driver = Driver(study, executor(tmp_path, 12, script), 24)
+    await_that(begun(tmp_path, 1), "the first begins")
     time.sleep(seconds)
     cluster("kill-controller")
     time.sleep(3)
