@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import hpo
 from hpo.encoding import key
 from hpo.trial import TrialState
+
+log = logging.getLogger(__name__)
 
 TRIALS = 24
 PATIENCE = 120.0
@@ -64,13 +69,28 @@ def await_that(what: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def stop_outside_transactions(pid: int, file: Path) -> None:
+    """SIGSTOP at a moment when the process does not hold the file's write lock: nobody could write until it goes on."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with closing(sqlite3.connect(file, timeout=0.0, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+            log.info("stopped inside a transaction; once more")
+            time.sleep(0.02)
+
+
 def test_a_driver_stopped_beyond_its_lease_and_continued_doubles_nothing(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(TRAIN)
     (tmp_path / "study.toml").write_text(STUDY % (TRIALS, sys.executable))
     with start(tmp_path) as first:
         await_that((tmp_path / "ledger.jsonl").exists)
         study = hpo.open_study("shared", storage=tmp_path / "hpo.db")
-        os.kill(first.pid, signal.SIGSTOP)
+        stop_outside_transactions(first.pid, tmp_path / "hpo.db")
         held = [t for t in study.history.in_flight if t.owner]
         assert held
         with start(tmp_path) as second:
