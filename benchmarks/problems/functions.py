@@ -18,6 +18,8 @@ Unless noted, after S. Surjanovic, D. Bingham, "Virtual Library of Simulation Ex
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from benchmarks.problems.base import Array
@@ -63,7 +65,7 @@ def ackley(x: Array) -> Array:
     """20 + e - 20 exp(-0.2 sqrt(mean x^2)) - exp(mean cos(2 pi x)); 0 at 0."""
     valley = np.exp(-0.2 * np.sqrt(np.mean(x**2, axis=-1)))
     ripple = np.exp(np.mean(np.cos(2 * np.pi * x), axis=-1))
-    return np.asarray(20 + np.e - 20 * valley - ripple)
+    return np.asarray(20 + math.e - 20 * valley - ripple)
 
 
 def rosenbrock(x: Array) -> Array:
