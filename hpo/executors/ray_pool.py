@@ -21,6 +21,7 @@ from hpo.executors.call import describe
 from hpo.executors.engine import EnginePool, Handed
 from hpo.executors.wire import Settings
 
+
 class Seat:
     """The actor beside which works run, one at a time; a second thread of its hears of cancellations."""
 

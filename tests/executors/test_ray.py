@@ -54,7 +54,9 @@ def address() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "token")  # of this run alone, whatever Ray finds in the home folder
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        subprocess.run([sys.executable, "-m", "ray.scripts.scripts", "start", *options], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "ray.scripts.scripts", "start", *options], check=True, capture_output=True
+        )
         pool = Ray(address).start(behave)
         yield address
         pool.close()
