@@ -7,7 +7,6 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any

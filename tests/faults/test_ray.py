@@ -1,4 +1,4 @@
-"""kill -9 of Ray's workers, again and again, while a study runs on them. In a network namespace, as test_ray of executors."""
+"""kill -9 of workers of Ray, again and again, while a study runs on them. In a network namespace, where HPO_TEST_RAY is set."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def test_killed_workers_lose_and_double_nothing(tmp_path: Path) -> None:
 
     problem = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
     study = hpo.open_study("faults", problem, storage=tmp_path / "hpo.db", seed=3, strategy=hpo.strategies.Random())
-    over, dice, killed = threading.Event(), random.Random(0), []
+    over, dice = threading.Event(), random.Random(0)
+    killed: list[int] = []
 
     def trouble() -> None:
         while len(killed) < KILLS and not over.is_set():
