@@ -145,7 +145,7 @@ class _Reader:
             "reason": self.value(study, "study.reason", str, "text") or "",
             "data": self.data_fingerprint(study),
             "workers": self.workers(run),
-            "executor": self.executor(run, command),
+            "executor": self.executor(run),
             "timeout": self.built("run.timeout", lambda: seconds(run["timeout"])) if "timeout" in run else None,
             "memory": self.built("run.memory", lambda: in_bytes(run["memory"])) if "memory" in run else None,
             "cpus": self.value(run, "run.cpus", (int, float), "a number"),
@@ -236,11 +236,10 @@ class _Reader:
             self.faults.append(f"run.workers: expected a whole number of at least 1, got {workers}")
         return workers or 1
 
-    def executor(self, run: Table, command: Any) -> Table:
+    def executor(self, run: Table) -> Table:
         table = self.value(run, "run.executor", dict, 'a table, like { type = "slurm", folder = "/shared/hpo" }') or {}
         devices = self.value(run, "run.devices", list, "a list of devices, like [0, 1]") or ()
-        if command is not None:
-            self.built("run.executor", lambda: engine(table, command, 1, None, devices))
+        self.built("run.executor", lambda: engine(table, ["any"], 1, None, devices))
         return table
 
     def command(self, run: Table, space: Space | None) -> Any:
