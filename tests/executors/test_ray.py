@@ -1,5 +1,5 @@
-"""Ray listens on all interfaces, so these run in a network namespace: `tests/servers/alone.sh pytest ...`, where HPO_TEST_RAY
-is set."""
+"""Ray listens on all interfaces, so these run in a network namespace: `tests/servers/alone.sh pytest ...`, where
+HPO_TEST_RAY is set."""
 
 from __future__ import annotations
 
