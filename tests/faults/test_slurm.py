@@ -8,6 +8,7 @@ Works hold until a gate opens and keep a ledger of what they did, so that the st
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -276,19 +277,22 @@ def test_the_driver_dies_and_the_next_takes_its_works_back(tmp_path: Path, monke
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_run_dies_and_is_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda ending: ending.name)
+def test_a_run_ends_and_the_next_goes_on_with_its_jobs(tmp_path: Path, ending: signal.Signals) -> None:
     command = [sys.executable, "-c", DRIVER, str(tmp_path)]
     with subprocess.Popen(command) as process:
         await_that(begun(tmp_path, 4), "as many begin as there are slots")
-        process.kill()
+        process.send_signal(ending)
+        assert process.wait(PATIENCE) == (-ending if ending is signal.SIGKILL else 0)
+    study = open_study(tmp_path)
+    assert [t.state for t in study.trials] == [TrialState.RUNNING] * 4
     with subprocess.Popen(command) as process:
-        time.sleep(3)
+        await_that(lambda: [e.kind for e in study.events()].count("adopted") == 4, "the next run watches over them")
         (tmp_path / "gate").touch()
         assert process.wait(PATIENCE) == 0
-    study = open_study(tmp_path)
-    assert {t.state for t in study.trials} == {TrialState.COMPLETED}
-    told = Counter(event.number for event in study.events() if event.kind == "told")
-    assert told == Counter(range(8)), "each result exactly once"
+    check(study, tmp_path, 8)
+    assert starts(tmp_path) == Counter(range(8)), "each ran once"
+    assert {t.attempt for t in study.trials} == {1}
 
 
 @pytest.mark.timeout(900)
