@@ -153,7 +153,7 @@ class Study:
                 _handed_back(ledger.trials[number], "infra", "its driver was not heard of any more") for number in over
             ]
 
-        return [self._ledger.trials[e.number] for e in self._transact(decide) if e.number is not None]
+        return [self._now(e.number, e.seq) for e in self._transact(decide) if e.number is not None]
 
     def tell(
         self,
@@ -229,8 +229,8 @@ class Study:
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
         """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
-        number = self._write(lambda ledger: [self._opened(ledger, params, "enqueued", {"note": note})])[0].number
-        return self._ledger.trials[number or 0]
+        (event,) = self._write(lambda ledger: [self._opened(ledger, params, "enqueued", {"note": note})])
+        return self._now(event.number or 0, event.seq)
 
     def add(self, params: Mapping[str, Any], values: Mapping[str, Result], note: str = "") -> Trial:
         """Record a result from elsewhere: production, an earlier study, a colleague. Raises ParamsError, ResultError."""
@@ -239,8 +239,8 @@ class Study:
             told = checked_result(ledger.problem.metrics, values, "the added result")
             return [self._opened(ledger, params, "added", {"values": measurements_to_json(told), "note": note})]
 
-        number = self._write(decide)[0].number
-        return self._ledger.trials[number or 0]
+        (event,) = self._write(decide)
+        return self._now(event.number or 0, event.seq)
 
     # -- answers --------------------------------------------------------------------------------------------------
 
@@ -362,25 +362,27 @@ class Study:
             drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
             if len(drafts) < most and not (request and self._is_answered(request)):
                 drafts += self._suggested(history, most - len(drafts), saw, owner, allowance, name)
-            with self._lock, self._storage.transaction(self._record.id) as log:
-                self._ledger.apply(log.events(self._ledger.seq))
-                if (again or request) and (answered := log.answered(name)):
-                    return answered
-                is_outdated = self._ledger.last_ask != last_ask or len(self._ledger.trials) != len(history.trials)
-                if is_outdated or any(self._ledger.trials[t.number].state is not TrialState.WAITING for t in waiting):
-                    return None
-                if lease is not None:
-                    until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
-                    numbers = [draft.number for draft in drafts if draft.number is not None]
-                    log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
-                return log.append(drafts)
+            with self._lock:
+                with self._storage.transaction(self._record.id) as log:
+                    self._ledger.apply(log.events(self._ledger.seq))
+                    if (again or request) and (answered := log.answered(name)):
+                        return answered
+                    now = self._ledger.trials
+                    is_outdated = self._ledger.last_ask != last_ask or len(now) != len(history.trials)
+                    if is_outdated or any(now[t.number].state is not TrialState.WAITING for t in waiting):
+                        return None
+                    if lease is not None:
+                        until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
+                        numbers = [draft.number for draft in drafts if draft.number is not None]
+                        log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
+                    written = log.append(drafts)
+                self._ledger.apply(written)
+                return written
 
         with self._asking:
             while (written := persistently(step)) is None:
                 pass
-            with self._lock:
-                self._refresh()
-                return [self._ledger.trials[e.number] for e in written if e.number is not None]
+            return [self._now(e.number, e.seq) for e in written if e.number is not None]
 
     def _is_answered(self, request: str) -> bool:
         with self._storage.transaction(self._record.id) as log:
@@ -409,14 +411,19 @@ class Study:
         """The same, for what also needs the transaction."""
 
         def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
-            ledger.apply(log.events(ledger.seq))
+            if ledger.seq < log.last:
+                ledger.apply(log.events(ledger.seq))
             return decide(ledger, log)
 
-        written = self._steps.write(decide_there)
+        return self._steps.write(decide_there)
+
+    def _now(self, number: int, seq: int) -> Trial:
+        """A trial, not as it was before the event `seq`: one that was found there after its answer got lost is not read
+        yet."""
         with self._lock:
-            if written and self._ledger.seq < written[-1].seq:  # found there, after its answer got lost
+            if self._ledger.seq < seq:
                 self._refresh()
-        return written
+            return self._ledger.trials[number]
 
     def _attempt(self, steps: Sequence[Step]) -> None:
         with self._lock:
@@ -444,7 +451,7 @@ class Study:
         now: list[Trial] = []
 
         def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
-            if log.last - ledger.seq <= _NEAR:
+            if 0 < log.last - ledger.seq <= _NEAR:
                 ledger.apply(log.events(ledger.seq))
             unread = log.events(ledger.seq, number) if ledger.seq < log.last and isinstance(number, int) else []
             problem, trial = ledger.trial_after(number, unread)
