@@ -48,14 +48,11 @@ class Book:
         """Append what `decide` makes of the ledger as it stands; nobody else appends in between."""
 
         def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
-            ledger.apply(log.events(ledger.seq))
+            if ledger.seq < log.last:
+                ledger.apply(log.events(ledger.seq))
             return decide(ledger, log)
 
-        written = self._steps.write(decide_there)
-        with self._lock:
-            if written and self._ledger.seq < written[-1].seq:  # found there, after its answer got lost
-                self._refresh()
-        return written
+        return self._steps.write(decide_there)
 
     def change(self, number: int, decide: Callable[[Problem, Trial], Sequence[Draft]]) -> Trial:
         """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
@@ -64,7 +61,7 @@ class Book:
         now: list[Trial] = []
 
         def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
-            if log.last - ledger.seq <= _NEAR:
+            if 0 < log.last - ledger.seq <= _NEAR:
                 ledger.apply(log.events(ledger.seq))
             unread = log.events(ledger.seq, number) if ledger.seq < log.last and isinstance(number, int) else []
             problem, trial = ledger.trial_after(number, unread)
@@ -102,18 +99,22 @@ class Book:
             if len(drafts) < most and not (request and self._is_answered(request)):
                 new = suggest(history, most - len(drafts), saw)
                 drafts += [Draft(draft.kind, draft.number, draft.data, name) for draft in new]
-            with self._lock, self._storage.transaction(self._id) as log:
-                self._ledger.apply(log.events(self._ledger.seq))
-                if (again or request) and (answered := log.answered(name)):
-                    return answered
-                is_outdated = self._ledger.last_ask != last_ask or len(self._ledger.trials) != len(history.trials)
-                if is_outdated or any(self._ledger.trials[t.number].state is not TrialState.WAITING for t in waiting):
-                    return None
-                if lease is not None:
-                    until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
-                    numbers = [draft.number for draft in drafts if draft.number is not None]
-                    log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
-                return log.append(drafts)
+            with self._lock:
+                with self._storage.transaction(self._id) as log:
+                    self._ledger.apply(log.events(self._ledger.seq))
+                    if (again or request) and (answered := log.answered(name)):
+                        return answered
+                    now = self._ledger.trials
+                    is_outdated = self._ledger.last_ask != last_ask or len(now) != len(history.trials)
+                    if is_outdated or any(now[t.number].state is not TrialState.WAITING for t in waiting):
+                        return None
+                    if lease is not None:
+                        until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
+                        numbers = [draft.number for draft in drafts if draft.number is not None]
+                        log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
+                    written = log.append(drafts)
+                self._ledger.apply(written)
+                return written
 
         with self._asking:
             while (written := persistently(step)) is None:
@@ -121,9 +122,11 @@ class Book:
             return self.trials_of(written)
 
     def trials_of(self, events: Sequence[Event]) -> list[Trial]:
-        """The trials that these concern, as they are now."""
-        trials = self.history().trials
-        return [trials[event.number] for event in events if event.number is not None]
+        """The trials that these concern, as they are now or were after these."""
+        with self._lock:
+            if events and self._ledger.seq < events[-1].seq:  # found there, after their answer got lost
+                self._refresh()
+            return [self._ledger.trials[event.number] for event in events if event.number is not None]
 
     def _is_answered(self, request: str) -> bool:
         with self._storage.transaction(self._id) as log:

@@ -34,6 +34,10 @@ class Database(Protocol):
         """First statement of a transaction that will write."""
         ...
 
+    def lock_study(self, connection: sa.Connection, study: int) -> None:
+        """In such a transaction, before the study's row is locked: wait in a fair queue for whoever writes to it."""
+        ...
+
     def now(self) -> sa.ColumnElement[float]:
         """The present time by the database's clock, Unix seconds, as an SQL expression."""
         ...

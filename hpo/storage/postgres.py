@@ -59,6 +59,11 @@ class PostgresServer:
         """Wait for locks as long as on SQLite. LOCAL, because poolers lend a session to others after a transaction."""
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(1000 * self.patience)}")
 
+    def lock_study(self, connection: sa.Connection, study: int) -> None:
+        """An advisory lock before that of the row: those who wait for a row that is updated all the time look through its
+        versions again whenever it is their turn."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK}, {study})")
+
     def now(self) -> sa.ColumnElement[float]:
         """The server's clock, that of the statement and not of the transaction's beginning."""
         import sqlalchemy as sa

@@ -120,6 +120,7 @@ class SqlStorage:
         """Exclusive access to the study's log."""
         with self._connections.writing() as connection:
             with self._connections.explained():
+                self._database.lock_study(connection, study)
                 last = connection.execute(_LOCK, {"study": study}).scalar_one_or_none()
             if last is None:
                 raise _unknown(study)

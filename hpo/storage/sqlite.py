@@ -93,6 +93,9 @@ class SqliteFile:
                 "the study again"
             )
 
+    def lock_study(self, connection: sa.Connection, study: int) -> None:
+        """The write lock is on the whole file."""
+
     def now(self) -> sa.ColumnElement[float]:
         """The clock of this machine, which all who share the file are on."""
         import sqlalchemy as sa
