@@ -40,6 +40,10 @@ class FarEnd(WorkerPlugin):
         self.name = name
         self.settings = settings
 
+    def setup(self, worker: Worker) -> None:
+        """A driver that was cut off comes back under its old name."""
+        far.admit(self.name)
+
     async def teardown(self, worker: Worker) -> None:
         """The pool is closed, or the worker goes."""
         await asyncio.to_thread(far.release, self.name)

@@ -35,6 +35,8 @@ class _End:
 
 
 _ends: dict[str, _End] = {}
+_released: set[str] = set()
+"""Keys for which nothing starts any more, not even what was on its way."""
 _lock = threading.Lock()
 
 
@@ -73,6 +75,8 @@ def cancel_there(key: str, graces: Mapping[str, float]) -> set[str]:
     """End works, each with its seconds from SIGTERM to SIGKILL, by their tokens. Returns at once, with those that run in
     this process; the others will not start in it."""
     with _lock:
+        if key in _released:
+            return set()
         end = _ends.setdefault(key, _End())
         end.doomed.update(graces)
         for token in end.running.keys() & graces.keys():
@@ -85,11 +89,18 @@ def release(key: str) -> None:
     """End the idle supervisors kept under `key`; those with a work in hand end it as cancelled, and go then."""
     with _lock:
         end = _ends.pop(key, None)
+        _released.add(key)
     if end is not None:
         for pool, id in end.running.values():
             pool.cancel([id])
         for pool in end.idle:
             pool.close(CloseMode.KILL)
+
+
+def admit(key: str) -> None:
+    """Let works of `key` start again after `release`."""
+    with _lock:
+        _released.discard(key)
 
 
 @atexit.register
@@ -101,13 +112,15 @@ def release_all() -> None:
 
 def _taken(key: str) -> Pool | None:
     with _lock:
-        idle = _ends.setdefault(key, _End()).idle
-        return idle.pop() if idle else None
+        end = _ends.get(key)
+        return end.idle.pop() if end is not None and end.idle else None
 
 
 def _began(key: str, token: str, pool: Pool, work: Work) -> bool:
     """Start the work unless it was cancelled, in one step as seen by `cancel_there`."""
     with _lock:
+        if key in _released:
+            return False
         end = _ends.setdefault(key, _End())
         if token in end.doomed:
             return False

@@ -98,15 +98,17 @@ def test_nothing_is_left_in_the_workers(cluster: LocalCluster, tmp_path: Path) -
         return list(far._ends), ours, len(psutil.Process().children())
 
     with Client(cluster, set_as_default=False) as client:
-        pool = Dask(cluster, grace=0.3).start(behave)
-        for name in "abcdef":
-            pool.submit(Work(id=name, payload={"do": "hang", "mark": str(tmp_path / name)}))
-        await_that(lambda: len(list(tmp_path.iterdir())) == 4, "they start")
-        assert {n for _, _, n in client.run(left).values()} == {2}
-        with pytest.raises(ExecutorError, match="end with their driver"):
-            pool.close(CloseMode.DETACH)
-        assert {o.kind for o in pool.close(CloseMode.KILL)} == {"cancelled"}
-        assert set(map(str, client.run(left).values())) == {str(([], [], 0))}
+        before = client.run(left)
+        with Dask(cluster, grace=0.3).start(behave) as pool:
+            for name in "abcdef":
+                pool.submit(Work(id=name, payload={"do": "hang", "mark": str(tmp_path / name)}))
+            await_that(lambda: len([path for path in tmp_path.iterdir() if path.suffix != ".new"]) == 4, "they start")
+            assert all(n >= before[worker][2] + 2 for worker, (_, _, n) in client.run(left).items())
+            with pytest.raises(ExecutorError, match="end with their driver"):
+                pool.close(CloseMode.DETACH)
+            assert {o.kind for o in pool.close(CloseMode.KILL)} == {"cancelled"}
+        assert client.run(left) == before
+        assert {str(entry[:2]) for entry in before.values()} == {"([], [])"}
         assert all(is_gone(mark) for mark in tmp_path.iterdir())
 
 

@@ -1,5 +1,4 @@
-"""Ray listens on all interfaces, so these run in a network namespace: `tests/servers/alone.sh pytest ...`, where
-HPO_TEST_RAY is set."""
+"""Ray listens on all interfaces, so these run in a network namespace: `tests/servers/alone.sh`, with HPO_TEST_RAY set."""
 
 from __future__ import annotations
 

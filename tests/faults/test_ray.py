@@ -1,4 +1,4 @@
-"""kill -9 of workers of Ray, again and again, while a study runs on them. In a namespace, where HPO_TEST_RAY is set."""
+"""kill -9 of workers of Ray, again and again, while a study runs on them. Run as tests/executors/test_ray.py is."""
 
 from __future__ import annotations
 
