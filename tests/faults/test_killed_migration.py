@@ -43,10 +43,11 @@ def killed_while_opening(url: str | Path, wait: float) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
-def kills(opened: Callable[[], None]) -> Iterator[float]:
-    """Moments of a kill, around the time that opening takes: as much of them before its end as after."""
-    begun = time.monotonic()
-    opened()
+def kills(restored: Callable[[], str | Path]) -> Iterator[float]:
+    """Moments of a kill, around the time that opening takes: as many of them before its end as after."""
+    SqlStorage(restored()).close()  # with the imports it needs
+    url, begun = restored(), time.monotonic()
+    SqlStorage(url).close()
     usual, dice = time.monotonic() - begun, random.Random(0)
     for _ in range(KILLS):
         yield dice.uniform(0.0, 2.0 * usual)
@@ -87,7 +88,7 @@ def test_a_file(tmp_path: Path) -> None:
         return path
 
     stages = Counter[str]()
-    for wait in kills(lambda: SqlStorage(restored()).close()):
+    for wait in kills(restored):
         path = restored()
         killed_while_opening(path, wait)
         copy = path.with_name(f"{path.name}.before-{schema.HEAD}")
@@ -116,16 +117,16 @@ def test_a_server(tmp_path: Path) -> None:
     name = f"hpo_test_{uuid.uuid4().hex}"
     url = sa.make_url(SERVER).update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(False)
 
-    def restored() -> None:
+    def restored() -> str:
         with server.connect() as connection:
             connection.execute(sa.schema.DropSchema(name, cascade=True, if_exists=True))
             connection.execute(sa.schema.CreateSchema(name))
         _write_first(url, rows)
+        return url
 
     engine, stages = sa.create_engine(url, poolclass=sa.NullPool), Counter[str]()
     try:
-        restored()
-        for wait in kills(lambda: SqlStorage(url).close()):
+        for wait in kills(restored):
             restored()
             server.dispose()
             killed_while_opening(url, wait)

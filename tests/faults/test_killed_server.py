@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 
 KILLS = int(os.environ.get("HPO_SERVER_KILLS", "20"))
 CLIENTS = 4
-PORT = 15447
 PATIENCE = 120.0
 SERVER = Path(__file__).parents[1] / "servers" / "postgres.sh"
 CLIENT = Path(__file__).with_name("client.py")
@@ -43,9 +43,11 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
 
     def __call__(self, command: str) -> str:
-        arguments = ["bash", str(SERVER), command, str(self.folder), str(PORT)]
+        arguments = ["bash", str(SERVER), command, str(self.folder), str(self.port)]
         return subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
