@@ -107,6 +107,10 @@ class Queues:
         return self.seconds.get(contender, 0.0) + self.running.get(contender, 0) * expected
 
 
+_NOTICE = 2.0
+"""Seconds within which a thread hears of an interrupt, or ends after it."""
+
+
 def work(
     queues: Queues, problems: Mapping[str, BenchProblem], jobs: int, start: Start, save: Save, limit: float = CPU_LIMIT
 ) -> None:
@@ -122,6 +126,8 @@ def work(
                 thread.join(timeout=0.2)
     except KeyboardInterrupt:
         queues.stopped.set()
+        for thread in threads:
+            thread.join(timeout=_NOTICE)
         raise
 
 
@@ -179,7 +185,7 @@ def _do(
     finally:
         watch.cancel()
     # An interrupt ends the processes first: their runs have not died, they are not over.
-    if not (result.died and queues.stopped.wait(0.5)):
+    if not (result.died and queues.stopped.wait(_NOTICE)):
         with queues.lock:
             save(result, versions)
     return RuntimeError(result.died) if result.died else None

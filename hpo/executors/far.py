@@ -53,6 +53,7 @@ def run_there(
     token = work.id if token is None else token
     if work.gpus and (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         work = replace(work, env={"CUDA_VISIBLE_DEVICES": devices, **work.env})
+    work = replace(work, gpus=0)  # the engine has dealt them out
     try:
         if settings.logs is not None:
             settings.logs.mkdir(parents=True, exist_ok=True)

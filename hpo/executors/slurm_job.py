@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -29,7 +30,7 @@ def main(path: str, first: int) -> None:
     folder, number = PoolFolder(Path(path)), first + index
     if not folder.claim(number, f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}") or folder.outcome(number) is not None:
         return
-    work = folder.batch(first)[index]
+    work = replace(folder.batch(first)[index], gpus=0)  # Slurm has dealt them out
     outcome = _run(folder, number, work)
     if outcome.kind is not None:
         time.sleep(TICK)  # if Slurm is ending all processes of this job, it ends this one too: then it was not the work

@@ -100,13 +100,13 @@ def test_a_maker_that_fails_is_reported_to_whoever_waits() -> None:
 
 
 def test_killing_waits_for_nothing(tmp_path: Path) -> None:
-    gate, mark = tmp_path / "gate", tmp_path / "mark"
+    gate, mark, others = tmp_path / "gate", tmp_path / "mark", set(threading.enumerate())
     pool = Futures(lambda: ThreadPoolExecutor(1), 1).start(behave)
     pool.submit(Work(id="a", payload={"do": "hold", "gate": str(gate), "mark": str(mark)}))
     await_that(mark.exists, "a starts")
     assert [o.kind for o in pool.close(CloseMode.KILL)] == ["cancelled"]
     gate.touch()
-    await_that(lambda: threading.active_count() <= 2, "the thread ends")
+    await_that(lambda: set(threading.enumerate()) <= others, "the thread ends")
 
 
 def test_refusals() -> None:
