@@ -8,6 +8,8 @@ import random
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 import uuid
 from collections import Counter
@@ -29,8 +31,13 @@ NEW_COLUMN, NEW_TABLE = "request", "lease"
 """What the first schema has not."""
 
 
-def killed_while_opening(url: str | Path, wait: float) -> None:
-    """A child opens the database; after `wait` seconds it is killed."""
+OPENER = """
+import os, signal, sys, time
+from hpo.storage import SqlStorage
+
+SqlStorage(sys.argv[1]).close()  # with the imports it needs
+for line in sys.stdin:
+    wait, url = line.rstrip().split(" ", 1)
     child = os.fork()
     if not child:
         try:
@@ -38,9 +45,34 @@ def killed_while_opening(url: str | Path, wait: float) -> None:
             signal.pause()
         finally:
             os._exit(1)
-    time.sleep(wait)
+    time.sleep(float(wait))
     os.kill(child, signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""A process without threads, which may fork: its children open databases and are killed."""
+
+
+class Opener:
+    """That process."""
+
+    def __init__(self, url: str | Path) -> None:
+        command = [sys.executable, "-c", OPENER, str(url)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def kill_one(self, url: str | Path, wait: float) -> None:
+        """A child opens the database; after `wait` seconds it is killed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{wait} {url}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == f"{-signal.SIGKILL}\n"
+
+    def __enter__(self) -> Opener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            self._process.kill()
 
 
 def kills(restored: Callable[[], str | Path]) -> Iterator[float]:
@@ -88,21 +120,22 @@ def test_a_file(tmp_path: Path) -> None:
         return path
 
     stages = Counter[str]()
-    for wait in kills(restored):
-        path = restored()
-        killed_while_opening(path, wait)
-        copy = path.with_name(f"{path.name}.before-{schema.HEAD}")
-        now = _stage_of_file(path)
-        stages[now] += 1
-        if now == "new":
-            assert copy.exists(), "no upgrade without a copy"
-        if copy.exists():
-            assert _stage_of_file(copy) == "old"
-            assert _dump(copy) == _dump(first), "the copy is complete"
-        with closing(SqlStorage(path)) as storage:
-            check_content(storage)
-        assert _stage_of_file(path) == "new"
-        assert _dump(copy) == _dump(first)
+    with Opener(restored()) as opener:
+        for wait in kills(restored):
+            path = restored()
+            opener.kill_one(path, wait)
+            copy = path.with_name(f"{path.name}.before-{schema.HEAD}")
+            now = _stage_of_file(path)
+            stages[now] += 1
+            if now == "new":
+                assert copy.exists(), "no upgrade without a copy"
+            if copy.exists():
+                assert _stage_of_file(copy) == "old"
+                assert _dump(copy) == _dump(first), "the copy is complete"
+            with closing(SqlStorage(path)) as storage:
+                check_content(storage)
+            assert _stage_of_file(path) == "new"
+            assert _dump(copy) == _dump(first)
     assert min(stages["old"], stages["new"]) >= KILLS // 20, f"the kills came too early or too late: {stages}"
 
 
@@ -126,16 +159,17 @@ def test_a_server(tmp_path: Path) -> None:
 
     engine, stages = sa.create_engine(url, poolclass=sa.NullPool), Counter[str]()
     try:
-        for wait in kills(restored):
-            restored()
-            server.dispose()
-            killed_while_opening(url, wait)
-            _await_no_session(server, name)
-            with engine.connect() as connection:
-                revision = connection.execute(sa.select(schema.version.c.version_num)).scalar_one()
-                stages[stage(sa.inspect(connection), revision)] += 1
-            with closing(SqlStorage(url)) as storage:
-                check_content(storage)
+        with Opener(restored()) as opener:
+            for wait in kills(restored):
+                restored()
+                server.dispose()
+                opener.kill_one(url, wait)
+                _await_no_session(server, name)
+                with engine.connect() as connection:
+                    revision = connection.execute(sa.select(schema.version.c.version_num)).scalar_one()
+                    stages[stage(sa.inspect(connection), revision)] += 1
+                with closing(SqlStorage(url)) as storage:
+                    check_content(storage)
         assert min(stages["old"], stages["new"]) >= KILLS // 20, f"the kills came too early or too late: {stages}"
     finally:
         with server.connect() as connection:
