@@ -38,18 +38,20 @@ from hpo.storage import SqlStorage
 SqlStorage(sys.argv[1]).close()  # with the imports it needs
 for line in sys.stdin:
     wait, url = line.rstrip().split(" ", 1)
-    child = os.fork()
+    begun, child = time.monotonic(), os.fork()
     if not child:
         try:
             SqlStorage(url)
-            signal.pause()
+            if float(wait):
+                signal.pause()
         finally:
-            os._exit(1)
-    time.sleep(float(wait))
-    os.kill(child, signal.SIGKILL)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+            os._exit(0)
+    if float(wait):
+        time.sleep(float(wait))
+        os.kill(child, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), time.monotonic() - begun, flush=True)
 """
-"""A process without threads, which may fork: its children open databases and are killed."""
+"""A process without threads, which may fork: its children open databases, and are killed after a wait above 0."""
 
 
 class Opener:
@@ -59,13 +61,24 @@ class Opener:
         command = [sys.executable, "-c", OPENER, str(url)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
+    def kills(self, restored: Callable[[], str | Path]) -> Iterator[float]:
+        """Moments of a kill, around the time that a child takes to open: as many of them before its end as after."""
+        usual, dice = max(self._open(restored(), 0.0)[1] for _ in range(3)), random.Random(0)
+        for _ in range(KILLS):
+            yield dice.uniform(0.01 * usual, 2.0 * usual)
+
     def kill_one(self, url: str | Path, wait: float) -> None:
         """A child opens the database; after `wait` seconds it is killed."""
+        assert self._open(url, wait)[0] == -signal.SIGKILL
+
+    def _open(self, url: str | Path, wait: float) -> tuple[int, float]:
+        """How the child ended, and after how long."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{wait} {url}\n")
         self._process.stdin.flush()
-        assert self._process.stdout.readline() == f"{-signal.SIGKILL}\n"
+        code, seconds = self._process.stdout.readline().split()
+        return int(code), float(seconds)
 
     def __enter__(self) -> Opener:
         return self
@@ -73,16 +86,6 @@ class Opener:
     def __exit__(self, *_: object) -> None:
         with self._process:
             self._process.kill()
-
-
-def kills(restored: Callable[[], str | Path]) -> Iterator[float]:
-    """Moments of a kill, around the time that opening takes: as many of them before its end as after."""
-    SqlStorage(restored()).close()  # with the imports it needs
-    url, begun = restored(), time.monotonic()
-    SqlStorage(url).close()
-    usual, dice = time.monotonic() - begun, random.Random(0)
-    for _ in range(KILLS):
-        yield dice.uniform(0.0, 2.0 * usual)
 
 
 def stage(inspector: sa.Inspector, revision: str) -> str:
@@ -121,7 +124,7 @@ def test_a_file(tmp_path: Path) -> None:
 
     stages = Counter[str]()
     with Opener(restored()) as opener:
-        for wait in kills(restored):
+        for wait in opener.kills(restored):
             path = restored()
             opener.kill_one(path, wait)
             copy = path.with_name(f"{path.name}.before-{schema.HEAD}")
@@ -160,7 +163,7 @@ def test_a_server(tmp_path: Path) -> None:
     engine, stages = sa.create_engine(url, poolclass=sa.NullPool), Counter[str]()
     try:
         with Opener(restored()) as opener:
-            for wait in kills(restored):
+            for wait in opener.kills(restored):
                 restored()
                 server.dispose()
                 opener.kill_one(url, wait)
