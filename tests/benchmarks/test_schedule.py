@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import io
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -207,7 +208,11 @@ def test_an_interrupt_leaves_no_line_of_what_it_ended(
 
     monkeypatch.setattr(session, "ContenderProcess", lambda name: Interrupted([0.5] * 4))
     choice = Choice(SUITES["quick"], contenders=["random"], seeds=1)
-    assert run_suite(choice, jobs=1, results=tmp_path, again=False) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        assert run_suite(choice, jobs=1, results=tmp_path, again=False) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "goes on from here" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
