@@ -118,16 +118,17 @@ def work(
     threads = [
         threading.Thread(target=_slot, args=(queues, problems, start, save, limit), daemon=True) for _ in range(jobs)
     ]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
                 thread.join(timeout=0.2)
     except KeyboardInterrupt:
         queues.stopped.set()
         for thread in threads:
-            thread.join(timeout=_NOTICE)
+            if thread.ident is not None:  # it has started
+                thread.join(timeout=_NOTICE)
         raise
 
 
