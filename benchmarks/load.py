@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -29,11 +29,15 @@ import hpo
 from benchmarks import records
 from hpo.errors import HpoError
 from hpo.events import Draft
-from hpo.executors import Executor, Processes, Threads
+from hpo.executors import Dask, Executor, Processes, Threads
 from hpo.storage import open_storage
 from hpo.strategies import Random
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 SERVER = "HPO_TEST_PG"
+DASK_SLOTS = 8
 PROBLEM = hpo.Problem(
     hpo.Space({f"x{i}": hpo.Float(0.0, 1.0) for i in range(6)}), [hpo.Objective("y"), hpo.Constraint("c", upper=0.9)]
 )
@@ -104,6 +108,21 @@ def _lines(places: Mapping[str, Callable[[], str]], plan: Plan, folder: Path) ->
         yield {**in_flight(place(), executor, plan.flight), "executor": name, "sync_ms": sync}
     sync = sync_ms(folder)
     yield {**big_batch(place(), plan.batch), "sync_ms": sync}
+    yield from _on_dask(place(), plan.trials, folder)
+
+
+def _on_dask(url: str, n: int, folder: Path) -> Iterator[records.Record]:
+    # Loaded here: the trials of the other runs import this module too.
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=4, host="127.0.0.1", dashboard_address=None) as cluster:
+        sync = sync_ms(folder)
+        with Client(cluster) as client:
+            yield {**bare_tasks(client, DASK_SLOTS, n), "sync_ms": sync}
+        for storage, place in (("memory", ":memory:"), ("sqlite", url)):
+            sync = sync_ms(folder)
+            dask = Dask(cluster, slots=DASK_SLOTS)
+            yield {**short_trials(place, dask, DASK_SLOTS, n), "storage": storage, "sync_ms": sync}
 
 
 # -- what is measured -------------------------------------------------------------------------------------------------
@@ -211,12 +230,27 @@ def short_trials(url: str, executor: Executor, slots: int, n: int) -> records.Re
     each = (ends[-1] - ends[0]) / (len(ends) - 1)
     return {
         "kind": "short_trials",
+        "executor": type(executor).__name__,
         "slots": slots,
         "trials": n,
         "ms": round(1000 * each, 2),
         "overhead_ms": round(1000 * each - 1.0 / slots, 2),
         "cpu_ms": round(1000 * cpu / n, 2),
     }
+
+
+def bare_tasks(client: Client, slots: int, n: int) -> records.Record:
+    """Tasks of 1 ms on Dask alone, as many at a time: what no executor on it can be below."""
+    from distributed import as_completed
+
+    running = as_completed([client.submit(time.sleep, 0.001, pure=False) for _ in range(slots)])
+    begun = time.perf_counter()
+    for left, done in zip(range(n - 1, -1, -1), running, strict=True):
+        done.result()
+        if left >= slots:
+            running.add(client.submit(time.sleep, 0.001, pure=False))
+    elapsed = time.perf_counter() - begun
+    return {"kind": "bare_tasks", "slots": slots, "tasks": n, "overhead_ms": round(1000 * elapsed / n - 1.0 / slots, 2)}
 
 
 def resumed(url: str, n: int) -> records.Record:

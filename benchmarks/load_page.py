@@ -47,7 +47,9 @@ def what(line: records.Record) -> str:  # noqa: PLR0911 - a kind, a line
                 f"{line['threads']} threads of one process tell at once" if line["threads"] > 1 else "one thread tells"
             )
         case "short_trials":
-            return f"`run`, trials of 1 ms, random, `Processes({line['slots']})`"
+            return f"`run`, trials of 1 ms, random, `{line['executor']}`, {line['slots']} slots"
+        case "bare_tasks":
+            return f"tasks of 1 ms on Dask alone, {line['slots']} at a time"
         case "resumed":
             return f"a study of {line['trials']} trials goes on: from starting Python to a new result"
         case "in_flight":
@@ -69,6 +71,8 @@ def figure(line: records.Record) -> str:  # noqa: PLR0911
             return f"{line['per_second']:.0f} tells/s, {line['cpu_ms']} ms of CPU each"
         case "short_trials":
             return f"{line['overhead_ms']} ms a trial beyond the trial, {line['cpu_ms']} ms of CPU in the driver"
+        case "bare_tasks":
+            return f"{line['overhead_ms']} ms a task beyond the task"
         case "resumed":
             return f"{line['seconds']} s"
         case "in_flight":
@@ -88,7 +92,7 @@ def wanted(line: records.Record) -> str:
         case "tells_of_threads" if line["threads"] >= 64:
             return "5000 tells/s"
         case "short_trials":
-            return "10 ms"
+            return "5 ms" if line["executor"] == "Dask" else "10 ms"
         case "resumed":
             return "5 s"
         case _:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import load, load_page, records
 from benchmarks.load import SERVER, Plan, measure
 
-SMALL = Plan(processes=3, tells=2, threads=(1, 4), rows=40, trials=6, slots=(2,), flight=3, resume=20, batch=5)
+SMALL = Plan(processes=3, tells=2, threads=(1, 4), rows=40, trials=12, slots=(2,), flight=3, resume=20, batch=5)
 
 
 def test_what_is_measured_has_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +25,9 @@ def test_what_is_measured_has_happened(tmp_path: Path, monkeypatch: pytest.Monke
         "in_flight",
         "in_flight",
         "big_batch",
+        "bare_tasks",
+        "short_trials",
+        "short_trials",
     ]
     by_kind = {line["kind"]: line for line in lines}
     processes = by_kind["tells_of_processes"]
@@ -32,6 +35,7 @@ def test_what_is_measured_has_happened(tmp_path: Path, monkeypatch: pytest.Monke
     assert all(line["stored"] == line["tells"] == 40 for line in lines if line["kind"] == "tells_of_threads")
     assert by_kind["in_flight"]["completed"] == 3
     assert by_kind["big_batch"]["in_flight"] == 6
+    assert [line["executor"] for line in lines if line["kind"] == "short_trials"] == ["Processes", "Dask", "Dask"]
     assert all(line["sync_ms"] > 0 for line in lines)
 
 
