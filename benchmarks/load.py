@@ -118,7 +118,7 @@ def _on_dask(url: str, n: int, folder: Path) -> Iterator[records.Record]:
     with LocalCluster(n_workers=2, threads_per_worker=4, host="127.0.0.1", dashboard_address=None) as cluster:
         sync = sync_ms(folder)
         with Client(cluster) as client:
-            yield {**bare_tasks(client, DASK_SLOTS, n), "sync_ms": sync}
+            yield {**bare_tasks(client, DASK_SLOTS, n), "storage": "-", "sync_ms": sync}
         for storage, place in (("memory", ":memory:"), ("sqlite", url)):
             sync = sync_ms(folder)
             dask = Dask(cluster, slots=DASK_SLOTS)

@@ -47,7 +47,7 @@ def what(line: records.Record) -> str:  # noqa: PLR0911 - a kind, a line
                 f"{line['threads']} threads of one process tell at once" if line["threads"] > 1 else "one thread tells"
             )
         case "short_trials":
-            return f"`run`, trials of 1 ms, random, `{line['executor']}`, {line['slots']} slots"
+            return f"`run`, trials of 1 ms, random, `{line['executor']}`, {line['slots']} at a time"
         case "bare_tasks":
             return f"tasks of 1 ms on Dask alone, {line['slots']} at a time"
         case "resumed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 from hpo.errors import DefinitionChanged, SettingsError, StudyNotFound, did_you_mean, listing
@@ -46,6 +47,7 @@ def open_study(
                 + (f"It has {listing(known)}" if known else "It has none yet; give a problem to create it")
             )
         facts = {
+            "id": uuid.uuid4().hex,
             "seed": fresh_seed() if seed is None else int(seed),
             "strategy": to_json(strategy or Bayesian()),
             **provenance(author, reason, data),

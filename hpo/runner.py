@@ -123,6 +123,8 @@ class _Runner:
         self.began = self.clock()
         self.looked = self.busy = time.monotonic()
         self.me = owner()
+        self.works = study.name
+        """What the ids of its works begin with."""
         self.running: dict[str, Trial] = {}
         self.lost: set[str] = set()
         """Works whose trials another driver has taken over."""
@@ -140,6 +142,8 @@ class _Runner:
         try:
             self.clock, self.began = pool.clock, pool.clock()
             self.timeout = time_limit(self.budget, self.limits.timeout, pool.grace)
+            if pool.survives:  # what another driver left is known by its id: that of no other study of this name
+                self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
             self._take_over(pool)
             with self.interrupts.watched(lambda: self._first_words(pool), self._last_words), self._heartbeat(pool):
                 reason = self._loop(pool)
@@ -215,7 +219,7 @@ class _Runner:
         )
 
     def _work_id(self, trial: Trial) -> str:
-        return f"{self.study.name}-{trial.number}-{trial.attempt}"
+        return f"{self.works}-{trial.number}-{trial.attempt}"
 
     def _finish(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ import pytest
 import hpo
 from hpo.drivers import owner, reclaim
 from hpo.errors import ExecutorError, MissingMetric
-from hpo.executors import Inline, Processes, Subprocess, Threads
+from hpo.executors import Inline, Processes, Subprocess, Threads, Work
+from hpo.executors.base import Function
+from hpo.executors.inline import InlinePool
 from hpo.runner import Progress
 from hpo.strategies import Random
 from hpo.trial import TrialState
@@ -206,3 +208,52 @@ def test_random_search_in_parallel_never_overdraws() -> None:
     hpo.run(s, lambda t: {"y": 0.0, "price": t.params["x"]}, budget=budget, executor=Threads(4))
     paid = sum(t.values["price"].value for t in s.trials)
     assert 9.0 < paid <= 10.0
+
+
+class _Kept(InlinePool):
+    """As a pool whose works outlive it, of which none is found again."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__(function)
+        self.submitted: list[str] = []
+        self.looked_for: list[set[str]] = []
+
+    @property
+    def survives(self) -> bool:
+        return True
+
+    def submit(self, *works: Work) -> None:
+        self.submitted += [work.id for work in works]
+        super().submit(*works)
+
+    def reattach(self, ids: Iterable[str]) -> set[str]:
+        self.looked_for.append(set(ids))
+        return set()
+
+
+class _Keeping:
+    isolated = False
+
+    def __init__(self) -> None:
+        self.pools: list[_Kept] = []
+
+    def start(self, function: Function | None = None) -> _Kept:
+        assert function is not None
+        self.pools.append(_Kept(function))
+        return self.pools[-1]
+
+
+def test_works_that_outlive_their_driver_are_found_by_their_own_study_alone(tmp_path: Path) -> None:
+    executor = _Keeping()
+    for file in ("a.db", "b.db"):
+        hpo.run(study(tmp_path / file), measure, budget=hpo.Budget(trials=1), executor=executor)
+        study(tmp_path / file).claim(1, "a driver of another machine that is gone", lease=0.001)
+    time.sleep(0.01)
+    for file in ("a.db", "b.db"):
+        hpo.run(study(tmp_path / file), measure, budget=hpo.Budget(trials=2), executor=executor)
+    first_a, first_b, then_a, then_b = executor.pools
+    assert not set(first_a.submitted) & set(first_b.submitted), "two studies of one name share a folder"
+    for first, then in ((first_a, then_a), (first_b, then_b)):
+        (looked_for,) = [ids for ids in then.looked_for if ids]
+        assert looked_for == {first.submitted[0].replace("-0-1", "-1-1")}, "the study as it was opened again"
+        assert then.submitted == [first.submitted[0].replace("-0-1", "-1-2")]

@@ -25,7 +25,7 @@ EVENTS = {
     "joined": {"owner", "command", "facts", "settings"},
 }
 FACTS = {
-    *("seed", "strategy", "author", "reason", "created_at", "code", "python", "platform", "versions"),
+    *("id", "seed", "strategy", "author", "reason", "created_at", "code", "python", "platform", "versions"),
     *("argv", "machine", "image", "data"),
 }
 

@@ -16,7 +16,7 @@ PATIENCE = 60.0
 @dataclass(frozen=True)
 class StudyRecord:
     """What is stored of a study besides its log. `definition` is the problem as first given (`serialize`); `facts` are
-    the seed, the strategy, author, reason, time and code version of its creation."""
+    the seed, the strategy, an id of its own, author, reason, time and code version of its creation."""
 
     id: int
     name: str
