@@ -92,7 +92,7 @@ def short(found: Sequence[Arena]) -> str:
     rows = []
     for arena in found:
         given = arena.curves()
-        finals = {contender: compare.finals(each) for contender, each in given.items()}
+        finals = comparable({contender: compare.finals(each) for contender, each in given.items()})
         peer = best_peer(finals)
         ours = finals.get(OURS)
         if ours is None or peer is None:
@@ -115,10 +115,16 @@ def short(found: Sequence[Arena]) -> str:
         )
     header = ["mode", "family", "problems", "contenders", "hpo: rank", "hpo: loss", "best peer", "hpo - peer"]
     return (
-        table([*header, "trainings needed"], rows) + "\n\nThe best peer is the one with the lowest mean loss on hpo's "
-        "problems among those with runs of most of them. Trainings needed: the share of the evaluations after which "
-        "hpo's median is at the peer's final median; the median over problems."
+        table([*header, "trainings needed"], rows) + "\n\nContenders are those with runs of most of hpo's problems. "
+        "The best peer is the one with the lowest mean loss on them. Trainings needed: the share of the evaluations after "
+        "which hpo's median is at the peer's final median; the median over problems."
     )
+
+
+def comparable(finals: Mapping[str, compare.Losses]) -> dict[str, compare.Losses]:
+    """Those that have more than half of our problems; all without runs of ours."""
+    ours = finals.get(OURS, {})
+    return {name: each for name, each in finals.items() if 2 * len(each.keys() & ours.keys()) > len(ours) or not ours}
 
 
 def best_peer(finals: Mapping[str, compare.Losses]) -> str | None:
@@ -126,8 +132,8 @@ def best_peer(finals: Mapping[str, compare.Losses]) -> str | None:
     ours = finals.get(OURS, {})
     means = {
         name: compare.mean({p: each[p] for p in each if p in ours})
-        for name, each in finals.items()
-        if name != OURS and 2 * len(each.keys() & ours.keys()) > len(ours)
+        for name, each in comparable(finals).items()
+        if name != OURS and each.keys() & ours.keys()
     }
     return min(means, key=lambda name: means[name], default=None)
 

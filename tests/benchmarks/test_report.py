@@ -130,6 +130,15 @@ def test_the_best_peer_has_most_of_our_problems() -> None:
     assert best_peer({"hpo": ours, "few": few}) is None
 
 
+def test_a_place_is_taken_from_us_only_on_most_of_our_problems(tmp_path: Path) -> None:
+    for problem in "ab":
+        save(tmp_path, "hpo", problem, [0.5] * 2)
+        save(tmp_path, "random", problem, [0.6] * 2)
+    save(tmp_path, "sobol", "a", [0.1] * 2)
+    (short,) = cells(write(tmp_path), "q1")
+    assert short[3:5] == ["2", "1.00 (place 1)"]
+
+
 def test_the_page_of_what_was_measured(tmp_path: Path) -> None:
     results, page = tmp_path / "results", tmp_path / "docs" / "measured.md"
     for contender in ("hpo", "random"):
