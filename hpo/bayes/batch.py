@@ -16,7 +16,7 @@ from hpo.bayes.acquisition import Acquisition, LogEI, Utility
 from hpo.bayes.gp import GP, condition, sample_at
 from hpo.bayes.kernel import Array, Mask
 
-N_FANTASIES = 64
+N_FANTASIES = 16
 
 Limits = Sequence[tuple[GP, Utility]]
 """A model and the log probability of what it must meet, for each limited metric and for success itself."""
