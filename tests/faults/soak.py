@@ -26,6 +26,7 @@ COUNTS = {
     "HPO_WORKER_KILLS": "2000",
     "HPO_SERVER_KILLS": "200",
     "HPO_MIGRATION_KILLS": "600",
+    "HPO_ENGINE_KILLS": "60",
 }
 
 

@@ -25,8 +25,8 @@ from hpo.executors import Dask, Work
 from hpo.testing.executors import await_that, behave, collect
 from hpo.trial import TrialState
 
-KILLS = int(os.environ.get("HPO_WORKER_KILLS", "6"))
-TRIALS = 30
+KILLS = int(os.environ.get("HPO_ENGINE_KILLS", "6"))
+TRIALS = 5 * KILLS
 
 
 class Cluster:

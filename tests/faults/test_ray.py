@@ -20,8 +20,8 @@ from hpo.executors import Ray
 from hpo.testing.executors import await_that
 from hpo.trial import TrialState
 
-KILLS = int(os.environ.get("HPO_WORKER_KILLS", "6"))
-TRIALS = 30
+KILLS = int(os.environ.get("HPO_ENGINE_KILLS", "6"))
+TRIALS = 5 * KILLS
 
 if not os.environ.get("HPO_TEST_RAY"):
     pytest.skip("HPO_TEST_RAY is not set: Ray is not installed, or has no namespace", allow_module_level=True)
