@@ -64,6 +64,13 @@ class Encoder:
         """`[d]`: columns of parameters without finitely many values, or with too many to step through."""
         return np.array([name not in self.levels for name in self.space.names])[self.groups]
 
+    @property
+    def is_numeric(self) -> NDArray[np.bool_]:
+        """`[d]`: columns that are a parameter's position between its least and its greatest value."""
+        return np.array([not isinstance(p, Categorical) or p.ordered for p in self.space.parameters.values()])[
+            self.groups
+        ]
+
     def encode(self, trials: Sequence[Mapping[str, Any]]) -> Array:
         """`X [n, d]` of a list of params."""
         X = np.empty((len(trials), self.d))

@@ -9,6 +9,7 @@ import numpy as np
 from hpo.bayes.batch import Limits, Target
 from hpo.bayes.data import TrainingData
 from hpo.bayes.feasibility import LikelySuccess
+from hpo.bayes.gp import GP
 from hpo.bayes.kernel import Mask
 from hpo.bayes.models import Models
 
@@ -26,6 +27,8 @@ class Aim:
     target: Target
     is_feasibility: bool
     next_to_nothing: float = 0.0
+    rivals: tuple[Target, ...] = ()
+    """The same target under rival models of the objective."""
 
     @property
     def bolder(self) -> Target:
@@ -47,13 +50,16 @@ def aim(data: TrainingData, models: Models, doubt: float) -> Aim:
     meets = meets_constraints(data)
     if not models.objectives or not meets.any():
         return Aim(Target(None, -np.inf, limits), is_feasibility=True)
+
+    def improve(gp: GP) -> Target:
+        return Target(gp, float(gp.posterior(data.X[meets])[0].max()), limits)
+
     first = models.objectives[0]
-    mean = first.gp.posterior(data.X[meets])[0]
     y = first.series.y
     size = max(float(np.abs(y).max()), 1e-290)  # dividing by it keeps sums finite
     gap = float((y[meets] / size).max() - np.median(y / size))
     slope = size * float(first.transform.slope(y[meets].max(keepdims=True))[0])
-    return Aim(Target(first.gp, float(mean.max()), limits), False, _STALLED * max(gap, 0.0) * slope)
+    return Aim(improve(first.gp), False, _STALLED * max(gap, 0.0) * slope, tuple(improve(gp) for gp in first.rivals))
 
 
 def meets_constraints(data: TrainingData) -> Mask:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ _SUCCESS_PRIOR = Prior(
 )
 _ALWAYS_UP_TO = 100
 _GROWTH = 0.05
-_CALM = ", calm"  # ends the name of a fit
+_CALM, _WARPED = "calm", "warped"
 _CALM_PRIOR = Prior(calm=0.1)
 _PREFERENCE = 2.0  # nats that finer structure must gain
 SUCCESS = "success"
@@ -62,12 +62,16 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class MetricModel:
-    """The surrogate of one metric: `gp` models `transform.forward(series.y)`."""
+    """The surrogate of one metric: `gp` models `transform.forward(series.y)`.
+
+    `rivals` model the same outputs under other assumptions and foretell them about as well.
+    """
 
     series: Series
     transform: Transform
     gp: GP
     found: Found
+    rivals: tuple[GP, ...] = ()
 
     @property
     def limit(self) -> LogProbability | None:
@@ -115,11 +119,11 @@ class Models:
         return {**out, SUCCESS: self.success_found.to_json()} if self.success_found else out
 
 
-def fit_models(data: TrainingData, fitted: Mapping[str, Any], *, search: bool = True) -> Models:
+def fit_models(data: TrainingData, fitted: Mapping[str, Any], *, search: bool = True, hedge: bool = False) -> Models:
     """Fit every surrogate, each starting from what an earlier ask found (`fitted`, empty at first).
 
     Without `search`, hyperparameters are used as they were found, and the usual ones where none were. Before any trial
-    has completed there is only success to model.
+    has completed there is only success to model. With `hedge` a single objective gets rivals.
     """
     n_groups = int(data.encoder.groups.max()) + 1
     success, success_found = None, None
@@ -130,7 +134,8 @@ def fit_models(data: TrainingData, fitted: Mapping[str, Any], *, search: bool = 
         return Models((), (), success, success_found, belief)
 
     def model(series: Series, transform: Transform | None) -> MetricModel:
-        return _metric_model(data, series, transform, Found.read(fitted.get(_key(series)), n_groups), search)
+        found = Found.read(fitted.get(_key(series)), n_groups)
+        return _metric_model(data, series, transform, found, search=search, hedge=hedge and len(data.objectives) == 1)
 
     objectives = tuple(model(s, None) for s in data.objectives)
     constraints = tuple(model(s, _constraint_transform(s)) for s in data.constraints)
@@ -146,8 +151,34 @@ def needs_search(data: TrainingData, fitted: Mapping[str, Any]) -> bool:
     return any(not Found.read(fitted.get(name), n_groups).holds(n) for name, n in sizes.items())
 
 
+@dataclass(frozen=True)
+class _Assumptions:
+    """What a fit takes for granted: how outputs are transformed, whether the function is calm and inputs are warped."""
+
+    transform: Transform
+    is_calm: bool = False
+    is_warped: bool = False
+
+    @property
+    def name(self) -> str:
+        """The transform's, and what else is assumed."""
+        traits = (_CALM, self.is_calm), (_WARPED, self.is_warped)
+        return ", ".join([type(self.transform).__name__, *(word for word, holds in traits if holds)])
+
+    @classmethod
+    def read(cls, name: str, y: Array, transform: Transform | None) -> _Assumptions:
+        """Undo `name`, for outputs y [n]; a given transform stands for the one that is named."""
+        kind, *traits = name.split(", ")
+        return cls(transform or _TRANSFORMS.get(kind, Standardize.of)(y), _CALM in traits, _WARPED in traits)
+
+    @property
+    def rivals(self) -> tuple[_Assumptions, ...]:
+        """The same outputs, one of the other assumptions changed."""
+        return replace(self, is_calm=not self.is_calm), replace(self, is_warped=not self.is_warped)
+
+
 def _metric_model(
-    data: TrainingData, series: Series, transform: Transform | None, before: Found, search: bool
+    data: TrainingData, series: Series, transform: Transform | None, before: Found, *, search: bool, hedge: bool
 ) -> MetricModel:
     """The metric's surrogate; without a given transform, under the one that predicts best what is left out.
 
@@ -156,41 +187,50 @@ def _metric_model(
     An objective is first taken to be calm, without structure finer than a fifth of the space, so that noise is not taken
     for shape; unless what is left out says otherwise.
     """
-    n, groups = len(series.y), data.encoder.groups
-    if before.holds(n) or not search:
-        kept = transform or _TRANSFORMS.get(before.transform.removesuffix(_CALM), Standardize.of)(series.y)
-        theta = before.thetas.get(before.transform) or usual_theta(int(groups.max()) + 1)
-        gp = build(theta, data.X, kept.forward(series.y), groups=groups, noise=_known_noise(series, kept))
-        return MetricModel(series, kept, gp, before)
+    y, groups = series.y, data.encoder.groups
+    hedge = hedge and transform is None and len(y) <= LARGE
+
+    def given(assumed: _Assumptions) -> dict[str, Any]:
+        return {
+            "X": data.X,
+            "y": assumed.transform.forward(y),
+            "groups": groups,
+            "noise": _known_noise(series, assumed.transform),
+            "warp": data.encoder.is_numeric if assumed.is_warped else None,
+        }
+
+    def plausible(others: Sequence[GP], gp: GP, shared: Transform) -> tuple[GP, ...]:
+        """Those of `others` that predict what is left out as well as `gp`, but for a few nats."""
+        wanted = foresight(y, shared, *gp.leave_one_out()) - _PREFERENCE
+        return tuple(other for other in others if foresight(y, shared, *other.leave_one_out()) > wanted)
+
+    if before.holds(len(y)) or not search:
+        chosen, thetas = _Assumptions.read(before.transform, y, transform), before.thetas
+        gp = build(thetas.get(chosen.name) or usual_theta(int(groups.max()) + 1), **given(chosen))
+        built = [build(thetas[r.name], **given(r)) for r in chosen.rivals if hedge and r.name in thetas]
+        return MetricModel(series, chosen.transform, gp, before, plausible(built, gp, chosen.transform))
     fits: dict[str, GP] = {}
 
-    def fitted_under(candidate: Transform, prior: Prior | None = None, *, is_rough: bool = True) -> GP:
-        name = type(candidate).__name__ + (_CALM if prior else "")
+    def fitted_under(assumed: _Assumptions, *, is_rough: bool = True) -> GP:
+        name = assumed.name
         if name not in fits or not is_rough:
             fits[name] = fit(
-                data.X,
-                candidate.forward(series.y),
-                groups=groups,
-                noise=_known_noise(series, candidate),
+                **given(assumed),
                 start=fits[name].theta if name in fits else before.thetas.get(name),
-                prior=prior,
+                prior=_CALM_PRIOR if assumed.is_calm else None,
                 is_rough=is_rough,
             )
         return fits[name]
 
     choice = choose_by_error if len(data.objectives) > 1 else choose
-    chosen = transform or choice(series.y, lambda candidate: fitted_under(candidate).leave_one_out())
-    gp, prior = fitted_under(chosen), None
+    chosen = _Assumptions(transform or choice(y, lambda t: fitted_under(_Assumptions(t)).leave_one_out()))
     if transform is None:
-        calm = fitted_under(chosen, _CALM_PRIOR)
-        lost = foresight(series.y, chosen, *gp.leave_one_out()) - foresight(series.y, chosen, *calm.leave_one_out())
-        if lost < _PREFERENCE:
-            gp, prior = calm, _CALM_PRIOR
-    if n > LARGE:
-        gp = fitted_under(chosen, prior, is_rough=False)
-    name = type(chosen).__name__ + (_CALM if prior else "")
-    thetas = {fit_name: fitted.theta for fit_name, fitted in fits.items()}
-    return MetricModel(series, chosen, gp, Found(n, name, thetas))
+        calm = replace(chosen, is_calm=True)
+        chosen = calm if plausible([fitted_under(calm)], fitted_under(chosen), chosen.transform) else chosen
+    gp = fitted_under(chosen, is_rough=len(y) <= LARGE)
+    rivals = plausible([fitted_under(rival) for rival in chosen.rivals if hedge], gp, chosen.transform)
+    thetas = {name: fitted.theta for name, fitted in fits.items()}
+    return MetricModel(series, chosen.transform, gp, Found(len(y), chosen.name, thetas), rivals)
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Transform]] = {

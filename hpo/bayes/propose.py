@@ -57,7 +57,7 @@ def propose(history: History, n: int, rng: np.random.Generator, allowance: Allow
     if not allowance.model(seconds.build):
         return []
     search = not needs_search(data, history.fitted) or allowance.search(seconds.search(cold=not history.fitted))
-    models = fit_models(data, history.fitted, search=search)
+    models = fit_models(data, history.fitted, search=search, hedge=n > 1 or len(data.X_in_flight) > 0)
     chooser = _Chooser(seen, set(history.taken), len(history.trials), data, models, rng, n)
     out = chooser.choose(n, allowance, seconds, () if search else (REUSED,))
     return [Suggestion(s.params, s.why, models.fitted() if search and not i else {}) for i, s in enumerate(out)]
@@ -116,14 +116,20 @@ class _Chooser:
         return out
 
     def _next(self) -> Suggestion | None:
-        function = self._function()
+        number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
+        is_second, how = number % 2 == 1, ""
+        rivals = self.aim.rivals if is_second and len(self.in_flight) else ()
+        if rivals:
+            # One wrong model would be wrong for all that is in flight at once.
+            function: Climbable = acquisition(rivals[number // 2 % len(rivals)], self.in_flight, self.normals)
+            how = _RIVAL
+        else:
+            function = self._function()
         found = self._best(function)
         if found is None:
             return self._by_chance()
         # Every second trial looks elsewhere while the best candidate promises next to nothing.
-        how = ""
-        number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
-        may_be_bold = number % 2 and not self.front and self.aim.next_to_nothing > 0.0
+        may_be_bold = is_second and not rivals and not self.front and self.aim.next_to_nothing > 0.0
         if may_be_bold and function.value(self._row(found))[0] < np.log(self.aim.next_to_nothing):
             function = acquisition(self.aim.bolder, self.in_flight, self.normals)
             found, how = self._best(function) or found, _STALLED
@@ -255,6 +261,7 @@ class _Chooser:
 
 
 _STALLED = "next to nothing is to be gained near the best: a look where little is known"
+_RIVAL = "promising under other assumptions about the objective: what is in flight does not rely on one model"
 _HOW = {
     "feasibility": "no trial meets every limit yet: here all are most probably met",
     "exploit": "predicted better than what is known",

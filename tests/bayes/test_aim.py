@@ -89,3 +89,14 @@ def test_one_that_has_not_goes_on(rough: Callable[[float, float], float]) -> Non
         trial = study.ask()
         study.tell(trial, {"gain": float(rough(trial.params["x"], trial.params["y"]))})
     assert not looks(study)
+
+
+def test_what_is_in_flight_does_not_rely_on_one_model() -> None:
+    """Every second configuration of a batch comes from a rival; alone, and while nothing is feasible, none does."""
+    study = study_of(8)
+    batch = study.ask(4)
+    assert ["one model" in t.why["how"] for t in batch] == [False, True, False, True]
+    assert study.replay().is_identical
+    lone = study_of(9)
+    assert "one model" not in lone.ask().why["how"]
+    assert not any("one model" in t.why["how"] for t in study_of(8, constraint=-1.0).ask(4))

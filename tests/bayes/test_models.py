@@ -190,8 +190,7 @@ def test_the_calm_term_of_the_prior_has_the_gradient_it_says() -> None:
         assert gradient[i] == pytest.approx((up - down) / (2.0 * step), rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize(("wiggles", "is_calm"), [(1.0, True), (12.0, False)])
-def test_an_objective_is_calm_until_fine_structure_foretells_better(wiggles: float, is_calm: bool) -> None:
+def waves(wiggles: float) -> TrainingData:
     study = hpo.open_study(
         "calm",
         hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")]),
@@ -200,8 +199,43 @@ def test_an_objective_is_calm_until_fine_structure_foretells_better(wiggles: flo
     )
     for x in np.linspace(0.0, 1.0, 60):
         study.add({"x": float(x)}, {"y": float(np.sin(2.0 * np.pi * wiggles * x))})
-    found = fit_models(training_data(study.history, Encoder(study.problem.space)), {}).objectives[0].found
+    return data_of(study)
+
+
+@pytest.mark.parametrize(("wiggles", "is_calm"), [(1.0, True), (12.0, False)])
+def test_an_objective_is_calm_until_fine_structure_foretells_better(wiggles: float, is_calm: bool) -> None:
+    found = fit_models(waves(wiggles), {}).objectives[0].found
     assert found.transform.endswith("calm") == is_calm
+
+
+def test_rivals_see_the_same_results_under_other_assumptions() -> None:
+    study = study_of(12)
+    assert fit_models(data_of(study), {}).objectives[0].rivals == ()
+    hedged = fit_models(data_of(study), {}, hedge=True)
+    first = hedged.objectives[0]
+    finer, warped = first.rivals
+    for rival in first.rivals:
+        np.testing.assert_array_equal(rival.y, first.gp.y)
+        assert rival.theta != first.gp.theta
+    assert (finer.layout.n_warped, warped.layout.n_warped) == (0, 2)
+    assert all(c.rivals == () for c in hedged.constraints)
+
+
+def test_a_rival_that_the_results_speak_against_is_none() -> None:
+    """Waves of a twelfth of the space are not calm; gentle ones may be taken for either."""
+    fine, gentle = (fit_models(waves(wiggles), {}, hedge=True).objectives[0] for wiggles in (12.0, 1.0))
+    assert all(rival.layout.n_warped for rival in fine.rivals)
+    assert not all(rival.layout.n_warped for rival in gentle.rivals)
+
+
+def test_rivals_are_built_from_what_was_found() -> None:
+    study = study_of(110)
+    found = fit_models(data_of(study), {}, hedge=True)
+    assert found.objectives[0].rivals
+    add(study, 2, seed=2)
+    after = fit_models(data_of(study), json.loads(json.dumps(found.fitted())), hedge=True)
+    assert {r.theta for r in after.objectives[0].rivals} <= {r.theta for r in found.objectives[0].rivals}
+    assert {r.n_observed for r in after.objectives[0].rivals} == {112}
 
 
 def ended(failed: bool, n_in_flight: int = 0, kind: str = "oom") -> hpo.Trial:
