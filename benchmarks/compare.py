@@ -153,14 +153,22 @@ def shares_needed(ours: Curves, theirs: Curves) -> dict[str, float]:
     return out
 
 
-def shares_in_flight(sequential: Curves, parallel: Curves) -> list[float]:
-    """Trainings in parallel / trainings one at a time, each until the loss that the sequential median has after half, and
-    after three quarters, of its evaluations: two shares a problem, inf where the parallel median never gets there."""
+def shares_in_flight(sequential: Curves, parallel: Curves, *, reached_by_both: bool = False) -> list[float]:
+    """Trainings in parallel / trainings one at a time, each until the same loss: two shares a problem.
+
+    The losses are those that the sequential median has after half, and after three quarters, of its evaluations; inf where
+    the parallel median never gets there. Such a loss is one the sequential median has just come to, and another curve of
+    the same kind needs longer to it, by chance alone. With `reached_by_both`, they are the higher of the losses that the
+    two medians have there: a measure that is 1 in the mean if they differ by chance only.
+    """
     out = []
     for problem in sorted(sequential.keys() & parallel.keys()):
         one, many = _median(sequential[problem]), _median(parallel[problem])
-        levels = [float(one[len(one) * part // 4 - 1]) for part in (2, 3)]
-        out += [_first_at(many, level) / _first_at(one, level) for level in levels if level < 1.0]
+        for part in (2, 3):
+            at = len(one) * part // 4 - 1
+            level = float(max(one[at], many[min(at, len(many) - 1)]) if reached_by_both else one[at])
+            if level < 1.0:
+                out.append(_first_at(many, level) / _first_at(one, level))
     return out
 
 

@@ -33,19 +33,25 @@ def in_flight(runs: Sequence[Run]) -> tuple[str, str]:
         if mode == "q1":
             continue
         parallel = _arranged(runs, mode)
-        shares = {
-            name: compare.shares_in_flight(compare.curves(alone[name]), compare.curves(parallel[name]))
-            for name in names
-            if name in parallel
-        }
-        shares = {name: each for name, each in shares.items() if each}
-        shown |= shares.keys()
-        if shares:
-            rows.append((f"{mode}: {MODE_WORDS[mode]}", {name: _middle(each) for name, each in shares.items()}))
+        for both, ending in ((False, ""), (True, ", both")):
+            shares = {
+                name: compare.shares_in_flight(
+                    compare.curves(alone[name]), compare.curves(parallel[name]), reached_by_both=both
+                )
+                for name in names
+                if name in parallel
+            }
+            shares = {name: each for name, each in shares.items() if each}
+            shown |= shares.keys()
+            if shares:
+                words = f"{mode}: {MODE_WORDS[mode]}{ending}"
+                rows.append((words, {name: _middle(each) for name, each in shares.items()}))
     reading = (
         "Trainings needed with many in flight / one at a time, to the losses that the contender's own sequential median "
         "has after half and after three quarters of its evaluations; the median over problems and both. What is not "
-        "reached within the mode's trainings counts as infinite."
+        "reached within the mode's trainings counts as infinite. Random search, which learns nothing from results, shows "
+        "how much of it is chance: a loss that one median has just come to takes another longer. `both`: to the higher of "
+        "the losses that the two medians have there, which treats them alike."
     )
     return "Many in flight", _matrix("mode", rows, [name for name in names if name in shown], reading)
 

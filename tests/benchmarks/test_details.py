@@ -34,6 +34,17 @@ def test_shares_in_flight_compare_with_the_own_sequential_median() -> None:
     many = {"a": {0: np.array([0.8, 0.8, 0.8, 0.4, 0.4, 0.3])}, "b": {0: np.array([0.5, 0.5])}}
     # a: 0.4 after 2 and 4, 0.2 after 3 and never; b: nothing is known after half, 0.5 after 3 and 1
     assert compare.shares_in_flight(one, many) == [2.0, np.inf, 1 / 3]
+    # a: 0.8 after 1 and 1, twice; b: not both after half, 0.5 after 3 and 1
+    assert compare.shares_in_flight(one, many, reached_by_both=True) == [1.0, 1.0, 1 / 3]
+
+
+def test_losses_that_both_reach_treat_both_alike() -> None:
+    rng = np.random.default_rng(0)
+    one, many = ({"a": {0: np.minimum.accumulate(rng.random(20))}} for _ in range(2))
+    there = compare.shares_in_flight(one, many, reached_by_both=True)
+    back = compare.shares_in_flight(many, one, reached_by_both=True)
+    assert np.isfinite(there).all()
+    np.testing.assert_allclose(there, 1 / np.array(back))
 
 
 def test_the_tables() -> None:
@@ -52,7 +63,7 @@ def test_the_tables() -> None:
     failures = page[page.index("## Failures") :]
     assert row(failures, "breaks") == ["breaks", "2", "8 (0.25)", "0"]
     assert "breaks_infra" not in failures
-    assert row(page, "q8: 8 rounds of 8")[1] == "1"
+    assert row(page, "q8: 8 rounds of 8")[1] == row(page, "q8: 8 rounds of 8, both")[1] == "1"
     assert details.sections([]) == []
 
 
