@@ -201,6 +201,8 @@ def _metric_model(
 
     def plausible(others: Sequence[GP], gp: GP, shared: Transform) -> tuple[GP, ...]:
         """Those of `others` that predict what is left out as well as `gp`, but for a few nats."""
+        if not others:
+            return ()
         wanted = foresight(y, shared, *gp.leave_one_out()) - _PREFERENCE
         return tuple(other for other in others if foresight(y, shared, *other.leave_one_out()) > wanted)
 
