@@ -9,18 +9,19 @@ import numpy as np
 from benchmarks import compare, contenders, problems
 from benchmarks.plots import OURS
 from benchmarks.records import Run
-from benchmarks.suites import MODE_WORDS
-from benchmarks.tables import number, table
+from benchmarks.suites import MODE_WORDS, SUITES
+from benchmarks.tables import interval, number, table
 
 RARE = 20
 """Feasible results are rare where the median random run needs more evaluations than this to find the first."""
+PLAIN = "botorch"
 UNLEARNABLE = "_infra"
 """Ends the names of problems whose failures do not depend on the configuration."""
 
 
 def sections(runs: Sequence[Run]) -> list[str]:
     """The pieces of the report, of those runs that there are."""
-    parts = (in_flight(runs), first_feasible(runs), failures(runs))
+    parts = (in_flight(runs), first_feasible(runs), failures(runs), parity(runs))
     return [piece for title, text in parts if text for piece in (f"## {title}", text)]
 
 
@@ -80,6 +81,42 @@ def failures(runs: Sequence[Run]) -> tuple[str, str]:
     return "Failures", _by_problem(
         here, learnable, lambda seeds: float(np.mean([run.failed for run in seeds])), reading
     )
+
+
+def parity(runs: Sequence[Run]) -> tuple[str, str]:
+    """The suite `parity`: hpo and a plain loop around the same kind of model, problem by problem."""
+    here, rng, rows = _arranged(runs, "q1"), np.random.default_rng(0), []
+    for problem in SUITES["parity"].problems or ():
+        ours, theirs = (here.get(name, {}).get(problem, {}) for name in (OURS, PLAIN))
+        common = sorted(ours.keys() & theirs.keys())
+        if not common:
+            continue
+        mine, other = (compare.curves({problem: {s: each[s] for s in common}}) for each in (ours, theirs))
+        losses, areas = ([measure(mine), measure(other)] for measure in (compare.finals, compare.areas))
+        rows.append(
+            [
+                problem,
+                str(len(common)),
+                *(number(compare.mean(each)) for each in losses),
+                *(interval(compare.bootstrap(compare.difference(*both), rng), "+") for both in (losses, areas)),
+                number(compare.shares_needed(mine, other)[problem], 2),
+            ]
+        )
+    header = [
+        "problem",
+        "seeds",
+        "hpo: loss",
+        f"{PLAIN}: loss",
+        "difference",
+        "difference of areas",
+        "trainings needed",
+    ]
+    reading = (
+        "hpo and a plain BoTorch loop (one GP of standardised outputs, qLogNEI), one at a time, on the "
+        "problems of the suite `parity`; the same seeds. Trainings needed: the share of the evaluations after which hpo's "
+        "median is at BoTorch's final median."
+    )
+    return "Parity", f"{reading}\n\n{table(header, rows)}" if rows else ""
 
 
 def _arranged(runs: Sequence[Run], mode: str) -> dict[str, dict[str, dict[int, Run]]]:

@@ -44,8 +44,9 @@ def run_suite(choice: Choice, jobs: int, results: Path, again: bool) -> int:
         if name not in missing
     }
     seeds = choice.seeds or choice.suite.seeds
-    wanted = suites.tasks(enters, choice.modes or choice.suite.modes, chosen, seeds)
-    for line in suites.cap_words([*enters], chosen, seeds):
+    is_capped = choice.suite.is_capped
+    wanted = suites.tasks(enters, choice.modes or choice.suite.modes, chosen, seeds, is_capped=is_capped)
+    for line in suites.cap_words([*enters], chosen, seeds) if is_capped else ():
         print(line)
     to_do = unfinished(wanted, records.runs(results, problems.BY_NAME), problems.BY_NAME, again)
     print(f"{len(wanted) - len(to_do)} runs finished before, {len(to_do)} to do", flush=True)
@@ -89,13 +90,14 @@ def chosen_problems(
     if choice.problems is not None:
         _check(choice.problems, by_name, "problem")
     _check(choice.families or (), families, "family")
+    listed = choice.problems or choice.suite.problems
     out: list[str] = []
     for family in choice.families or families:
         names = [name for name in families[family] if choice.half in (None, half(name))]
-        if choice.problems is None:
+        if listed is None:
             out += suites.smallest(names, by_name, choice.suite.per_family)
         else:
-            out += [name for name in names if name in choice.problems]
+            out += [name for name in names if name in listed]
     return out
 
 

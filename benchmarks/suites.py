@@ -53,13 +53,15 @@ MODE_WORDS = {
 @dataclass(frozen=True)
 class Suite:
     """A choice of what to run. `per_family`: so many problems of each family, the smallest budgets; None for all.
-    `contenders`: None for all."""
+    `contenders`, `problems`: None for all. `is_capped`: whether expensive contenders run fewer seeds."""
 
     name: str
     seeds: int
     modes: tuple[str, ...]
     per_family: int | None = None
     contenders: tuple[str, ...] | None = None
+    problems: tuple[str, ...] | None = None
+    is_capped: bool = True
 
 
 SUITES = {
@@ -74,6 +76,15 @@ SUITES = {
         ),
         Suite("standard", seeds=20, modes=("q1", "q8")),
         Suite("full", seeds=20, modes=tuple(MODES)),
+        # Two loops around the same kind of model, often enough to tell them apart problem by problem.
+        Suite(
+            "parity",
+            seeds=30,
+            modes=("q1",),
+            contenders=("hpo", "botorch"),
+            problems=("branin", "lognormal_bowl4", "rosenbrock4", "michalewicz5", "hartmann6", "rotated_ellipsoid8"),
+            is_capped=False,
+        ),
     )
 }
 
@@ -140,7 +151,12 @@ def smallest(names: Sequence[str], problems: Mapping[str, BenchProblem], n: int 
 
 
 def tasks(
-    contenders: Mapping[str, Sequence[str]], modes: Sequence[str], problems: Sequence[str], seeds: int
+    contenders: Mapping[str, Sequence[str]],
+    modes: Sequence[str],
+    problems: Sequence[str],
+    seeds: int,
+    *,
+    is_capped: bool = True,
 ) -> list[Task]:
     """Every run, all problems and modes of a seed before the next seed.
 
@@ -152,5 +168,5 @@ def tasks(
         for mode in modes
         for problem in problems
         for contender, enters in contenders.items()
-        if problem in enters and seed < seeds_of(contender, problem, seeds)
+        if problem in enters and (not is_capped or seed < seeds_of(contender, problem, seeds))
     ]

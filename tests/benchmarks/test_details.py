@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import hpo
 from benchmarks import calibration, compare, details, problems, records
 from benchmarks.problems.base import BenchProblem
+from benchmarks.suites import SUITES
 from tests.benchmarks.fakes import SPACE, a_run, line
 
 PROBLEMS = {name: line(name) for name in ("easy", "rare")} | {
@@ -65,6 +67,15 @@ def test_the_tables() -> None:
     assert "breaks_infra" not in failures
     assert row(page, "q8: 8 rounds of 8")[1] == row(page, "q8: 8 rounds of 8, both")[1] == "1"
     assert details.sections([]) == []
+
+
+def test_parity_is_told_on_the_seeds_that_both_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SUITES, "parity", replace(SUITES["parity"], problems=("easy", "rare")))
+    ours = [a_run(problem="easy", mode="q1", seed=s, curve=((1, 0.5), (2, 0.1 * s))) for s in range(3)]
+    theirs = [a_run(contender="botorch", problem="easy", mode="q1", seed=s, curve=((1, 0.5),)) for s in range(2)]
+    page = "\n".join(details.sections(ours + theirs))
+    assert row(page, "easy")[:4] == ["easy", "2", "0.05", "0.5"]
+    assert "rare" not in page[page.index("## Parity") :]
 
 
 def limited() -> BenchProblem:

@@ -48,6 +48,7 @@ def test_names_of_the_suites_exist() -> None:
     for suite in SUITES.values():
         assert set(suite.modes) <= MODES.keys()
         assert set(suite.contenders or ()) <= contenders.CONTENDERS.keys()
+        assert set(suite.problems or ()) <= problems.BY_NAME.keys()
     assert CONTENDER_CAPS.keys() <= contenders.CONTENDERS.keys()
     assert problems.BY_NAME.keys() >= LIVE_NAMES
 
@@ -73,6 +74,14 @@ def test_expensive_contenders_run_fewer_seeds(contender: str, expected: int) -> 
     wanted = tasks({contender: ["a", live]}, ["q1"], ["a", live], seeds=20)
     assert sum(task.problem == "a" for task in wanted) == expected == seeds_of(contender, "a", 20)
     assert sum(task.problem == live for task in wanted) == min(expected, LIVE_CAP.seeds)
+
+
+def test_parity_runs_every_seed_of_its_own_problems() -> None:
+    suite = SUITES["parity"]
+    names = chosen_problems(Choice(suite), problems.BY_NAME, problems.FAMILIES, problems.half)
+    assert sorted(names) == sorted(suite.problems or ())
+    wanted = tasks({"botorch": names}, suite.modes, names, suite.seeds, is_capped=suite.is_capped)
+    assert len(wanted) == 30 * len(names)
 
 
 def test_caps_are_said_with_their_reasons() -> None:
