@@ -9,12 +9,14 @@ import numpy as np
 from hpo.bayes.batch import Limits, Target
 from hpo.bayes.data import TrainingData
 from hpo.bayes.feasibility import LikelySuccess
-from hpo.bayes.gp import GP
+from hpo.bayes.gp import GP, LARGE
 from hpo.bayes.kernel import Mask
-from hpo.bayes.models import Models
+from hpo.bayes.models import MetricModel, Models
+from hpo.bayes.transforms import leave_one_out_normal, log_density
 
 _STALLED = 3e-3  # share of what separates the best from the median result
 _BOLD = 1.0  # prior standard deviations above the best
+_SIGHT = 1.0  # standard errors by which a model must foretell more than an average does
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,8 @@ class Aim:
     next_to_nothing: float = 0.0
     rivals: tuple[Target, ...] = ()
     """The same target under rival models of the objective."""
+    is_blind: bool = False
+    """Whether the objective's model does not foretell results better than their average does."""
 
     @property
     def bolder(self) -> Target:
@@ -59,7 +63,26 @@ def aim(data: TrainingData, models: Models, doubt: float) -> Aim:
     size = max(float(np.abs(y).max()), 1e-290)  # dividing by it keeps sums finite
     gap = float((y[meets] / size).max() - np.median(y / size))
     slope = size * float(first.transform.slope(y[meets].max(keepdims=True))[0])
-    return Aim(improve(first.gp), False, _STALLED * max(gap, 0.0) * slope, tuple(improve(gp) for gp in first.rivals))
+    return Aim(
+        improve(first.gp),
+        is_feasibility=False,
+        next_to_nothing=_STALLED * max(gap, 0.0) * slope,
+        rivals=tuple(improve(gp) for gp in first.rivals),
+        is_blind=len(models.objectives) == 1 and _is_blind(first),
+    )
+
+
+def _is_blind(model: MetricModel) -> bool:
+    """Whether what is left out is predicted better by the model than by the mean and variance of the rest is within
+    chance: the log density gained is below its own standard error (Vehtari, Gelman and Gabry 2017, section 5.1).
+
+    Never of fewer than three results, nor of more than `LARGE`.
+    """
+    t = model.transform.forward(model.series.y)
+    if not 3 <= len(t) <= LARGE:
+        return False
+    gained = log_density(t, *model.gp.leave_one_out()) - log_density(t, *leave_one_out_normal(t))
+    return bool(gained.sum() < _SIGHT * gained.std() * np.sqrt(len(t)))
 
 
 def meets_constraints(data: TrainingData) -> Mask:

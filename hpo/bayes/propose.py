@@ -36,6 +36,8 @@ from hpo.suggestion import Suggestion, random_distinct
 N_RAW = 384
 N_STARTS = 6
 N_INCUMBENTS = 3
+N_GLANCED = 16
+"""Candidates from which a trial is chosen while the model does not foretell results."""
 MOST_LISTED = 2000
 """Finite spaces up to this size are compared point by point."""
 MOST_CLIMBED = 16
@@ -117,19 +119,23 @@ class _Chooser:
 
     def _next(self) -> Suggestion | None:
         number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
-        is_second, how = number % 2 == 1, ""
-        rivals = self.aim.rivals if is_second and len(self.in_flight) else ()
-        if rivals:
+        is_second = number % 2 == 1
+        rivals = self.aim.rivals if len(self.in_flight) else ()
+        function: Climbable
+        if is_second and self.aim.is_blind:
+            # Such a model is least certain of the corners, and would go from one to the next.
+            function, how, best = self._function(), _BLIND, self._best_of_few
+        elif is_second and rivals:
             # One wrong model would be wrong for all that is in flight at once.
-            function: Climbable = acquisition(rivals[number // 2 % len(rivals)], self.in_flight, self.normals)
-            how = _RIVAL
+            rival = rivals[number // 2 % len(rivals)]
+            function, how, best = acquisition(rival, self.in_flight, self.normals), _RIVAL, self._best
         else:
-            function = self._function()
-        found = self._best(function)
+            function, how, best = self._function(), "", self._best
+        found = best(function)
         if found is None:
             return self._by_chance()
         # Every second trial looks elsewhere while the best candidate promises next to nothing.
-        may_be_bold = is_second and not rivals and not self.front and self.aim.next_to_nothing > 0.0
+        may_be_bold = is_second and not how and not self.front and self.aim.next_to_nothing > 0.0
         if may_be_bold and function.value(self._row(found))[0] < np.log(self.aim.next_to_nothing):
             function = acquisition(self.aim.bolder, self.in_flight, self.normals)
             found, how = self._best(function) or found, _STALLED
@@ -142,6 +148,9 @@ class _Chooser:
 
     def _best(self, function: Climbable) -> Params | None:
         return next(self._from_search(function), None) if self.listed is None else self._from_list(function)
+
+    def _best_of_few(self, function: Climbable) -> Params | None:
+        return next(self._ranked(function, self._raw(N_GLANCED)), None)
 
     def _by_chance(self) -> Suggestion | None:
         try:
@@ -199,6 +208,10 @@ class _Chooser:
         raw = self._raw(N_RAW)
         maxima = maximize(function, raw, self.rng, domain=self.domain, incumbents=self.incumbents, n_starts=N_STARTS)
         yield from self._free(maxima.X, raw)
+        yield from self._ranked(function, raw)
+
+    def _ranked(self, function: Climbable, raw: Array) -> Iterator[Params]:
+        """The best 32 rows of `raw`, less what is taken."""
         yield from self._free(raw[np.argsort(-function.value(raw), kind="stable")[:32]], raw)
 
     def _free(self, X: Array, anchors: Array) -> Iterator[Params]:
@@ -261,6 +274,7 @@ class _Chooser:
 
 
 _STALLED = "next to nothing is to be gained near the best: a look where little is known"
+_BLIND = "results are not foretold better than by their average yet: the best of a few spread over the space"
 _RIVAL = "promising under other assumptions about the objective: what is in flight does not rely on one model"
 _HOW = {
     "feasibility": "no trial meets every limit yet: here all are most probably met",

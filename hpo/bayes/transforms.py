@@ -282,8 +282,19 @@ def foresight(y: Array, transform: Transform, mean: Array, variance: Array) -> f
     unit = y / _size(y)
     weights = np.where(unit >= np.median(unit), 2.0, 1.0)
     with np.errstate(divide="ignore", over="ignore"):
-        density = -0.5 * ((transform.forward(y) - mean) ** 2 / variance + np.log(variance) + LOG_2PI)
-        return float(weights @ (density + np.log(transform.slope(y))))
+        return float(weights @ (log_density(transform.forward(y), mean, variance) + np.log(transform.slope(y))))
+
+
+def log_density(t: Array, mean: Array, variance: Array) -> Array:
+    """Of each t [n], when it is predicted as a normal with this mean and variance [n]."""
+    return -0.5 * ((t - mean) ** 2 / variance + np.log(variance) + LOG_2PI)
+
+
+def leave_one_out_normal(t: Array) -> tuple[Array, Array]:
+    """Mean [n] and variance [n] of each of t [n >= 3] predicted from the others as independent draws of one normal."""
+    n, away = len(t), t - t.mean()
+    others = (away @ away - away**2 * n / (n - 1)) / (n - 2)  # the variance of the others
+    return t - away * n / (n - 1), np.maximum(others * n / (n - 1), 1e-12)
 
 
 def _size(y: Array) -> float:

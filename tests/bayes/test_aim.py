@@ -100,3 +100,22 @@ def test_what_is_in_flight_does_not_rely_on_one_model() -> None:
     lone = study_of(9)
     assert "one model" not in lone.ask().why["how"]
     assert not any("one model" in t.why["how"] for t in study_of(8, constraint=-1.0).ask(4))
+
+
+def test_a_model_that_foretells_nothing_does_not_send_every_trial_to_a_corner() -> None:
+    """Of pure noise nothing can be foretold: every second trial is one of a few spread over the space."""
+    rng = np.random.default_rng(0)
+    space = hpo.Space({f"x{j}": hpo.Float(0.0, 1.0) for j in range(6)})
+    study = hpo.open_study("noise", hpo.Problem(space, [hpo.Objective("gain")]), storage=":memory:", seed=0)
+    for _ in range(40):
+        study.tell(study.ask(), {"gain": float(rng.normal())})
+    spread = [t for t in study.trials if str(t.why.get("how", "")).startswith("results are not foretold")]
+    assert len(spread) >= 10
+    assert all(t.number % 2 for t in spread)
+    assert all(0.0 < x < 1.0 for t in spread for x in t.params.values())
+    assert study.replay().is_identical
+    assert [t.why["how"] == spread[0].why["how"] for t in study.ask(4)] == [False, True, False, True]
+
+
+def test_a_model_that_foretells_is_not_blind() -> None:
+    assert not aim_of(study_of(12)).is_blind

@@ -8,7 +8,7 @@ from scipy.stats import yeojohnson, yeojohnson_llf
 
 from hpo.bayes.gp import fit
 from hpo.bayes.kernel import Array
-from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose
+from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, leave_one_out_normal
 
 KINDS = ("standardize", "yeo-johnson", "bilog", "half-rank")
 
@@ -176,3 +176,12 @@ def test_choose_survives_degenerate_data(y: Array) -> None:
     X = np.linspace(0.0, 1.0, len(y))[:, None]
     chosen = choose(y, lambda transform: model(transform.forward(y), X))
     assert np.all(np.isfinite(chosen.forward(y)))
+
+
+def test_leave_one_out_of_a_normal_is_what_the_others_say() -> None:
+    t = np.random.default_rng(4).normal(size=9)
+    mean, variance = leave_one_out_normal(t)
+    for i in range(9):
+        others = np.delete(t, i)
+        assert mean[i] == pytest.approx(others.mean())
+        assert variance[i] == pytest.approx(others.var(ddof=1) * (1 + 1 / 8))
