@@ -17,6 +17,7 @@ from hpo.bayes.transforms import leave_one_out_normal, log_density
 _STALLED = 3e-3  # share of what separates the best from the median result
 _BOLD = 1.0  # prior standard deviations above the best
 _SIGHT = 1.0  # standard errors by which a model must foretell more than an average does
+_LOUD = 0.1  # noise variance / variance of the function, from which on noise may hide the function
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class Aim:
     rivals: tuple[Target, ...] = ()
     """The same target under rival models of the objective."""
     is_blind: bool = False
-    """Whether the objective's model does not foretell results better than their average does."""
+    """Whether the objective's model sees noise, and does not foretell results better than their average does."""
 
     @property
     def bolder(self) -> Target:
@@ -73,13 +74,14 @@ def aim(data: TrainingData, models: Models, doubt: float) -> Aim:
 
 
 def _is_blind(model: MetricModel) -> bool:
-    """Whether what is left out is predicted better by the model than by the mean and variance of the rest is within
-    chance: the log density gained is below its own standard error (Vehtari, Gelman and Gabry 2017, section 5.1).
+    """Whether there is noise, and what is left out is predicted better by the model than by the mean and variance of the
+    rest only within chance: the log density gained is below its own standard error (Vehtari, Gelman and Gabry 2017,
+    section 5.1).
 
     Never of fewer than three results, nor of more than `LARGE`.
     """
-    t = model.transform.forward(model.series.y)
-    if not 3 <= len(t) <= LARGE:
+    t, theta = model.transform.forward(model.series.y), model.gp.theta
+    if not 3 <= len(t) <= LARGE or theta.noise <= _LOUD * theta.outputscale:
         return False
     gained = log_density(t, *model.gp.leave_one_out()) - log_density(t, *leave_one_out_normal(t))
     return bool(gained.sum() < _SIGHT * gained.std() * np.sqrt(len(t)))
