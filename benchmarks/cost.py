@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def measure(names: Sequence[str] | None, results: Path, plan: Plan = PLAN) -> No
     origin["versions"] = {name: line.pop("versions") for name, line in started.items()}
     path = path_of(results)
     path.unlink(missing_ok=True)
-    for line in (*started.values(), *cells(present, plan), *whole_study(present, plan)):
+    for line in chain(started.values(), cells(present, plan), whole_study(present, plan)):
         records.append(path, origin, line)
         print(words(line), flush=True)
 
