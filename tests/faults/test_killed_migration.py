@@ -60,12 +60,20 @@ class Opener:
     def __init__(self, url: str | Path) -> None:
         command = [sys.executable, "-c", OPENER, str(url)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._usual = 0.0
 
     def kills(self, restored: Callable[[], str | Path]) -> Iterator[float]:
-        """Moments of a kill, around the time that a child takes to open: as many of them before its end as after."""
-        usual, dice = max(self._open(restored(), 0.0)[1] for _ in range(3)), random.Random(0)
+        """Moments of a kill, around the time that a child takes to open: as many of them before its end as after.
+
+        That time moves with the load of the machine, so each is corrected by what `learn` was told of the one before.
+        """
+        self._usual, dice = max(self._open(restored(), 0.0)[1] for _ in range(3)), random.Random(0)
         for _ in range(KILLS):
-            yield dice.uniform(0.01 * usual, 2.0 * usual)
+            yield dice.uniform(0.01 * self._usual, 2.0 * self._usual)
+
+    def learn(self, stage: str) -> None:
+        """What the last kill has left: it came early where that is `old`, late where it is `new`."""
+        self._usual *= 1.1 if stage == "old" else 0.9
 
     def kill_one(self, url: str | Path, wait: float) -> None:
         """A child opens the database; after `wait` seconds it is killed."""
@@ -130,6 +138,7 @@ def test_a_file(tmp_path: Path) -> None:
             copy = path.with_name(f"{path.name}.before-{schema.HEAD}")
             now = _stage_of_file(path)
             stages[now] += 1
+            opener.learn(now)
             if now == "new":
                 assert copy.exists(), "no upgrade without a copy"
             if copy.exists():
@@ -170,7 +179,9 @@ def test_a_server(tmp_path: Path) -> None:
                 _await_no_session(server, name)
                 with engine.connect() as connection:
                     revision = connection.execute(sa.select(schema.version.c.version_num)).scalar_one()
-                    stages[stage(sa.inspect(connection), revision)] += 1
+                    now = stage(sa.inspect(connection), revision)
+                stages[now] += 1
+                opener.learn(now)
                 with closing(SqlStorage(url)) as storage:
                     check_content(storage)
         assert min(stages["old"], stages["new"]) >= KILLS // 20, f"the kills came too early or too late: {stages}"
