@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from hpo.book import Book
 from hpo.effort import Allowance, Timed
 from hpo.encoding import key
-from hpo.errors import (
-    MetricError,
-    MissingExtra,
-    ResultConflict,
-    SettingsError,
-    did_you_mean,
-    listing,
-)
+from hpo.errors import MetricError, MissingExtra, ResultConflict, SettingsError, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
 from hpo.history import History
 from hpo.metrics import Metric, Result, checked_result
