@@ -171,10 +171,10 @@ class _Assumptions:
         kind, *traits = name.split(", ")
         return cls(transform or _TRANSFORMS.get(kind, Standardize.of)(y), _CALM in traits, _WARPED in traits)
 
-    @property
-    def rivals(self) -> tuple[_Assumptions, ...]:
+    def rivals(self, *, can_warp: bool) -> tuple[_Assumptions, ...]:
         """The same outputs, one of the other assumptions changed."""
-        return replace(self, is_calm=not self.is_calm), replace(self, is_warped=not self.is_warped)
+        warped = (replace(self, is_warped=not self.is_warped),) if can_warp else ()
+        return replace(self, is_calm=not self.is_calm), *warped
 
 
 def _metric_model(
@@ -189,6 +189,9 @@ def _metric_model(
     """
     y, groups = series.y, data.encoder.groups
     hedge = hedge and transform is None and len(y) <= LARGE
+
+    def others(chosen: _Assumptions) -> tuple[_Assumptions, ...]:
+        return chosen.rivals(can_warp=bool(data.encoder.is_numeric.any())) if hedge else ()
 
     def given(assumed: _Assumptions) -> dict[str, Any]:
         return {
@@ -209,7 +212,7 @@ def _metric_model(
     if before.holds(len(y)) or not search:
         chosen, thetas = _Assumptions.read(before.transform, y, transform), before.thetas
         gp = build(thetas.get(chosen.name) or usual_theta(int(groups.max()) + 1), **given(chosen))
-        built = [build(thetas[r.name], **given(r)) for r in chosen.rivals if hedge and r.name in thetas]
+        built = [build(thetas[r.name], **given(r)) for r in others(chosen) if r.name in thetas]
         return MetricModel(series, chosen.transform, gp, before, plausible(built, gp, chosen.transform))
     fits: dict[str, GP] = {}
 
@@ -230,7 +233,7 @@ def _metric_model(
         calm = replace(chosen, is_calm=True)
         chosen = calm if plausible([fitted_under(calm)], fitted_under(chosen), chosen.transform) else chosen
     gp = fitted_under(chosen, is_rough=len(y) <= LARGE)
-    rivals = plausible([fitted_under(rival) for rival in chosen.rivals if hedge], gp, chosen.transform)
+    rivals = plausible([fitted_under(rival) for rival in others(chosen)], gp, chosen.transform)
     thetas = {name: fitted.theta for name, fitted in fits.items()}
     return MetricModel(series, chosen.transform, gp, Found(len(y), chosen.name, thetas), rivals)
 

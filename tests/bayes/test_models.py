@@ -228,6 +228,17 @@ def test_a_rival_that_the_results_speak_against_is_none() -> None:
     assert not all(rival.layout.n_warped for rival in gentle.rivals)
 
 
+def test_only_numbers_can_be_warped() -> None:
+    """Where all parameters are choices, a warped rival would be the chosen model once more."""
+    space = hpo.Space({name: hpo.Categorical(["a", "b", "c"]) for name in "uvw"})
+    study = hpo.open_study("choices", hpo.Problem(space, [hpo.Objective("v")]), storage=":memory:", seed=0)
+    for p in space.sample(np.random.default_rng(0), 15):
+        study.add(p, {"v": float(list(p.values()).count("a"))})
+    objective = fit_models(data_of(study), {}, hedge=True).objectives[0]
+    assert objective.found.thetas
+    assert not any("warped" in name for name in objective.found.thetas)
+
+
 def test_rivals_are_built_from_what_was_found() -> None:
     study = study_of(110)
     found = fit_models(data_of(study), {}, hedge=True)
