@@ -93,7 +93,7 @@ class Book:
             with self._lock:
                 self._refresh()
                 history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
-            most = n if within is None else int(min(n, within(history)))
+            most = n if within is None else max(0, int(min(n, within(history))))
             waiting = history.waiting[:most]
             drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
             if len(drafts) < most and not (request and self._is_answered(request)):

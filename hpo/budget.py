@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from hpo.errors import SettingsError
 from hpo.history import History
-from hpo.metrics import Tracked
 from hpo.problem import Problem
 from hpo.trial import Trial, TrialState
 
@@ -37,9 +36,9 @@ class Budget:
     worker_seconds: time of all trials together, over the whole study. Needs `trial_seconds`.
     trial_seconds: the most that one attempt of a trial may take; it is ended in time for that.
     cost: in the user's own unit, over the whole study. Needs `reserve`, the most one trial can cost, set aside while it
-        is in flight; `cost_of` says what it did cost: the name of a metric; a rate per second of evaluation; or rates per
-        hour of each resource that a trial is given, {"cpu": 0.05, "gpu": 2.1}. Without `cost_of` each attempt of a trial
-        costs its reserve.
+        is in flight, and lost with one that is ended while it runs; `cost_of` says what it did cost: the name of a metric;
+        a rate per second of evaluation; or rates per hour of each resource that a trial is given, {"cpu": 0.05, "gpu":
+        2.1}. Without `cost_of` each attempt of a trial costs its reserve.
     target: value of the one objective at which the best feasible trial is good enough.
 
     Raises SettingsError for what cannot be.
@@ -79,6 +78,8 @@ class Budget:
             )
         if self.overtime is not None and self.wall is None:
             raise SettingsError("budget.overtime goes with budget.wall, which is not given")
+        if self.target is not None and not (_is_number(self.target) and math.isfinite(self.target)):
+            raise SettingsError(f"budget.target: {self.target!r} is not a finite number")
         if (self.trials, self.wall, self.worker_seconds, self.cost, self.target) == (None,) * 5:
             raise SettingsError("a budget limits something: Budget(trials=60), Budget(wall='2h'), Budget(cost=50, ...)")
 
@@ -122,9 +123,7 @@ class Budget:
     def check(self, problem: Problem) -> None:
         """Raises SettingsError when the budget does not fit the problem."""
         if isinstance(self.cost_of, str):
-            metric = problem.metric(self.cost_of)
-            if isinstance(metric, Tracked):
-                return
+            problem.metric(self.cost_of)
         if self.target is not None and len(problem.objectives) != 1:
             n = len(problem.objectives)
             raise SettingsError(f"budget.target needs exactly one objective; the problem has {n}. Use thresholds")
@@ -171,7 +170,8 @@ class Budget:
         told = trial.values.get(self.cost_of) if isinstance(self.cost_of, str) else None
         if told is not None:
             return earlier + told.value
-        return earlier + (0.0 if trial.state in (TrialState.WAITING, TrialState.CANCELLED) else reserve)
+        has_run = trial.state is not TrialState.WAITING and (trial.state is not TrialState.CANCELLED or trial.seconds)
+        return earlier + (reserve if has_run else 0.0)
 
     def _time(self, name: str) -> float | None:
         given = getattr(self, name)
@@ -210,4 +210,10 @@ def seconds(given: float | str) -> float:
         raise SettingsError(
             f'{given!r} is no length of time; write seconds, or text like "90s", "30min", "2h", "1h30min"'
         )
-    return sum(float(n) * _UNITS[u] for n, u in parts)
+    if not (total := sum(float(n) * _UNITS[u] for n, u in parts)) > 0:
+        raise SettingsError(f"{given!r} is no time at all; give more than 0 s")
+    return total
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -31,9 +31,7 @@ def owner() -> str:
 def reclaim(study: Study) -> list[Trial]:
     """Hand back the running trials of runs on this machine whose process is gone, and those whose lease is over. Returns
     them."""
-    out = study.reclaim()
-    out += [study.requeue(trial, "its driver died") for trial in study.trials if is_orphan(trial)]
-    return out
+    return study.reclaim({trial.owner for trial in study.trials if is_orphan(trial)})
 
 
 def left_behind(study: Study) -> list[Trial]:

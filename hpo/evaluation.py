@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.errors import SettingsError, TrialFailed
+from hpo.errors import NotANumber, TrialFailed, listing
 from hpo.metrics import Measurement, Result
-from hpo.trial import Trial, TrialState
+from hpo.trial import FAILURE_KINDS, Trial, TrialState
 
 Objective = Callable[[Trial], Mapping[str, Result]]
 """What is tuned: a trial in (params, number, seed), a mapping of metric name to number or Measurement out."""
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Evaluate:
         except TrialFailed as failure:
             return {"failed": [failure.kind, str(failure)]}
         if not isinstance(told, Mapping):
-            raise SettingsError(f"the objective returned {told!r}; return a mapping of metric name to number")
+            return {"returned": repr(told)[:_SHOWN]}
         return {"values": {name: _plain(value) for name, value in told.items()}}
 
 
@@ -52,11 +53,14 @@ def payload_of(trial: Trial) -> dict[str, Any]:
 
 
 def result_of(value: Mapping[str, Any], *, is_command: bool) -> dict[str, Any] | Failure:
-    """The metrics that an executor brought: of a command as they are, of an objective as `Evaluate` packed them."""
+    """The metrics that an executor brought: of a command as they are, of an objective as `Evaluate` packed them. Raises
+    NotANumber for what is no mapping."""
     told = dict(value)
     if not is_command:
+        if "returned" in told:
+            raise NotANumber(f"the objective returned {told['returned']}; return a mapping of metric name to number")
         if "failed" in told:
-            return Failure(*told["failed"])
+            return _failure(*told["failed"])
         told = {name: Measurement(*packed) for name, packed in told["values"].items()}
     broken = [name for name, result in told.items() if not _is_finite(result)]
     return Failure("diverged", f"{', '.join(broken)} not finite") if broken else told
@@ -69,5 +73,13 @@ def _plain(value: Any) -> list[Any]:
 
 
 def _is_finite(told: Any) -> bool:
-    value = told.value if isinstance(told, Measurement) else told
-    return not isinstance(value, float) or math.isfinite(value)
+    numbers = (told.value, told.sem) if isinstance(told, Measurement) else (told,)
+    return all(not isinstance(number, float) or math.isfinite(number) for number in numbers)
+
+
+def _failure(kind: str, message: str) -> Failure:
+    """What TrialFailed said; of no known kind, what it is all the same: an error."""
+    if kind in FAILURE_KINDS:
+        return Failure(kind, message)
+    said = kind if message == kind else f"{kind}: {message}"
+    return Failure("error", f"{said} (TrialFailed takes a kind first, one of {listing(FAILURE_KINDS)})")

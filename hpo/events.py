@@ -36,7 +36,7 @@ from hpo.problem import Problem
 from hpo.randomness import trial_seed
 from hpo.serialize import measurements_from_json, metric_from_json
 from hpo.tally import Tally
-from hpo.trial import TRANSITIONS, Trial, TrialState
+from hpo.trial import TRANSITIONS, Fixed, Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _opened(event: Event, seed: int) -> Trial:
             raise StorageError(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
     return Trial(
         number=number,
-        params=data["params"],
+        params=Fixed(data["params"]),
         seed=trial_seed(seed, number),
         source=event.kind,
         asked_at=event.at,

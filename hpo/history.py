@@ -86,7 +86,7 @@ class History:
         """The completed trial that misses the limits by least: the sum over metrics of the shortfall in units of the
         spread seen. The best one where trials are feasible. Raises NoFeasibleTrial while nothing has completed."""
         if not self.completed:
-            raise NoFeasibleTrial("no trial has completed yet")
+            raise NoFeasibleTrial(self._nothing_completed())
         if len(self.problem.objectives) <= 1 and self.feasible:
             return self.best
         return self.completed[int(np.argmin(self.violations()))]
@@ -140,10 +140,17 @@ class History:
             m.name: sum(shortfall(m, t.values[m.name].value) > 0 for t in self.completed) for m in self.problem.limited
         }
 
+    def _nothing_completed(self) -> str:
+        if not self.failed:
+            return "no trial has completed yet"
+        last = self.failed[-1]
+        said = f"#{last.number} ({last.kind}): {last.message}"
+        return f"no trial has completed yet; {len(self.failed)} failed, the last, {said}"
+
     def _nothing_feasible(self) -> str:
         n = len(self.completed)
         if not n:
-            return "no trial has completed yet"
+            return self._nothing_completed()
         trial = self.closest()
         broken = [
             f"{m.name} {trial.values[m.name].value:.4g}, limit {limit_words(m)}"

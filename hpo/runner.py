@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from hpo.budget import Budget, Room
 from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, reclaim
-from hpo.errors import ExecutorError, ResultError, SettingsError, SpaceExhausted
+from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
 from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.history import History
 from hpo.interrupts import Interrupts
+from hpo.limits import NOTICE, Limits
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 
 log = logging.getLogger(__name__)
 
-NOTICE = 30.0
-"""Seconds that running trials have after SIGTERM."""
 _HOPELESS = 10
 _TICK = 0.5
 
@@ -51,19 +51,6 @@ class Run:
     """Trials that were ended before their time: cancelled, or handed back to be run again."""
     left: tuple[Trial, ...] = ()
     """Trials that go on without this driver; the next run takes them back."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What each trial is given, and how long drivers are patient; see `run`."""
-
-    timeout: float | None = None
-    memory: int | None = None
-    cpus: float | None = None
-    gpus: int = 0
-    lease: float = LEASE
-    notice: float = NOTICE
-    idle: float = LEASE
 
 
 def run(
@@ -102,11 +89,22 @@ def run(
     Raises ResultError when the objective breaks the metrics' contracts (the run stops: every trial would),
     ExecutorError when the first ten trials all fail, and SettingsError when the budget cannot be kept to.
     """
+    if not isinstance(budget, Budget):
+        raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials=60)")
     budget.check(study.problem)
     patience = lease if idle is None else idle
     limits = Limits(timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice, idle=patience)
-    runner = _Runner(study, objective, budget.priced(cpus, gpus), limits, progress or _silent)
-    return runner.run(executor or Inline())
+    executor = executor or Inline()
+    _check(objective, executor)
+    return _Runner(study, objective, budget.priced(cpus, gpus), limits, progress or _silent).run(executor)
+
+
+def _check(objective: Objective | None, executor: object) -> None:
+    """Raise SettingsError for what nothing can be run with."""
+    if isinstance(executor, type) or not callable(getattr(executor, "start", None)):
+        raise SettingsError(f"run(executor={executor!r}): give an executor, such as hpo.executors.Processes(4)")
+    if objective is None and not getattr(executor, "command", None):
+        raise SettingsError(f"run: no objective; {executor!r} calls one: run(study, objective, ...)")
 
 
 class _Runner:
@@ -133,6 +131,10 @@ class _Runner:
         self.hand_back = False
         """Whether trials that are ended shall be run again."""
         self.stopped: list[Trial] = []
+        self.trace = ""
+        """The last lines of the traceback, or of what was written, of the work that ended last."""
+        self.ended: deque[Outcome] = deque()
+        """What the pool has delivered and the study has not been told yet."""
         self.interrupts = Interrupts(self._say)
 
     def run(self, executor: Executor) -> Run:
@@ -141,13 +143,16 @@ class _Runner:
         pool = executor.start(None if self.objective is None else Evaluate(self.objective))
         try:
             self.clock, self.began = pool.clock, pool.clock()
-            self.timeout = time_limit(self.budget, self.limits.timeout, pool.grace)
+            self.timeout = self.limits.time_limit(self.budget, pool.grace)
             if pool.survives:  # what another driver left is known by its id: that of no other study of this name
                 self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
             self._take_over(pool)
             with self.interrupts.watched(lambda: self._first_words(pool), self._last_words), self._heartbeat(pool):
                 reason = self._loop(pool)
-                self._finish(pool.close(CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN))
+                mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN
+                with self.interrupts.waiting():
+                    self.ended.extend(pool.close(mode))
+                self._finish()
         except BaseException as error:
             self._abandon(pool, error)
             if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
@@ -171,8 +176,11 @@ class _Runner:
             if not self.running:
                 if ending or not self._may_get_work():
                     return ending or self._what_is_over()
-                time.sleep(_TICK)
-            self._finish(pool.wait(_TICK))
+                with self.interrupts.waiting():
+                    time.sleep(_TICK)
+            with self.interrupts.waiting():
+                self.ended.extend(pool.wait(_TICK))
+            self._finish()
             self._end_overdue(pool)
 
     def _may_get_work(self) -> bool:
@@ -221,22 +229,34 @@ class _Runner:
     def _work_id(self, trial: Trial) -> str:
         return f"{self.works}-{trial.number}-{trial.attempt}"
 
-    def _finish(self, outcomes: list[Outcome]) -> None:
-        for outcome in outcomes:
-            given, self.busy = self.running.pop(outcome.id), time.monotonic()
-            if outcome.id in self.lost and outcome.kind is not None:
-                self.lost.remove(outcome.id)
+    def _finish(self) -> None:
+        while self.ended:
+            trial = self._deliver(self.ended.popleft())
+            if trial is None:
                 continue
-            trial = self._tell(given, outcome)
             history = self.study.history
-            log.info("trial %d %s", trial.number, trial.state, extra={"trial": trial.number, "state": str(trial.state)})
+            facts = {"trial": trial.number, "state": str(trial.state)}
+            log.info("trial %d %s%s", trial.number, trial.state, f"\n{self.trace}" if trial.kind else "", extra=facts)
             self.progress(Progress(history, self._elapsed(), trial, room=self.budget.room(history, self._elapsed())))
-            errors = [t for t in history.failed if t.kind in ("error", "crash")] if not history.completed else []
-            if len(errors) >= _HOPELESS:
+            if len(history.failed) >= _HOPELESS and all(t.source == "added" for t in history.completed):
+                last = history.failed[-1]
                 raise ExecutorError(
-                    f"the first {len(errors)} trials all failed; the last, #{errors[-1].number}: {errors[-1].message}. "
-                    "Nothing more is started, so that no more is spent"
+                    f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. "
+                    f"Nothing more is started, so that no more is spent\n{self.trace}".rstrip()
                 )
+
+    def _deliver(self, outcome: Outcome) -> Trial | None:
+        """Tell the study how a work ended; None where that is another driver's business."""
+        trial, self.busy = self.running.pop(outcome.id), time.monotonic()
+        self.trace = outcome.log_tail
+        if outcome.id in self.lost and outcome.kind is not None:
+            self.lost.remove(outcome.id)
+            return None
+        try:
+            return self._tell(trial, outcome)
+        except (TrialStateError, ResultConflict) as error:  # somebody has ended it by hand: what they said stays
+            self._say(f"what trial {trial.number} brought is not recorded: {error}")
+            return self.study.trials[trial.number]
 
     def _tell(self, trial: Trial, outcome: Outcome) -> Trial:
         seconds = outcome.seconds
@@ -245,11 +265,13 @@ class _Runner:
         if outcome.kind is not None:
             return self.study.fail(trial, outcome.kind, _reason(outcome), seconds=seconds)
         assert outcome.value is not None
-        result = result_of(outcome.value, is_command=self.objective is None)
-        if isinstance(result, Failure):
-            return self.study.fail(trial, result.kind, result.message, seconds=seconds)
         try:
+            result = result_of(outcome.value, is_command=self.objective is None)
+            if isinstance(result, Failure):
+                return self.study.fail(trial, result.kind, result.message, seconds=seconds)
             return self.study.tell(trial, result, seconds=seconds)
+        except ResultConflict:
+            raise
         except ResultError as error:
             self._end(trial, str(error), seconds)
             raise
@@ -336,11 +358,10 @@ class _Runner:
         """Leave nothing running, whatever happened; but what outlives its driver and is not to blame."""
         is_meant = isinstance(error, KeyboardInterrupt | ResultError | ExecutorError | SettingsError)
         mode = CloseMode.KILL if is_meant or not pool.survives else CloseMode.DETACH
-        for outcome in pool.close(mode):
-            trial = self.running.pop(outcome.id, None)
-            if trial is not None and outcome.id not in self.lost:
-                with contextlib.suppress(ResultError):  # the trial is cancelled; the first such error is on its way up
-                    self._tell(trial, outcome)
+        self.ended.extend(pool.close(mode))
+        while self.ended:
+            with contextlib.suppress(ResultError):  # the trial is cancelled; the first such error is on its way up
+                self._deliver(self.ended.popleft())
         for id, trial in self.running.items() if mode is CloseMode.KILL else ():
             if id not in self.lost:
                 self._end(trial, f"the run ended: {type(error).__name__}")
@@ -355,21 +376,6 @@ class _Runner:
 
     def _elapsed(self) -> float:
         return self.clock() - self.began
-
-
-def time_limit(budget: Budget, timeout: float | None, grace: float | None) -> float | None:
-    """Seconds that one attempt is given: its timeout, or less where the budget pays for less. An attempt that is ended
-    then may need the executor's `grace` and a moment more, which are paid for too. Raises SettingsError."""
-    paid = budget.timeout
-    if paid is None:
-        return timeout
-    limit = paid - (grace or 0.0) - (0.0 if grace is None else min(2.0, 0.1 * paid))
-    if limit <= 0:
-        raise SettingsError(
-            f"the budget pays for {paid:.3g} s of a trial, and the executor's grace of {grace:g} s is part of that: raise "
-            "budget.trial_seconds or budget.reserve, or give the executor a shorter grace"
-        )
-    return limit if timeout is None else min(timeout, limit)
 
 
 def _reason(outcome: Outcome) -> str:

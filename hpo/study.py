@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from hpo.book import Book
+from hpo.drafts import asked, handed_back, opened
 from hpo.effort import Allowance, Timed
-from hpo.encoding import key
-from hpo.errors import MetricError, MissingExtra, ResultConflict, SettingsError, did_you_mean, listing
+from hpo.errors import MetricError, MissingExtra, ResultConflict, SettingsError, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
 from hpo.history import History
 from hpo.metrics import Metric, Result, checked_result
@@ -25,14 +26,10 @@ from hpo.storage.persistence import persistently
 from hpo.strategies import Strategy
 from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json, to_json
-from hpo.suggestion import Suggestion
-from hpo.trial import FAILURE_KINDS, RETRIED_KINDS, Trial, TrialState
+from hpo.trial import FAILURE_KINDS, Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MOST_ATTEMPTS = 3
-"""How often a trial is run before a failure of the machines counts as its failure."""
 
 
 class Study:
@@ -141,8 +138,9 @@ class Study:
             now = log.time()
             return frozenset(lease.number for lease in log.leases() if lease.until >= now)
 
-    def reclaim(self) -> list[Trial]:
-        """Hand back the trials whose lease has run out. Returns them: waiting, or failed after the third attempt."""
+    def reclaim(self, dead: Collection[str] = ()) -> list[Trial]:
+        """Hand back the trials whose lease has run out, and those of owners known to be `dead`. Returns them: waiting, or
+        failed after the third attempt."""
 
         def decide(ledger: Ledger, log: Log) -> list[Draft]:
             now, over, idle = log.time(), [], []
@@ -153,9 +151,10 @@ class Study:
                 elif lease.until < now:
                     over.append(lease.number)
             log.drop([*idle, *over])
-            return [
-                _handed_back(ledger.trials[number], "infra", "its driver was not heard of any more") for number in over
-            ]
+            why = dict.fromkeys(over, "its driver was not heard of any more")
+            lost = [t.number for t in ledger.trials if dead and t.state is TrialState.RUNNING and t.owner in dead]
+            why |= dict.fromkeys(lost, "its driver died")
+            return [handed_back(ledger.trials[number], "infra", reason) for number, reason in why.items()]
 
         return self._book.trials_of(self._book.write(decide))
 
@@ -217,23 +216,25 @@ class Study:
         def decide(_: Problem, current: Trial) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return []
-            draft = _handed_back(current, kind, message, seconds)
+            draft = handed_back(current, kind, message, seconds)
             check_step(current, TrialState.WAITING if draft.kind == "requeued" else TrialState.FAILED)
             return [draft]
 
         return self._book.change(number, decide)
 
     def cancel(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
-        """End a trial that will not be run, or not to its end. Its configuration may be suggested again."""
+        """End a trial that will not be run, or not to its end. Its configuration may be suggested again. A trial that has
+        been given out again since is left alone."""
         return self._step(trial, TrialState.CANCELLED, "cancelled", reason, seconds)
 
     def requeue(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
-        """Hand a running trial back: the next ask gives it out again, as its next attempt."""
+        """Hand a running trial back: the next ask gives it out again, as its next attempt. A trial that has been handed
+        back since is left alone."""
         return self._step(trial, TrialState.WAITING, "requeued", reason, seconds)
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
         """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
-        written = self._book.write(lambda ledger, _: [_opened(ledger, params, "enqueued", {"note": note})])
+        written = self._book.write(lambda ledger, _: [opened(ledger, params, "enqueued", {"note": note})])
         return self._book.trials_of(written)[0]
 
     def add(self, params: Mapping[str, Any], values: Mapping[str, Result], note: str = "") -> Trial:
@@ -241,7 +242,7 @@ class Study:
 
         def decide(ledger: Ledger, _: Log) -> list[Draft]:
             told = checked_result(ledger.problem.metrics, values, "the added result")
-            return [_opened(ledger, params, "added", {"values": measurements_to_json(told), "note": note})]
+            return [opened(ledger, params, "added", {"values": measurements_to_json(told), "note": note})]
 
         return self._book.trials_of(self._book.write(decide))[0]
 
@@ -312,7 +313,7 @@ class Study:
 
     def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
         """Change a metric's limits, unit, description or owner; the edit is logged with its reason and feasibility is
-        judged anew. Role and goal are frozen once trials exist. Raises MetricError."""
+        judged anew. Role and goal stay what they are. Raises MetricError, NotFound."""
 
         def decide(ledger: Ledger, _: Log) -> list[Draft]:
             old = ledger.problem.metric(metric.name)
@@ -354,36 +355,18 @@ class Study:
         else:
             suggestions = strategy.suggest(history, n, rng)
         name = to_json(strategy)
-        return [Draft("asked", first + i, _asked(s, name, saw, (first, n), owner)) for i, s in enumerate(suggestions)]
+        return [asked(first + i, s, name, saw, (first, n), owner) for i, s in enumerate(suggestions)]
 
     def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str, seconds: float | None) -> Trial:
         number = _number(trial)
 
         def decide(_: Problem, current: Trial) -> list[Draft]:
+            if isinstance(trial, Trial) and trial.attempt != current.attempt:
+                return []
             check_step(current, state)
             return [Draft(kind, number, {"reason": reason, "seconds": seconds})]
 
         return self._book.change(number, decide)
-
-
-def _opened(ledger: Ledger, params: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> Draft:
-    canonical = ledger.problem.space.canonical(params)
-    role = "replicate" if key(canonical) in ledger.history().taken else kind
-    return Draft(kind, len(ledger.trials), {"params": canonical, "why": {"role": role}, **data})
-
-
-def _asked(s: Suggestion, strategy: Mapping[str, Any], saw: int, batch: tuple[int, int], owner: str) -> dict[str, Any]:
-    data = {"params": s.params, "why": s.why, "saw": saw, "batch": list(batch), "strategy": strategy, "owner": owner}
-    return {**data, "fitted": s.fitted} if s.fitted else data
-
-
-def _handed_back(trial: Trial, kind: str, message: str, seconds: float | None = None) -> Draft:
-    """How a trial without a result goes on: to be run again after a failure of the machines, else failed."""
-    if kind in RETRIED_KINDS and trial.attempt < MOST_ATTEMPTS:
-        return Draft(
-            "requeued", trial.number, {"reason": f"{kind}: {message}" if message else kind, "seconds": seconds}
-        )
-    return Draft("failed", trial.number, {"kind": kind, "message": message[:1000], "seconds": seconds})
 
 
 def _same_attempt(now: Trial, seen: Trial) -> bool:
@@ -391,4 +374,9 @@ def _same_attempt(now: Trial, seen: Trial) -> bool:
 
 
 def _number(trial: Trial | int) -> int:
-    return trial.number if isinstance(trial, Trial) else trial
+    if isinstance(trial, Trial):
+        return trial.number
+    try:
+        return operator.index(trial)
+    except TypeError:
+        raise TrialNotFound(f"{trial!r} is no trial; give a trial, or its number as an int") from None

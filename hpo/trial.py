@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 from hpo.metrics import Measurement
 
@@ -48,6 +48,18 @@ FAILURE_KINDS = LEARNED_KINDS + RETRIED_KINDS
 def key(params: Mapping[str, object]) -> str:
     """Equal for equal configurations: canonical params as JSON with sorted names."""
     return json.dumps(dict(params), sort_keys=True, separators=(",", ":"))
+
+
+class Fixed(dict[str, Any]):
+    """Params of a trial in the log: a plain mapping that refuses to be changed, for the study would change with it."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("the params of a trial cannot be changed; work on a copy: params = dict(trial.params)")
+
+    __setitem__ = __delitem__ = __ior__ = pop = popitem = clear = update = setdefault = _refuse
+
+    def __reduce__(self) -> tuple[type[Fixed], tuple[dict[str, Any]]]:
+        return Fixed, (dict(self),)
 
 
 @dataclass(frozen=True)

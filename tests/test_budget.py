@@ -79,6 +79,9 @@ def test_lengths_of_time(text: Any, expected: float) -> None:
         ({}, "a budget limits something"),
         ({"trials": 0}, "budget.trials: 0 is not a whole number of at least 1"),
         ({"wall": "soon"}, "budget.wall: 'soon' is no length of time"),
+        ({"wall": "0s"}, "budget.wall: '0s' is no time at all"),
+        ({"target": "0.9"}, "budget.target: '0.9' is not a finite number"),
+        ({"target": float("nan")}, "budget.target: nan is not a finite number"),
         ({"cost": 5.0}, "budget.cost needs budget.reserve"),
         ({"trials": 3, "reserve": 1.0}, "budget.reserve and budget.cost_of go with budget.cost"),
     ],
@@ -86,6 +89,22 @@ def test_lengths_of_time(text: Any, expected: float) -> None:
 def test_budgets_that_cannot_be(settings_given: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match="^" + message):
         hpo.Budget(**settings_given)
+
+
+def test_what_was_cancelled_after_it_ran_is_paid_for() -> None:
+    s, budget = study(), hpo.Budget(cost=4.0, reserve=2.0, cost_of="price")
+    s.cancel(s.ask())
+    assert budget.spent(s.history) == 0.0
+    s.cancel(s.ask(), seconds=0.5)
+    assert budget.spent(s.history) == 2.0
+
+
+def test_a_target_is_of_one_objective_also_where_a_metric_is_the_price() -> None:
+    problem = hpo.Problem(
+        hpo.Space({"x": hpo.Float(0, 1)}), [hpo.Objective("y"), hpo.Objective("z"), hpo.Tracked("price")]
+    )
+    with pytest.raises(SettingsError, match=r"budget\.target needs exactly one objective"):
+        hpo.Budget(cost=4.0, reserve=2.0, cost_of="price", target=1.0).check(problem)
 
 
 def test_a_rate_per_second_limits_the_time_of_a_trial() -> None:

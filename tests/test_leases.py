@@ -50,6 +50,13 @@ def test_a_claimed_trial_is_left_alone_while_its_lease_lasts(storage: Storage) -
     assert kinds(study) == ["asked", "asked"], "renewing leaves no trace in the log"
 
 
+def test_no_room_is_no_trial_even_where_many_wait(storage: Storage) -> None:
+    study = opened(storage)
+    for x in (0.1, 0.2, 0.3):
+        study.enqueue({"x": x})
+    assert study.claim(2, "a", lease=HOUR, within=lambda _: -1) == []
+
+
 def test_a_lease_that_ran_out_is_given_to_the_next(storage: Storage) -> None:
     study, other = opened(storage), opened(storage)
     (trial,) = study.claim(1, "a", lease=-1.0)

@@ -15,8 +15,8 @@ import pytest
 
 import hpo
 from hpo.drivers import owner, reclaim
-from hpo.errors import ExecutorError, MissingMetric
-from hpo.executors import Inline, Processes, Subprocess, Threads, Work
+from hpo.errors import ExecutorError, MissingMetric, NoFeasibleTrial, NotANumber, SettingsError
+from hpo.executors import Inline, Outcome, Processes, Subprocess, Threads, Work
 from hpo.executors.base import Function
 from hpo.executors.inline import InlinePool
 from hpo.runner import Progress
@@ -257,3 +257,157 @@ def test_works_that_outlive_their_driver_are_found_by_their_own_study_alone(tmp_
         (looked_for,) = [ids for ids in then.looked_for if ids]
         assert looked_for == {first.submitted[0].replace("-0-1", "-1-1")}, "the study as it was opened again"
         assert then.submitted == [first.submitted[0].replace("-0-1", "-1-2")]
+
+
+class _Together(InlinePool):
+    """Runs three works and hands their outcomes over together."""
+
+    @property
+    def capacity(self) -> int:
+        return 3
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        while self._run_next():
+            pass
+        return self._ledger.deliver()
+
+
+class _AllAtOnce:
+    isolated = False
+
+    def start(self, function: Function | None = None) -> _Together:
+        assert function is not None
+        return _Together(function)
+
+
+def test_results_that_came_together_with_a_faulty_one_are_kept() -> None:
+    s = study()
+    with pytest.raises(MissingMetric):
+        hpo.run(
+            s,
+            lambda t: {"y": 1.0} if t.number == 0 else measure(t),
+            budget=hpo.Budget(trials=3),
+            executor=_AllAtOnce(),
+        )
+    assert [t.state for t in s.trials] == [TrialState.CANCELLED, TrialState.COMPLETED, TrialState.COMPLETED]
+
+
+def _raise(trial: hpo.Trial) -> Mapping[str, Any]:
+    raise ValueError("too late")
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "state"),
+    [
+        (lambda s: s.cancel(0, "by hand"), TrialState.CANCELLED),
+        (lambda s: s.tell(0, {"y": 7.0, "c": 0.0}), TrialState.COMPLETED),
+    ],
+)
+@pytest.mark.parametrize("then", [_raise, measure])
+def test_what_was_said_by_hand_of_a_running_trial_stays(by_hand: Any, state: TrialState, then: Any) -> None:
+    s = study()
+
+    def train(trial: hpo.Trial) -> Mapping[str, Any]:
+        if trial.number == 0:
+            by_hand(s)
+            return then(trial)  # type: ignore[no-any-return]
+        return measure(trial)
+
+    hpo.run(s, train, budget=hpo.Budget(trials=2))
+    assert s.trials[1].state is TrialState.COMPLETED
+    if then is _raise:
+        assert s.trials[0].state is state, "a failure adds nothing"
+    else:
+        assert s.trials[0].state is TrialState.COMPLETED, "a late result is a result"
+    if state is TrialState.COMPLETED:
+        assert s.trials[0].values["y"].value == 7.0, "the first one"
+
+
+@pytest.mark.parametrize("kind", ["diverged", "timeout", "infra", "oom"])
+def test_ten_failures_of_any_kind_and_no_result_end_a_run(kind: str) -> None:
+    s = study()
+    s.add({"x": 0.1}, {"y": 0.1, "c": 0.1}, "from production")
+
+    def fail(_: hpo.Trial) -> Mapping[str, Any]:
+        raise hpo.TrialFailed(kind, "always")
+
+    with pytest.raises(ExecutorError, match="the first 10 trials all failed"):
+        hpo.run(s, fail, budget=hpo.Budget(trials=40))
+    assert len(s.history.failed) == 10
+
+
+def test_the_traceback_of_what_always_fails_is_shown() -> None:
+    with pytest.raises(ExecutorError, match=r"in _raise\n(.*\n)*ValueError: too late"):
+        hpo.run(study(), _raise, budget=hpo.Budget(trials=12))
+
+
+def test_a_failure_of_no_known_kind_is_an_error() -> None:
+    s = study()
+
+    def fail(_: hpo.Trial) -> Mapping[str, Any]:
+        raise hpo.TrialFailed("out of memory")
+
+    hpo.run(s, fail, budget=hpo.Budget(trials=1))
+    (trial,) = s.trials
+    assert (trial.state, trial.kind) == (TrialState.FAILED, "error")
+    assert trial.message.startswith("out of memory (TrialFailed takes a kind first, one of oom, diverged")
+    with pytest.raises(NoFeasibleTrial, match=r"1 failed, the last, #0 \(error\): out of memory"):
+        _ = s.best
+
+
+def test_a_standard_error_that_is_not_finite_is_diverged() -> None:
+    s = study()
+    hpo.run(s, lambda _: {"y": hpo.Measurement(1.0, float("nan")), "c": 0.0}, budget=hpo.Budget(trials=1))
+    assert s.trials[0].kind == "diverged"
+
+
+@pytest.mark.parametrize("returned", [0.5, None, [1, 2]])
+def test_what_is_no_mapping_stops_the_run_at_once(returned: Any) -> None:
+    s = study()
+    with pytest.raises(NotANumber, match="return a mapping of metric name to number"):
+        hpo.run(s, lambda _: returned, budget=hpo.Budget(trials=12))
+    assert [t.state for t in s.trials] == [TrialState.CANCELLED]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"budget": 5}, r"give a Budget, such as hpo.Budget\(trials=60\)"),
+        ({"executor": 4}, "give an executor"),
+        ({"executor": Threads}, "give an executor"),
+        ({"objective": None}, "no objective"),
+        ({"timeout": "10s"}, "must be numbers"),
+        ({"timeout": -1}, "timeout must be above 0"),
+        ({"executor": Threads(2), "timeout": 5.0}, "neither stop nor limit a running trial, .* timeout"),
+        ({"budget": hpo.Budget(wall=1, overtime=1)}, "cannot keep to budget.overtime"),
+        ({"notice": "1min"}, "notice='1min' must be a number of seconds"),
+    ],
+)
+def test_what_nothing_can_be_run_with_is_refused_before_a_trial_is_given_out(wrong: Any, message: str) -> None:
+    s = study()
+    with pytest.raises(SettingsError, match=message):
+        hpo.run(s, **{"objective": measure, "budget": hpo.Budget(trials=2), **wrong})
+    assert s.trials == ()
+
+
+def test_a_trial_that_kills_its_driver_is_not_run_for_ever(tmp_path: Path) -> None:
+    code = f"""
+import os, hpo
+study = hpo.open_study("run", storage={str(tmp_path / "k.db")!r})
+hpo.run(study, lambda t: os._exit(9) if t.number == 0 else {{"y": 0.0, "c": 0.0}}, budget=hpo.Budget(trials=2))
+"""
+    s = study(tmp_path / "k.db")
+    codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(4)]
+    assert codes == [9, 9, 9, 0]
+    assert [(t.state, t.kind) for t in s.trials] == [(TrialState.FAILED, "infra"), (TrialState.COMPLETED, None)]
+
+
+def test_what_another_driver_has_handed_back_is_left_alone() -> None:
+    s = study()
+    trial = s.ask(owner="a driver that is gone")
+    assert [t.number for t in s.reclaim({"a driver that is gone"})] == [0]
+    (again,) = s.claim(1, "another", lease=60.0)
+    for late in (s.requeue, s.cancel):
+        late(trial, "seen before")
+        assert s.trials[0] == again
+    assert s.reclaim({"a driver that is gone"}) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -151,6 +153,32 @@ def test_unknown_trials() -> None:
     s.ask()
     with pytest.raises(errors.TrialNotFound, match=r"^no trial 99; the study has 0-0$"):
         s.tell(99, GOOD)
+
+
+def test_numbers_of_trials_may_be_numpys(tmp_path: Path) -> None:
+    file = tmp_path / "n.db"
+    s = hpo.open_study("mnist", problem(), storage=file, seed=1, strategy=Random())
+    s.ask(2)
+    numbers: Any = np.arange(2)
+    s.tell(numbers[0], GOOD)
+    s.cancel(numbers[1])
+    again = hpo.open_study(s.name, storage=file)
+    assert [t.state for t in again.trials] == ["completed", "cancelled"]
+    for wrong in ("0", 0.0, None, {"x": 1}):
+        with pytest.raises(errors.TrialNotFound, match="give a trial, or its number as an int"):
+            s.tell(wrong, GOOD)  # type: ignore[arg-type]
+
+
+def test_params_of_a_trial_cannot_be_changed() -> None:
+    """An ask/tell loop that takes params apart would take the study apart."""
+    s = study()
+    trial = s.ask()
+    params: Any = trial.params
+    for change, *given in (("pop", "lr"), ("update", {"lr": 1.0}), ("__setitem__", "lr", 1.0), ("clear",)):
+        with pytest.raises(TypeError, match=r"work on a copy: params = dict\(trial.params\)"):
+            getattr(params, change)(*given)
+    for copied in (dict(trial.params), json.loads(json.dumps(trial.params)), pickle.loads(pickle.dumps(trial)).params):
+        assert copied == trial.params
 
 
 def test_telling_again() -> None:

@@ -43,11 +43,11 @@ from hpo.drivers import LEASE
 from hpo.errors import DefinitionError, HpoError, SettingsError, did_you_mean, listing
 from hpo.executors import Subprocess
 from hpo.executors.command import Command, variables
+from hpo.limits import NOTICE
 from hpo.metrics import Metric
 from hpo.parameters import Parameter
 from hpo.problem import Problem
 from hpo.provenance import fingerprint
-from hpo.runner import NOTICE
 from hpo.serialize import metric_from_json, parameter_from_json
 from hpo.space import Space
 from hpo.strategies import Strategy
