@@ -163,7 +163,7 @@ def trial_after(trial: Trial | None, event: Event, seed: int) -> Trial:
         case "requeued":
             state, fields = TrialState.WAITING, {"attempt": trial.attempt + 1, "message": data["reason"]}
             fields["earlier_seconds"] = trial.earlier_seconds + _seconds_of(event, trial)
-            fields |= {"owner": "", "started_at": "", "ended_at": ""}
+            fields |= {"owner": "", "started_at": "", "ended_at": "", "kind": None, "seconds": None}
         case "cancelled":
             state, fields = TrialState.CANCELLED, {"message": data.get("reason", ""), "seconds": data.get("seconds")}
         case "extra":
@@ -205,6 +205,8 @@ def _opened(event: Event, seed: int) -> Trial:
 def _seconds_of(handed_back: Event, trial: Trial) -> float:
     """How long the attempt took that ends with this event: as measured, or else from when it was given out."""
     measured: float | None = handed_back.data.get("seconds")
+    if trial.state is not TrialState.RUNNING:
+        return trial.seconds or 0.0
     if measured is not None or not trial.started_at:
         return measured or 0.0
     return max(0.0, (datetime.fromisoformat(handed_back.at) - datetime.fromisoformat(trial.started_at)).total_seconds())

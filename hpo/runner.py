@@ -242,7 +242,8 @@ class _Runner:
                 last = history.failed[-1]
                 raise ExecutorError(
                     f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. "
-                    f"Nothing more is started, so that no more is spent\n{self.trace}".rstrip()
+                    "Nothing more is started, so that no more is spent; study.requeue(trial) has one run again when the "
+                    f"fault is mended\n{self.trace}".rstrip()
                 )
 
     def _deliver(self, outcome: Outcome) -> Trial | None:

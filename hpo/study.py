@@ -228,8 +228,8 @@ class Study:
         return self._step(trial, TrialState.CANCELLED, "cancelled", reason, seconds)
 
     def requeue(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
-        """Hand a running trial back: the next ask gives it out again, as its next attempt. A trial that has been handed
-        back since is left alone."""
+        """Have a trial run again: the next ask gives it out, as its next attempt. For a running one whose driver is gone,
+        and for one that failed by a fault that has been mended. One that has been handed back since is left alone."""
         return self._step(trial, TrialState.WAITING, "requeued", reason, seconds)
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:

@@ -31,12 +31,13 @@ class TrialState(StrEnum):
 TRANSITIONS: Mapping[TrialState, frozenset[TrialState]] = {
     TrialState.WAITING: frozenset({TrialState.RUNNING, TrialState.COMPLETED, TrialState.FAILED, TrialState.CANCELLED}),
     TrialState.RUNNING: frozenset(TrialState) - {TrialState.RUNNING},
-    TrialState.FAILED: frozenset({TrialState.COMPLETED}),
-    TrialState.CANCELLED: frozenset({TrialState.COMPLETED}),
+    TrialState.FAILED: frozenset({TrialState.COMPLETED, TrialState.WAITING}),
+    TrialState.CANCELLED: frozenset({TrialState.COMPLETED, TrialState.WAITING}),
     TrialState.COMPLETED: frozenset(),
     TrialState.STOPPED: frozenset(),
 }
-"""The steps a trial may make. A result that comes late, after a failure or a cancellation, is still a result."""
+"""The steps a trial may make. A result that comes late, after a failure or a cancellation, is still a result; and what
+failed by a fault that has been mended may be run again."""
 
 LEARNED_KINDS = ("oom", "diverged", "timeout", "crash", "error")
 """Failures the params caused: their region is learned and avoided."""

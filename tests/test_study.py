@@ -225,6 +225,23 @@ def test_failures_of_machines_are_repeated_and_those_of_params_are_kept() -> Non
     assert s.trials[oom.number].state is hpo.TrialState.COMPLETED, "a late result is still a result"
 
 
+def test_what_failed_by_a_fault_that_was_mended_is_run_again() -> None:
+    s = study()
+    failed, cancelled = s.ask(2)
+    s.fail(failed, "error", "KeyError: a typo", seconds=30.0)
+    s.cancel(cancelled, "broke its contract", seconds=10.0)
+    assert s.history.failed
+    for number, spent in ((0, 30.0), (1, 10.0)):
+        again = s.requeue(number, "the typo is mended")
+        assert (again.state, again.kind, again.attempt) == ("waiting", None, 2)
+        assert (again.earlier_seconds, again.seconds) == (spent, None)
+    assert not s.history.failed
+    assert [t.number for t in s.ask(2)] == [0, 1]
+    assert s.tell(0, GOOD, seconds=31.0).state == "completed"
+    assert s.replay().is_identical
+    assert hpo.Budget(worker_seconds=500.0, trial_seconds=50.0).worked(s.history) == 30.0 + 31.0 + 10.0 + 50.0
+
+
 def test_enqueued_trials_are_served_first() -> None:
     s = study()
     queued = s.enqueue({"lr": 1e-3, "layers": 2}, note="the paper's")
