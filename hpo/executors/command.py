@@ -20,6 +20,9 @@ from hpo.errors import ExecutorError, did_you_mean, listing
 Part = str | tuple[str, ...]
 """An argument, or a group of arguments that is left out when one of its parameters is absent."""
 
+DEEPEST = 50
+"""Levels of nesting in what a command reports; Python itself cannot pass on some hundreds."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -97,8 +100,10 @@ def read_result(output: Path, result: Path) -> dict[str, Any]:
     if result.exists():
         try:
             value = json.loads(result.read_text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"the file HPO_RESULT names is not JSON: {error}") from error
+        if not _is_shallow(value):
+            raise ValueError(f"the file HPO_RESULT names is nested more than {DEEPEST} deep; write names with numbers")
         if not isinstance(value, dict):
             raise ValueError(f"the file HPO_RESULT names must hold a JSON object, not {value!r}")
         return value
@@ -120,9 +125,22 @@ def _json_object(line: str) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) and _is_shallow(value) else {}
+
+
+def _is_shallow(value: object) -> bool:
+    """Whether it is nested DEEPEST deep at most."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return not any(isinstance(outer, dict | list) for outer in level)
 
 
 def _pieces(text: str) -> Sequence[tuple[str, str | None]]:

@@ -100,6 +100,8 @@ def test_result_file_is_the_whole_result(tmp_path: Path) -> None:
         ("done\n", None, "reported no metrics"),
         ("", "{", "is not JSON"),
         ("", "[1]", r"must hold a JSON object, not \[1\]"),
+        ("", '{"a":' * 100_000, "is not JSON"),
+        ("", '{"a":' * 600 + "1" + "}" * 600, "is nested more than 50 deep"),
     ],
 )
 def test_no_result_is_told(tmp_path: Path, output: str, result: str | None, text: str) -> None:
@@ -108,6 +110,14 @@ def test_no_result_is_told(tmp_path: Path, output: str, result: str | None, text
         (tmp_path / "result").write_text(result)
     with pytest.raises(ValueError, match=text):
         read_result(tmp_path / "out", tmp_path / "result")
+
+
+@pytest.mark.parametrize(
+    "deep", ['{"a":' * 100_000, '{"a":' * 51 + "1" + "}" * 51, '{"a": ' + "[" * 600 + "]" * 600 + "}"]
+)
+def test_lines_nested_too_deeply_are_log(tmp_path: Path, deep: str) -> None:
+    (tmp_path / "out").write_text(f'{{"y": 1}}\n{deep}\n{{"z": [[2]]}}\n')
+    assert read_result(tmp_path / "out", tmp_path / "result") == {"y": 1, "z": [[2]]}
 
 
 def test_as_text() -> None:
