@@ -18,14 +18,13 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from hpo.executors import tree
 from hpo.executors.base import Kind, Outcome, Work
-from hpo.executors.call import tail
 from hpo.executors.command import Command, read_result, variables
+from hpo.executors.output import Output
 from hpo.executors.wire import Broken, Cancel, Ready, Settings, Stop
-from hpo.executors.worker import Output, execute, fork, serve
+from hpo.executors.worker import execute, fork, serve
 
 MEMORY_SAMPLE = 0.1
 """Seconds between two looks at the memory of a limited work."""
@@ -245,7 +244,7 @@ class Supervisor:
         self._forget_process()
         if self._job is None:
             if not process.is_ready:
-                self._tell(Broken(f"the process that loaded the function died: {_how(code)}", _tail(self._output(""))))
+                self._tell(Broken(f"the process that loaded the function died: {_how(code)}", self._output("").tail()))
         elif job is None or job.ending is not None:
             return
         elif not process.is_ready and self._settings.function is not None:
@@ -281,7 +280,7 @@ class Supervisor:
         assert job is not None
         self._end_process()
         if kind is not None and not log_tail:
-            log_tail = _tail(job.output)
+            log_tail = job.output.tail()
         self._report(Outcome(id=job.work.id, kind=kind, value=value, message=message, log_tail=log_tail))
         if self._settings.function is not None and kind != "infra" and not self._is_stopping:
             self._launch_function(self._settings.env)
@@ -337,8 +336,7 @@ class Supervisor:
         """The files of a work; what is written before the first work goes to the scratch folder."""
         if self._settings.logs is None or not id:
             return Output(self._scratch / "out", self._scratch / "err")
-        name = quote(id, safe="")
-        return Output(self._settings.logs / f"{name}.out", self._settings.logs / f"{name}.err")
+        return Output.of(self._settings.logs, id)
 
 
 def _how(code: int) -> str:
@@ -347,18 +345,6 @@ def _how(code: int) -> str:
         return f"exit code {code}"
     names = {known.value: known.name for known in signal.Signals}
     return f"signal {names.get(-code, -code)}"  # most real-time signals have no name
-
-
-def _tail(output: Output, most: int = 1 << 16) -> str:
-    """The last lines of standard error, or of standard output if that is empty."""
-    for path in (output.err, output.out):
-        if path.exists():
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - most))
-                text = tail(file.read().decode(errors="replace"))
-            if text:
-                return text
-    return ""
 
 
 def _mib(size: int) -> int:

@@ -9,35 +9,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Protocol
 
 from hpo.executors import tree
 from hpo.executors.base import Work
 from hpo.executors.call import call, describe, traceback_tail
+from hpo.executors.output import Output
 from hpo.executors.wire import Broken, Ready
-
-
-@dataclass(frozen=True)
-class Output:
-    """Where a process writes: the files behind its standard output and standard error."""
-
-    out: Path
-    err: Path
-
-    def create(self) -> None:
-        """Empty the files; raises OSError where they cannot be written."""
-        for path in (self.out, self.err):
-            path.write_bytes(b"")
-
-    def redirect(self) -> None:
-        """Write to the files from now on."""
-        for path, number in ((self.out, 1), (self.err, 2)):
-            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            os.dup2(opened, number)
-            os.close(opened)
 
 
 class Closable(Protocol):

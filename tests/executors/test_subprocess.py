@@ -97,6 +97,32 @@ def test_logs(tmp_path: Path) -> None:
     assert [Path(log).read_text() for log in outcome.logs] == ['{"y": 1}\n', "note\n"]
 
 
+def test_a_long_name_has_logs_too(tmp_path: Path) -> None:
+    with shell("""echo '{{"y": 1}}'; echo note >&2""", logs=tmp_path).start() as pool:
+        pool.submit(Work(id=f"{'数' * 30}-0-1", payload={}))
+        outcome = collect(pool, 1)[0]
+    assert outcome.value == {"y": 1}, outcome
+    assert Path(outcome.logs[1]).read_text() == "note\n"
+
+
+def test_lines_nested_without_end_do_the_supervisor_no_harm() -> None:
+    program = [sys.executable, "-c", """print('{{"a":' * 100_000); print('{{"a":' * 600 + '1' + '}}' * 600)"""]
+    outcome = run(Subprocess(program))
+    assert (outcome.kind, outcome.message[:49]) == ("error", "the command ended well but reported no metrics; p"), (
+        outcome
+    )
+
+
+def test_logs_that_cannot_be_written_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with shell("""echo '{{"y": 1}}'""", logs=tmp_path).start() as pool:
+        (tmp_path / "a.out").mkdir()
+        pool.submit(Work(id="a", payload={}))
+        outcome = collect(pool, 1)[0]
+    assert outcome.kind == "infra"
+    assert outcome.message.startswith("the work could not be started: ")
+    assert capfd.readouterr().err == ""
+
+
 def test_the_signals_python_ignores_are_not_ignored_by_its_commands() -> None:
     """What else is ignored, as under nohup, was so before and is the user's choice."""
     script = """echo '{{"ignored": "'$(grep SigIgn /proc/$$/status | cut -f 2)'"}}'"""
