@@ -98,6 +98,10 @@ def read_result(output: Path, result: Path) -> dict[str, Any]:
     Raises ValueError, worded as the message of a failure, if there are none.
     """
     if result.exists():
+        if not result.is_file():
+            raise ValueError(
+                "what the command left at HPO_RESULT is no file; write one JSON object to a file of that name"
+            )
         try:
             value = json.loads(result.read_text())
         except (ValueError, RecursionError) as error:

@@ -161,6 +161,7 @@ class Supervisor:
         output = self._output(work.id)
         self._job = Job(work, output, time.time(), time.monotonic(), tree.oom_kills())
         try:
+            self._make_scratch()
             output.create()
             if self._settings.command is not None:
                 self._launch_command(self._settings.command, work, output, env)
@@ -283,7 +284,8 @@ class Supervisor:
             log_tail = job.output.tail()
         self._report(Outcome(id=job.work.id, kind=kind, value=value, message=message, log_tail=log_tail))
         if self._settings.function is not None and kind != "infra" and not self._is_stopping:
-            self._launch_function(self._settings.env)
+            with suppress(OSError):  # no process to be had: the next work tries again, and says so
+                self._launch_function(self._settings.env)
 
     def _report(self, outcome: Outcome) -> None:
         job = self._job
@@ -302,18 +304,24 @@ class Supervisor:
 
     def _launch_function(self, env: Mapping[str, str]) -> None:
         assert self._settings.function is not None
+        self._make_scratch()
         pickled, (here, there) = self._settings.function, Pipe()
         pid = fork(lambda: serve(there, pickled), self._output(""), env, [*self._held(), here])
         there.close()
         self._process = Process(pid, env, here)
 
     def _launch_command(self, command: Command, work: Work, output: Output, env: Mapping[str, str]) -> None:
-        self._result.unlink(missing_ok=True)
         params = self._scratch / "params.json"
+        for path in (params, self._result):
+            _remove(path)
         params.write_text(json.dumps(work.payload))
         full = {**env, **variables(work.payload), "HPO_PARAMS": str(params), "HPO_RESULT": str(self._result)}
         arguments = command.render(work.payload)
         self._process = Process(fork(lambda: execute(arguments), output, full, self._held()), full, None)
+
+    def _make_scratch(self) -> None:
+        """Anew, where somebody has tidied it away."""
+        self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _end_process(self) -> None:
         tree.end_all_children()
@@ -345,6 +353,14 @@ def _how(code: int) -> str:
         return f"exit code {code}"
     names = {known.value: known.name for known in signal.Signals}
     return f"signal {names.get(-code, -code)}"  # most real-time signals have no name
+
+
+def _remove(path: Path) -> None:
+    """Whatever a command has left there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _mib(size: int) -> int:

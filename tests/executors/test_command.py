@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,14 @@ def test_no_result_is_told(tmp_path: Path, output: str, result: str | None, text
 def test_lines_nested_too_deeply_are_log(tmp_path: Path, deep: str) -> None:
     (tmp_path / "out").write_text(f'{{"y": 1}}\n{deep}\n{{"z": [[2]]}}\n')
     assert read_result(tmp_path / "out", tmp_path / "result") == {"y": 1, "z": [[2]]}
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_a_result_that_is_no_file_is_told(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """A pipe without a writer would never be read to its end."""
+    make(tmp_path / "result")
+    with pytest.raises(ValueError, match="what the command left at HPO_RESULT is no file"):
+        read_result(tmp_path / "out", tmp_path / "result")
 
 
 def test_as_text() -> None:

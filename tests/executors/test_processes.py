@@ -156,6 +156,25 @@ def test_log_folder_that_vanishes_is_no_fault_of_the_work(tmp_path: Path) -> Non
         assert run(pool, do="pass").kind is None
 
 
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_scratch_folder_that_was_tidied_away_is_made_again(reuse: bool) -> None:
+    def tidy(payload: dict[str, Any]) -> dict[str, Any]:
+        import shutil
+        import tempfile
+        from pathlib import Path
+
+        if payload["tidy"]:
+            for folder in Path(tempfile.gettempdir()).glob("hpo-*"):
+                shutil.rmtree(folder)
+        return {}
+
+    with Processes(1, reuse=reuse).start(tidy) as pool:
+        for _ in range(3):
+            assert run(pool, tidy=True).kind is None
+            outcome = run(pool, tidy=False)
+            assert outcome.kind is None, outcome
+
+
 def test_function_that_cannot_be_pickled() -> None:
     lock = threading.Lock()
 

@@ -53,6 +53,27 @@ def test_result_file_wins_and_does_not_outlive_its_work() -> None:
     assert values == [{"y": 2.5}, {"noise": 1}]
 
 
+@pytest.mark.parametrize("left", ['mkdir "$HPO_RESULT"', 'rm "$HPO_PARAMS"; mkdir -p "$HPO_PARAMS/a" "$HPO_RESULT/a"'])
+def test_whatever_a_command_leaves_in_place_of_a_file_harms_no_other(left: str) -> None:
+    with shell(f"""if [ $1 = 1 ]; then {left}; else echo '{{{{"y": 1}}}}'; fi""", "{first}").start() as pool:
+        outcomes = []
+        for first in (1, 0):
+            pool.submit(Work(id="a", payload={"first": first}))
+            outcomes += collect(pool, 1)
+    assert (outcomes[0].kind, outcomes[0].message[:29]) == ("error", "what the command left at HPO_")
+    assert outcomes[1].value == {"y": 1}, outcomes[1]
+
+
+def test_a_scratch_folder_that_was_tidied_away_is_made_again() -> None:
+    script = """if [ $1 = 1 ]; then rm -r "$(dirname "$HPO_PARAMS")"; fi; cp "$HPO_PARAMS" "$HPO_RESULT" """
+    with shell(script, "{first}").start() as pool:
+        outcomes = []
+        for first in (1, 0):
+            pool.submit(Work(id="a", payload={"first": first}))
+            outcomes += collect(pool, 1)
+    assert (outcomes[0].kind, outcomes[1].value) == ("error", {"first": 0}), outcomes
+
+
 @pytest.mark.parametrize(
     ("script", "message", "tail"),
     [
