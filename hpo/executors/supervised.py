@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -31,10 +33,15 @@ main(int(descriptor), scratch)
 """
 
 
+SLOT = "HPO_SLOT"
+"""The variable by which processes are known as those of a slot: its mark, after those of the slots it runs in."""
+
+
 class Slot:
     """A supervisor and the work it has in hand."""
 
     def __init__(self, settings: Settings) -> None:
+        self._mark = secrets.token_hex(16)
         self._scratch = tempfile.mkdtemp(prefix="hpo-")
         self.connection, there = Pipe()
         self.work: Work | None = None
@@ -46,6 +53,7 @@ class Slot:
                     [sys.executable, "-c", PROGRAM, str(there.fileno()), self._scratch, *sys.path],
                     pass_fds=[there.fileno()],
                     stdin=subprocess.DEVNULL,
+                    env={**os.environ, SLOT: f"{os.environ.get(SLOT, '')}/{self._mark}"},
                     start_new_session=True,  # Ctrl-C in the terminal reaches the driver only
                 )
             self.connection.send(settings)
@@ -62,13 +70,15 @@ class Slot:
             return  # it is gone already
 
     def close(self, patience: float) -> None:
-        """Wait until it has gone; kill it when patience ends."""
+        """Wait until it has gone; kill it when patience ends. Unless it went by itself, kill what was below it too."""
         self.connection.close()
         try:
-            self._process.wait(patience)
+            code = self._process.wait(patience)
         except subprocess.TimeoutExpired:
             tree.send([*tree.descendants(self._process.pid), self._process.pid], signal.SIGKILL)
-            self._process.wait()
+            code = self._process.wait()
+        if code != 0:
+            tree.end_marked(self._mark)
         shutil.rmtree(self._scratch, ignore_errors=True)  # it does so itself, unless it was killed
 
 

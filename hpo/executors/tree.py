@@ -73,6 +73,18 @@ def end_all_children() -> None:
             return
 
 
+def end_marked(mark: str) -> None:
+    """Kill every process that was started with `mark` in its environment, wherever it is now. Where there is no /proc,
+    nothing."""
+    killed: set[int] = set()
+    quiet = 0
+    while quiet < 2:  # one that was killed may have forked before, and in the middle of exec there is no environment
+        found = _marked(mark.encode()) - killed
+        send(found, signal.SIGKILL)
+        killed |= found
+        quiet = 0 if found else quiet + 1
+
+
 def exceeds(pids: Iterable[int], limit: int) -> int | None:
     """The bytes that `pids` hold in memory, if more than `limit`.
 
@@ -94,6 +106,15 @@ def oom_kills() -> int:
             if name == "oom_kill":
                 return int(count)
     return 0
+
+
+def _marked(mark: bytes) -> set[int]:
+    found: set[int] = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it is another user's, or has gone
+            if mark in (folder / "environ").read_bytes():
+                found.add(int(folder.name))
+    return found
 
 
 def _resident(pid: int) -> int:

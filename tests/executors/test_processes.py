@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors import CloseMode, Pool, Processes, Work, supervised
+from hpo.executors import CloseMode, Pool, Processes, Work, supervised, tree
 from hpo.testing.executors import (
     ConcurrencyContract,
     ExecutorContract,
@@ -252,8 +252,12 @@ def test_lost_supervisor_is_infra_and_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["fork", "exec"])
-def test_lost_supervisor_is_noticed_though_a_process_below_it_lives_on(tmp_path: Path, how: str) -> None:
-    """What a work leaves behind must not hold the line to the driver open."""
+def test_lost_supervisor_is_noticed_though_a_process_below_it_lives_on(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a work leaves behind must not hold the line to the driver open; it is ended by its mark."""
+    marks: list[str] = []
+    monkeypatch.setattr(tree, "end_marked", marks.append)
 
     def leave(payload: dict[str, Any]) -> dict[str, Any]:
         import os
@@ -279,8 +283,12 @@ def test_lost_supervisor_is_noticed_though_a_process_below_it_lives_on(tmp_path:
         try:
             assert collect(pool, 1)[0].kind == "infra"
             assert psutil.pid_exists(child)
+            monkeypatch.undo()
+            tree.end_marked(*marks)
+            (tmp_path / "child").write_text(str(child))
+            await_that(lambda: is_gone(tmp_path / "child"), "the child is ended")
         finally:
-            os.kill(child, signal.SIGKILL)
+            tree.send([child], signal.SIGKILL)
 
 
 def test_supervisor_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

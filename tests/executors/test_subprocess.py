@@ -6,11 +6,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from hpo.errors import ExecutorError
 from hpo.executors import Outcome, Pool, Subprocess, Work
-from hpo.testing.executors import ConcurrencyContract, ExecutorContract, IsolationContract, behave, collect
+from hpo.testing.executors import (
+    ConcurrencyContract,
+    ExecutorContract,
+    IsolationContract,
+    await_that,
+    behave,
+    collect,
+    is_gone,
+)
 
 
 class TestContract(ExecutorContract, ConcurrencyContract, IsolationContract):
@@ -99,6 +108,18 @@ def test_death_by_a_signal_is_a_crash(number: int, name: str) -> None:
 
 def test_background_process_that_holds_the_output_open_does_not_hold_the_work() -> None:
     assert run(shell("""sleep 1000 & echo '{{"y": 1}}'""")).value == {"y": 1}
+
+
+def test_nothing_below_a_lost_supervisor_lives_on(tmp_path: Path) -> None:
+    with shell(
+        f"sleep 600 & echo $! > {tmp_path}/$1.new; mv {tmp_path}/$1.new {tmp_path}/$1; wait", "{name}", slots=3
+    ).start() as pool:
+        pool.submit(*(Work(id=name, payload={"name": name}) for name in "abc"))
+        await_that(lambda: all((tmp_path / name).exists() for name in "abc"), "all have begun")
+        for supervisor in psutil.Process().children():
+            supervisor.kill()
+        assert {outcome.kind for outcome in collect(pool, 3)} == {"infra"}
+    await_that(lambda: all(is_gone(tmp_path / name) for name in "abc"), "all are ended")
 
 
 def test_termination_signal_comes_first_so_that_a_command_can_clean_up(tmp_path: Path) -> None:

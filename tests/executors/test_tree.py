@@ -85,3 +85,24 @@ def test_oom_kills_is_the_kernels_count() -> None:
     with open("/proc/vmstat") as file:
         (line,) = [line for line in file if line.startswith("oom_kill ")]
     assert tree.oom_kills() == int(line.split()[1])
+
+
+def test_what_was_started_with_a_mark_is_found_wherever_it_is() -> None:
+    script = ["sh", "-c", "sleep 600 & echo $!; exec sleep 600"]
+    started = [
+        subprocess.Popen(script, stdout=subprocess.PIPE, env={**os.environ, "MARK": mark}, start_new_session=True)
+        for mark in ("one/two", "one/three")
+    ]
+    try:
+        two, three = started
+        assert two.stdout is not None
+        below = int(two.stdout.readline())
+        tree.end_marked("/two")
+        assert two.wait(60) == -signal.SIGKILL
+        assert two.stdout.read() == b"", "nobody holds its output open any more"
+        assert not psutil.pid_exists(below) or psutil.Process(below).status() == psutil.STATUS_ZOMBIE
+        assert three.poll() is None
+    finally:
+        tree.end_marked("one/")
+        for process in started:
+            process.communicate(timeout=60)
