@@ -188,21 +188,28 @@ class SupervisedPool(Pool):
                 self._bell.close()
 
     def _feed(self) -> None:
-        for index, existing in enumerate(self._slots):
-            if existing is not None and existing.work is not None:
-                continue
-            work = self._ledger.take()
-            if work is None:
-                return
-            try:
-                slot = self._slots[index] = existing or Slot(_with_devices(self._settings, self._devices[index]))
-                slot.connection.send(work)
-            except OSError as error:
-                self._ledger.end(Outcome(id=work.id, kind="infra", message=f"no process to run it in: {error}"))
-                continue
-            slot.work = work
-            if work.timeout is not None:
-                slot.due = time.monotonic() + work.timeout + self._settings.grace + PATIENCE
+        for index in range(len(self._slots)):
+            while (slot := self._slots[index]) is None or slot.work is None:
+                work = self._ledger.take()
+                if work is None:
+                    return
+                self._place(work, index)
+
+    def _place(self, work: Work, index: int) -> None:
+        """Hand it to the slot, which is made if need be; where that cannot be, the work has ended."""
+        slot = self._slots[index]
+        try:
+            if slot is None:
+                slot = self._slots[index] = Slot(_with_devices(self._settings, self._devices[index]))
+            slot.connection.send(work)
+        except OSError as error:
+            if slot is not None:
+                self._lose(slot, "")
+            self._ledger.end(Outcome(id=work.id, kind="infra", message=f"no process to run it in: {error}"))
+            return
+        slot.work = work
+        if work.timeout is not None:
+            slot.due = time.monotonic() + work.timeout + self._settings.grace + PATIENCE
 
     def _pass_on_cancels(self) -> None:
         while self._cancels:
@@ -232,7 +239,7 @@ class SupervisedPool(Pool):
                 self._lose(slot, f"the process that watched the work did not answer for {PATIENCE:g} s")
 
     def _lose(self, slot: Slot, why: str) -> None:
-        """Give up a supervisor; a new one takes its place with the next work."""
+        """Give up a supervisor, and its work if it has one; a new one takes its place with the next work."""
         self._slots[self._slots.index(slot)] = None
         slot.close(patience=0.0)
         if slot.work is not None:

@@ -291,6 +291,24 @@ def test_lost_supervisor_is_noticed_though_a_process_below_it_lives_on(
             tree.send([child], signal.SIGKILL)
 
 
+def test_works_that_wait_for_a_slot_that_cannot_be_made_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> supervised.Slot:
+        raise BlockingIOError("no more processes")
+
+    with Processes(1).start(behave) as pool:
+        supervisor = start_endless_work(pool, tmp_path / "mark")
+        pool.submit(*(Work(id=id, payload={"do": "pass"}) for id in "abc"))
+        with monkeypatch.context() as patched:
+            patched.setattr(supervised, "Slot", refuse)
+            supervisor.kill()
+            outcomes = {outcome.id: outcome for outcome in collect(pool, 4)}
+        assert {outcome.kind for outcome in outcomes.values()} == {"infra"}
+        assert outcomes["c"].message == "no process to run it in: no more processes"
+        assert run(pool, do="pass", value=1).value == {"value": 1}
+
+
 def test_supervisor_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "PATIENCE", 0.1)
     with Processes(1, grace=0.1).start(behave) as pool:
