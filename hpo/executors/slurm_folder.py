@@ -63,6 +63,11 @@ class PoolFolder:
         """Unlike that of any other pool."""
         return self.path.name
 
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has removed it, or begun to."""
+        return (self.path / "settings").exists()
+
     def settings(self) -> Settings:
         """What to run."""
         settings: Settings = pickle.loads((self.path / "settings").read_bytes())  # noqa: S301 - written by the driver
@@ -77,7 +82,7 @@ class PoolFolder:
         return [Work(**fields) for fields in json.loads((self.path / "batches" / str(first)).read_bytes())]
 
     def arrays(self) -> list[tuple[int, list[Work]]]:
-        """All arrays and their first numbers, the newest first."""
+        """All arrays and their first numbers, the newest first; raises FileNotFoundError while it is being removed."""
         return [(first, self.batch(first)) for first in sorted(_numbers(self.path / "batches"), reverse=True)]
 
     def claim(self, number: int, who: str) -> bool:
@@ -144,7 +149,9 @@ class PoolFolder:
                 self.remove()
 
     def remove(self) -> None:
-        """Remove everything."""
+        """Remove everything; what is left when that is cut off counts as removed."""
+        with contextlib.suppress(OSError):
+            (self.path / "settings").unlink()
         shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -133,11 +133,17 @@ class SlurmPool(Pool):
         wanted = set(ids)
         if self._is_closing:
             raise ExecutorError("this pool is closed; start the executor again to take works back")
+        if not wanted:
+            return set()
         with self._lock:
             found = wanted & self._ledger.in_flight()
             others = (folder for folder in PoolFolder.all(self._parent) if folder != self._folder)
             for folder in others:
-                for first, works in folder.arrays():
+                try:
+                    arrays = folder.arrays()
+                except FileNotFoundError:  # its driver is removing it, or was killed while it did: all was delivered
+                    continue
+                for first, works in arrays:
                     array = Array(folder, first, len(works), sent_at=-float("inf"))
                     for number, work in enumerate(works, first):
                         if work.id in wanted - found:
@@ -256,7 +262,7 @@ class SlurmPool(Pool):
 
     def _drop_gone(self) -> None:
         """Somebody has removed a folder: the works in it are lost."""
-        gone = {folder.name for folder in self._folders if not folder.path.exists()}
+        gone = {folder.name for folder in self._folders if not folder.is_there}
         if self._folder.name in gone:
             raise ExecutorError(f"the folder of this pool is gone: {self._folder.path}")
         self._folders = [folder for folder in self._folders if folder.name not in gone]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -75,6 +76,16 @@ def test_delivered_outcomes_are_kept_until_all_are(folder: PoolFolder) -> None:
     folder.remove_if_done()
     assert not folder.path.exists()
     folder.remove_if_done()
+
+
+def test_a_removal_that_is_cut_off_counts(folder: PoolFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folder.is_there
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    folder.remove()
+    assert folder.path.exists()
+    assert not folder.is_there
+    assert PoolFolder.all(tmp_path) == []
+    folder.remove()
 
 
 def test_a_stop_may_become_more_urgent(folder: PoolFolder) -> None:
