@@ -18,6 +18,9 @@ from hpo.provenance import HIDDEN
 from hpo.runner import run
 from hpo.study import Study
 
+_PROGRAMS = ("hpo", "main.py")
+"""What command lines begin with; the second is that of `python -m hpo.cli.main`."""
+
 
 class Length(click.ParamType[float]):
     """A length of time: seconds, or text like "10min"."""
@@ -82,10 +85,18 @@ def worker(
 
 
 def _settings(study: Study) -> Mapping[str, Any]:
-    """What the last run with a command recorded of itself; else what the last run did."""
+    """What the last run with a command recorded of itself; else what the last run did. What a worker recorded counts only
+    where nobody else has: its options are its own."""
     joined = [event.data for event in study.events() if event.kind == "joined"]
-    with_command = [data for data in joined if data["command"]]
-    return (with_command or joined or [{}])[-1]
+    runs = [data for data in joined if not _is_worker(data)]
+    with_command = [data for data in runs if data["command"]]
+    return (with_command or runs or joined or [{}])[-1]
+
+
+def _is_worker(joined: Mapping[str, Any]) -> bool:
+    """Whether `hpo worker` recorded this, which its command line says."""
+    program, *arguments = joined["facts"].get("argv") or [""]
+    return program in _PROGRAMS and arguments[:1] == ["worker"]
 
 
 def _command(study: Study, stored: Sequence[str | Sequence[str]]) -> Sequence[str | Sequence[str]]:

@@ -83,6 +83,19 @@ def test_a_worker_joins_a_run_and_hands_back_its_trial_on_sigterm(hpo: Hpo, fold
     opened.storage.close()
 
 
+def test_the_options_of_a_worker_are_its_own(hpo: Hpo, folder: Path) -> None:
+    hpo("run", "study.toml", "--trials", "2")
+    hpo("worker", "--trials", "3", "--notice", "7s", "--command", f"{sys.executable} train.py {{model.lr}}", "--quiet")
+    done = hpo("worker", "--quiet")
+    assert "2 trials, the budget, have been run" in done.stdout, done.stderr
+    opened = study(folder)
+    run, first, second = [event.data for event in opened.events() if event.kind == "joined"]
+    assert (first["settings"]["budget"]["trials"], first["settings"]["limits"]["notice"]) == (3, 7.0)
+    assert (second["command"], second["settings"]) == (run["command"], run["settings"])
+    assert first["command"] != run["command"]
+    opened.storage.close()
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
