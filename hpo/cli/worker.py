@@ -10,6 +10,7 @@ import click
 
 from hpo.budget import Budget, seconds
 from hpo.cli.codes import INTERRUPTED
+from hpo.cli.engines import words_of
 from hpo.cli.opening import existing_study, name_argument, storage_option
 from hpo.cli.run import display, summarise
 from hpo.errors import SettingsError
@@ -30,7 +31,7 @@ class Length(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """In seconds."""
         try:
-            return seconds(float(value) if str(value).replace(".", "", 1).isdigit() else value)
+            return seconds(float(value) if str(value).replace(".", "", 1).isdecimal() else value)
         except SettingsError as error:
             self.fail(str(error), param, ctx)
 
@@ -73,7 +74,7 @@ def worker(
     """
     with existing_study(storage, name) as study:
         settings = _settings(study)
-        command = shlex.split(text) if text else _command(study, settings.get("command", []))
+        command = words_of(text) if text else _command(study, settings.get("command", []))
         budget, limits = _budget(settings, trials), dict(settings.get("settings", {}).get("limits", {}))
         given = {"idle": idle, "notice": notice}
         limits.update({option: value for option, value in given.items() if value is not None})

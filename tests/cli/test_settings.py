@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpo.budget import Budget
 from hpo.cli.engines import engine
 from hpo.cli.settings import in_bytes, read_study_file
-from hpo.errors import SettingsError
-from hpo.executors import Slurm, Subprocess
+from hpo.errors import ExecutorError, SettingsError
+from hpo.executors import Dask, Ray, Slurm, Subprocess
 from hpo.parameters import Categorical, Float
 from hpo.strategies import Sobol
 
@@ -230,6 +232,15 @@ def test_amounts_of_memory(given: object, expected: int | None) -> None:
             "run.executor: adress: no such key of dask (have: cluster, scale,",
         ),
         ('{ type = "slurm", folder = "/tmp", grace = -1 }', "run.executor: Slurm: grace is seconds, 0 or more, got -1"),
+        ('{ type = "slurm" }', "run.executor: folder: slurm needs it, text; add folder = ..."),
+        ('{ type = "slurm", folder = 5 }', "run.executor: folder: expected text, got 5"),
+        ('{ type = "slurm", folder = "/tmp", options = [1] }', "options: expected a list of text, got [1]"),
+        ('{ type = "slurm", folder = "/tmp", gpus = true }', "gpus: expected a whole number, got True"),
+        ('{ type = "local", grace = "5s" }', "run.executor: grace: expected a number, got '5s'"),
+        ("{ env = { OMP_NUM_THREADS = 1 } }", "env: expected a table of text, got {'OMP_NUM_THREADS': 1}"),
+        ('{ type = "dask", scale = 5 }', "scale: expected a list of two whole numbers, got 5"),
+        ('{ type = "dask", scale = [1] }', "run.executor: dask: scale cannot be: not enough values to unpack"),
+        ('{ type = "ray", reuse = 1 }', "reuse: expected true or false, got 1"),
         ('"slurm"', "run.executor: expected a table, like"),
     ],
 )
@@ -247,3 +258,18 @@ def test_the_command_runs_where_the_executor_says(folder: Path) -> None:
     local = engine({}, given.command, 2, None, [0, 1])
     assert isinstance(local, Subprocess)
     assert (local.slots, local.devices) == (2, [0, 1])
+
+
+@pytest.mark.parametrize("made", [Subprocess, Dask, Ray, Slurm])
+def test_any_value_of_any_field_is_taken_or_refused_by_name(made: type[Any]) -> None:
+    kind = "local" if made is Subprocess else made.__name__.lower()
+    for field in dataclasses.fields(made):
+        if field.init and field.name not in ("command", "slots", "logs"):
+            for value in ("text", 1, 0.5, True, [], ["text"], [1], {}, {"a": "b"}, {"a": 1}):
+                table = {"type": kind, **({"folder": "/shared"} if made is Slurm else {}), field.name: value}
+                said = field.name
+                try:
+                    engine(table, ["train"], 1, None, ())
+                except (SettingsError, ExecutorError) as error:
+                    said = str(error)
+                assert field.name in said

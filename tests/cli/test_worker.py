@@ -121,7 +121,17 @@ def test_what_a_worker_cannot_know_it_is_told(hpo: Hpo, folder: Path, command: l
     assert "2 trials, the budget, have been run" in good.stdout, good.stderr
 
 
+def test_a_command_that_cannot_be_split_is_told(hpo: Hpo, folder: Path) -> None:
+    hpo("run", "study.toml", "--trials", "1")
+    refused = hpo("worker", "--command", "sh 'x")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        'Error: the command "sh \'x" cannot be split into words: No closing quotation; close what is open\n'
+    )
+
+
 def test_times_are_checked(hpo: Hpo, folder: Path) -> None:
     refused = hpo("worker", "digits", "--idle", "soon")
     assert refused.returncode == 2
     assert "'soon' is no length of time" in refused.stderr
+    assert hpo("worker", "digits", "--idle", "²").returncode == 2
