@@ -13,7 +13,7 @@ from hpo.cli.codes import INFEASIBLE
 from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
 from hpo.cli.progress import progress_line
 from hpo.errors import NoFeasibleTrial
-from hpo.executors.command import Command
+from hpo.executors.command import Command, variables
 from hpo.history import History
 from hpo.metrics import limit_words, shortfall
 from hpo.opening import open_study
@@ -106,12 +106,23 @@ def recipe(study: Study, trial: Trial) -> str:
     lines.append(f"# python {facts.get('python', '?')}")
     lines.append("pip install " + " ".join(f"{package}=={version}" for package, version in versions.items()))
     if command:
-        seeds = f"HPO_TRIAL={trial.number} HPO_SEED={trial.seed}"
-        lines.append(f"{seeds} {shlex.join(Command.of(command).render(trial.params))}")
+        lines += _command_lines(Command.of(command), trial)
     else:
         lines.append(f"# call the objective with params={dict(trial.params)!r}, seed={trial.seed}")
         lines.append(f"# it was called by: {shlex.join(facts.get('argv', []))}")
     return "\n".join(lines)
+
+
+def _command_lines(command: Command, trial: Trial) -> list[str]:
+    """What runs the command as it was run. Params it has no placeholders for it finds as all commands do: in a file, and
+    in variables."""
+    lines, words = [], [f"HPO_TRIAL={trial.number}", f"HPO_SEED={trial.seed}"]
+    if not command.names.issuperset(trial.params):
+        file = f"hpo-params-{trial.number}.json"
+        lines.append(f"printf '%s\\n' {shlex.quote(json.dumps(dict(trial.params)))} > {file}")
+        words.append(f'HPO_PARAMS="$PWD/{file}"')
+        words += [f"{name}={shlex.quote(value)}" for name, value in variables(trial.params).items()]
+    return [*lines, " ".join([*words, shlex.join(command.render(trial.params))])]
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

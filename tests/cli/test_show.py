@@ -3,17 +3,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from hpo.budget import Budget
 from hpo.cli.main import main
 from hpo.events import Draft
+from hpo.executors import Subprocess
 from hpo.metrics import Constraint, Objective
 from hpo.opening import open_study
 from hpo.parameters import Categorical, Float
 from hpo.problem import Problem
+from hpo.runner import run
 from hpo.space import Space
 from hpo.study import Study
 
@@ -70,6 +74,27 @@ def test_best_for_scripts(storage: Path) -> None:
             },
         },
     }
+
+
+@pytest.mark.parametrize("arguments", [[], ["{z.last}"], ["{z.last}", "{a.first}"]])
+def test_what_reproduces_a_trial_gives_the_command_the_same_params(
+    storage: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    script = """
+        echo "$* $HPO_TRIAL $HPO_SEED" >> seen
+        if [ $# != 2 ]; then echo "$HPO_PARAM_Z_LAST $HPO_PARAM_A_FIRST $(cat $HPO_PARAMS)" >> seen; fi
+        echo '{{"accuracy": 0.9, "latency_ms": 1}}'
+    """
+    problem = Problem(Space({"z.last": Float(0, 1), "a.first": Categorical(["it's x"])}), list(PROBLEM.metrics))
+    study = open_study("digits", problem, storage=storage, seed=1)
+    command = ["env", "-C", str(tmp_path), "sh", "-c", script, "sh", *arguments]
+    run(study, executor=Subprocess(command), budget=Budget(trials=1))
+    study.storage.close()
+    before = (tmp_path / "seen").read_text()
+    lines = call(storage, "best", "--reproduce").output.split("pip install")[1].partition("\n")[2]
+    subprocess.run(["sh", "-c", lines], cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "seen").read_text() == 2 * before
+    assert (tmp_path / "hpo-params-0.json").exists() == (len(arguments) < 2)
 
 
 def test_the_closest_stands_in_while_nothing_is_feasible(storage: Path) -> None:
