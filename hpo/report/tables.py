@@ -96,7 +96,7 @@ def limit_rows(history: History) -> list[list[str]]:
 
 
 def used_rows(history: History) -> list[list[str]]:
-    """What the study has spent: trials by how they ended, evaluation time, time on the clock."""
+    """What the study has spent: trials by how they ended, evaluation time with that of lost attempts, time on the clock."""
     states = [t.state for t in history.trials]
     ends = [f"{states.count(s)} {s}" for s in TrialState if s in states]
     kinds = [t.kind for t in history.failed]
@@ -106,8 +106,10 @@ def used_rows(history: History) -> list[list[str]]:
     ]
     if kinds:
         rows.append(["failures", ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))])
-    if told := [t.seconds for t in history.trials if t.seconds is not None]:
-        rows.append(["evaluation time", f"{duration(sum(told))}, {duration(sum(told) / len(told))} a trial"])
+    if spent := [
+        t.earlier_seconds + (t.seconds or 0.0) for t in history.trials if t.earlier_seconds or t.seconds is not None
+    ]:
+        rows.append(["evaluation time", f"{duration(sum(spent))}, {duration(sum(spent) / len(spent))} a trial"])
     asked = [t.asked_at for t in history.trials if t.asked_at]
     ended = [t.ended_at for t in history.trials if t.ended_at]
     if asked and ended:

@@ -14,7 +14,7 @@ from hpo.metrics import Constraint, Measurement, Objective, shortfall
 from hpo.parameters import Float
 from hpo.problem import Problem
 from hpo.report import Comparison, Contender
-from hpo.report.tables import as_python, as_toml, best_so_far, limit_rows, trial_rows
+from hpo.report.tables import as_python, as_toml, best_so_far, limit_rows, trial_rows, used_rows
 from hpo.report.words import ago, duration, measured, miss
 from hpo.space import Space
 from hpo.trial import Trial, TrialState
@@ -77,6 +77,16 @@ def test_limits_say_how_near_the_nearest_came() -> None:
     assert row[:4] == ["latency_ms", "<= 15 ms", "2/2", "none met it; nearest 15.5 ms"]
     (row,) = limit_rows(history("maximize", (0.5, 18.0), (0.9, 15.0)))
     assert row == ["latency_ms", "<= 15 ms", "1/2", "1 met it", "15 ms"]
+
+
+def test_the_time_of_lost_attempts_was_spent_too() -> None:
+    problem = Problem(Space({"x": Float(0, 1)}), [Objective("accuracy")])
+    ended = Trial(0, {"x": 0.1}, TrialState.FAILED, 0, kind="oom", attempt=2, seconds=30.0, earlier_seconds=10.0)
+    waiting = Trial(1, {"x": 0.2}, TrialState.WAITING, 1, attempt=2, earlier_seconds=20.0)
+    never_started = Trial(2, {"x": 0.3}, TrialState.WAITING, 2)
+    rows = used_rows(History(problem, 1, (ended, waiting, never_started)))
+    assert ["evaluation time", "60 s, 30 s a trial"] in rows
+    assert not any("evaluation time" in row for row in used_rows(History(problem, 1, (never_started,))))
 
 
 def test_rows_name_what_was_broken_and_why_a_trial_failed() -> None:
