@@ -17,6 +17,7 @@ from hpo.cli.progress import Display, Plain, Quiet, Terminal, resume_words
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import trial_table
 from hpo.errors import SettingsError
+from hpo.executors.output import Output
 from hpo.opening import open_study
 from hpo.report.words import best_words, duration, misses
 from hpo.runner import Run
@@ -107,7 +108,7 @@ def display(quiet: bool, budget: Budget, study: Study, logs: str | None) -> Disp
     """What shows the progress: a line that is redrawn on a terminal, lines elsewhere."""
 
     def log_hint(trial: Trial) -> str:
-        path = Path(logs or "") / f"{study.name}-{trial.number}-{trial.attempt}.err"
+        path = Output.of(Path(logs or ""), f"{study.name}-{trial.number}-{trial.attempt}").err
         return f" (log: {path})" if logs and trial.kind and path.exists() else ""
 
     if quiet:

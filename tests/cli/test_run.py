@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from hpo.errors import StudyNotFound
 from hpo.opening import open_study
 from hpo.study import Study
@@ -61,6 +63,17 @@ def test_a_failed_trial_names_its_reason_and_log(hpo: Hpo, folder: Path) -> None
     log = folder / "logs" / "digits-0-1.err"
     assert f"(log: {log.relative_to(folder)})" in done.stdout
     assert log.read_text() == "the loss is NaN\n"
+
+
+@pytest.mark.parametrize("name", ["my digits", "数" * 30])
+def test_the_log_of_a_study_of_any_name_is_found(hpo: Hpo, folder: Path, name: str) -> None:
+    edit(folder, 'name = "digits"', f'name = "{name}"')
+    edit(folder, "low = 1e-4\nhigh = 1e-1", "low = 0.091\nhigh = 0.1")
+    edit(folder, "[run]", '[run]\nlogs = "logs"')
+    done = hpo("run", "study.toml", "--trials", "1")
+    (log,) = (folder / "logs").glob("*-0-1.err")
+    assert log.read_text() == "the loss is NaN\n"
+    assert f"(log: {log.relative_to(folder)})" in done.stdout
 
 
 def test_errors_are_messages_without_traceback(hpo: Hpo, folder: Path) -> None:
