@@ -70,7 +70,7 @@ def run(
             reason=given.reason,
             data=given.data,
         )
-        if study.trials:
+        if study.trials and not quiet:
             click.echo(resume_words(study.history))
         executor = engine(given.executor, given.command, workers or given.workers, given.logs, given.devices)
         with display(quiet, budget, study, given.logs) as show:

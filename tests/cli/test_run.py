@@ -38,10 +38,14 @@ def test_a_run_ends_with_its_best_trial_and_resumes(hpo: Hpo, folder: Path) -> N
     study.storage.close()
     words = f"best feasible accuracy {best.values['accuracy'].value:.4g} (#{best.number})"
     assert words in lines
-    again = hpo("run", "study.toml", "--trials", "6", "--quiet")
+    again = hpo("run", "study.toml", "--trials", "6")
     assert again.returncode == 0
     assert again.stdout.splitlines()[0] == f"resuming: 5 trials, {words}"
-    assert "trial 6/6" not in again.stdout
+    assert "trial 6/6" in again.stdout
+    quiet = hpo("run", "study.toml", "--trials", "7", "--quiet")
+    assert quiet.returncode == 0
+    assert quiet.stdout.startswith("ended after ")
+    assert "trial 7/7" not in quiet.stdout
 
 
 def test_a_trial_that_misses_a_limit_says_so_and_nothing_feasible_is_3(hpo: Hpo, folder: Path) -> None:
