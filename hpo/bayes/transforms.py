@@ -199,13 +199,16 @@ class HalfRank(Transform):
         size = _size(y)
         u = np.sort(y) / size
         median = float(np.median(u))
-        better = float(np.sqrt(np.mean((u[u >= median] - median) ** 2)))
-        worse, counts = np.unique(u[u < median - 1e-12], return_counts=True)
+        upper = u[u >= median]
+        better = float(np.sqrt(np.mean((upper - median) ** 2)))
+        # Relative to the better half, so that an outlier does not decide which good results count as equal.
+        rounding = max(1e-12 * float(np.abs(upper).max()), 1e-290)
+        worse, counts = np.unique(u[u < median - rounding], return_counts=True)
         middle_rank = np.cumsum(counts) - 0.5 * counts  # ties share their middle rank
         return cls(
             size=size,
             median=median,
-            scale=better if better > 1e-12 else max(median - float(u[0]), 1e-12),
+            scale=better if better > rounding else max(median - float(u[0]), 1e-12),
             knots=np.append(worse, median),
             ranks=np.append(ndtri(middle_rank / len(y)), 0.0),
         )
@@ -250,7 +253,7 @@ def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) 
     """
     simple, power = Standardize.of(y), YeoJohnson.of(y)
     if len(y) > 2:
-        t = np.sort(power.forward(y))
+        t = np.sort(_power(power._z(y), power.exponent))  # standardised, the good results might drown in the tail
         with np.errstate(over="ignore", invalid="ignore"):  # values near the largest float are not judged by their tail
             middle = np.median(t)
             better = np.sqrt(np.mean((t[t >= middle] - middle) ** 2))

@@ -148,6 +148,17 @@ def test_half_rank_ignores_how_bad_an_outlier_is() -> None:
     assert np.ptp(np.diff(mild.forward(better))) < 1e-12  # the better half stays linear
 
 
+@pytest.mark.parametrize("outlier", [-1e13, -1e20, -1e100])
+def test_an_outlier_however_bad_leaves_good_results_apart(outlier: float) -> None:
+    good = np.linspace(0.0, 1.0, 11)
+    mild, extreme = HalfRank.of(np.append(good, -2.0)), HalfRank.of(np.append(good, outlier))
+    np.testing.assert_allclose(extreme.forward(good), mild.forward(good), rtol=1e-9)
+    y = np.append(np.sin(6.0 * good), outlier)
+    assert isinstance(
+        choose(y, lambda transform: model(transform.forward(y), np.linspace(0, 1, 12)[:, None])), HalfRank
+    )
+
+
 def model(t: Array, X: Array) -> tuple[Array, Array]:
     return fit(X, t).leave_one_out()
 
