@@ -12,7 +12,7 @@ from hpo.bayes.kernel import Array, Mask
 # All relative to 1 + |b|, and each well above the one before, so that rounding of A x cannot decide anything.
 _MARGIN = 1e-12  # slack that pulled back points keep
 _INSET = 1e-10  # slack that projected points keep
-_TIGHT = 1e-9  # slack below which an inequality counts as met with equality
+_TIGHT = 1e-9  # slack below which an inequality counts as met with equality, and excess that is forgiven
 _SWEEPS = 1000  # of alternating projections, at most
 
 
@@ -32,8 +32,8 @@ class HalfSpaces:
         return 1.0 + np.abs(self.b)
 
     def contain(self, X: Array) -> Mask:
-        """Which rows of X [b, d] satisfy every inequality."""
-        return cast(Mask, (X @ self.A.T - self.b <= 0.0).all(axis=1))
+        """Which rows of X [b, d] satisfy every inequality, rounding errors forgiven: lattice points lie on the boundary."""
+        return cast(Mask, (X @ self.A.T - self.b <= _TIGHT * self._unit).all(axis=1))
 
     def are_tight(self, X: Array) -> Mask:
         """Which inequalities [b, k] the rows of X [b, d] meet with equality."""
