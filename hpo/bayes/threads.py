@@ -11,17 +11,29 @@ from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
 _controller: ThreadpoolController | None = None
+_inside = 0  # how many are limited now, in all threads
+_outside = contextlib.ExitStack()  # puts back what the first of them found
 
 
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
-    """Limit the process's BLAS libraries to one thread and restore the caller's settings on the way out.
+    """Limit the process's BLAS libraries to one thread and restore the caller's settings on the way out: where several
+    threads are inside at once, the last one out does.
 
     The libraries are looked up once: those loaded later (by a training) are left alone.
     """
-    global _controller
+    global _controller, _inside
     with _lock:
         if _controller is None:
             _controller = ThreadpoolController()
-    with _controller.limit(limits=1):
-        yield
+        if not _inside:
+            _outside.enter_context(_controller.limit(limits=1, user_api="blas"))
+        _inside += 1
+    try:
+        with _controller.limit(limits=1, user_api="openmp"):  # a setting of each thread's own
+            yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _outside.close()
