@@ -22,14 +22,14 @@ class Series:
 
     Attributes:
         metric: whose values these are.    sign: what they were multiplied by.
-        y: [n] values.    noise: [n] known variances, 0 where a standard error was told and NaN where none was.
+        y: [n] values.    sem: [n] standard errors as told, NaN where none was.
         lower, upper: limits in the units of y, infinite where there is none.
     """
 
     metric: Objective | Constraint
     sign: float
     y: Array
-    noise: Array
+    sem: Array
     lower: float
     upper: float
 
@@ -104,7 +104,7 @@ def _series(history: History, metric: Objective | Constraint) -> Series:
         metric=metric,
         sign=sign,
         y=sign * np.array([m.value for m in told], dtype=float),
-        noise=np.array([np.nan if m.sem is None else m.sem**2 for m in told], dtype=float),
+        sem=np.array([np.nan if m.sem is None else m.sem for m in told], dtype=float),
         lower=float(limits[0]),
         upper=float(limits[1]),
     )

@@ -324,7 +324,8 @@ def _weights(W: Array, y: Array) -> tuple[float, Array]:
 def _cholesky(K: Array, outputscale: float) -> Array:
     """Lower Cholesky factor of a symmetric K, with the least jitter of the ladder that makes it exist.
 
-    At 1e-4 of the output scale rounding (about n times 1e-16) cannot make a covariance indefinite any more.
+    At 1e-4 of the output scale rounding (about n times 1e-16) cannot make a covariance indefinite any more; one that is
+    not finite raises LinAlgError.
     """
     for jitter in _JITTERS:
         A = K.copy(order="F")
@@ -332,7 +333,7 @@ def _cholesky(K: Array, outputscale: float) -> Array:
         L, info = lapack.dpotrf(A, lower=1, clean=1, overwrite_a=1)
         if not info:
             return cast(Array, L)
-    raise AssertionError("a finite covariance with jitter is positive definite")
+    raise np.linalg.LinAlgError("the covariance is not finite")
 
 
 def _inverse_factor(K: Array, outputscale: float) -> Array:

@@ -18,6 +18,8 @@ from hpo.bayes.likelihood import Prior
 from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, choose_by_error, foresight
 
 _NARROWEST = 1e-6  # width of an interval that rounding has closed
+_APART = 1e-12  # and as a share of its lower end, where that is larger
+_NOISIEST = 1e30  # a known variance, for outputs of about unit variance; squares of it stay finite
 _SUCCESS_PRIOR = Prior(
     lengthscale_location=float(np.log(0.5)), lengthscale_scale=0.4, noise_location=float(np.log(0.1)), noise_scale=0.5
 )
@@ -81,7 +83,7 @@ class MetricModel:
             return None
         inside = np.where(np.isfinite(ends), self.transform.forward(np.where(np.isfinite(ends), ends, 0.0)), ends)
         lower, upper = float(inside[0]), float(inside[1])
-        return LogProbability(lower, max(upper, lower + _NARROWEST))
+        return LogProbability(lower, max(upper, lower + max(_NARROWEST, _APART * abs(lower))))
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Mean and standard deviation `[b]` of the metric at `X [b, d]`, in its own unit and direction."""
@@ -258,9 +260,13 @@ def _constraint_transform(series: Series) -> Transform:
 
 def _known_noise(series: Series, transform: Transform) -> Array | None:
     """Told variances in transformed units, by the slope of the transform; unknown ones are left to the learned noise."""
-    if np.isnan(series.noise).all():
+    if np.isnan(series.sem).all():
         return None
-    return np.nan_to_num(series.noise) * transform.slope(series.y) ** 2
+    # Squared apart from their exponents: neither alone needs to be near 1, only their product.
+    (sem, by_sem), (slope, by_slope) = np.frexp(np.nan_to_num(series.sem)), np.frexp(transform.slope(series.y))
+    with np.errstate(over="ignore"):
+        variance: Array = np.ldexp(sem**2 * slope**2, 2 * (by_sem + by_slope))
+    return np.minimum(variance, _NOISIEST)
 
 
 def _success_model(data: TrainingData, before: Found, search: bool) -> tuple[GP, Found]:

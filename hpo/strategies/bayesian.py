@@ -12,6 +12,8 @@ The mathematics: docs/explanation/suggestions.md.
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,8 +93,20 @@ def _modelled(history: History, n: int, rng: np.random.Generator, allowance: All
 
     try:
         with single_threaded():
-            return propose(history, n, rng, allowance)
+            out = propose(history, n, rng, allowance)
+        if not all(_is_finite(s.why) and _is_finite(s.fitted) for s in out):
+            raise FloatingPointError("what it says is not finite")
+        return out
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         log.exception("the model failed; suggesting at random")
         why = {"role": "fallback", "how": f"drawn at random: the model failed ({error})"}
         return [Suggestion(params, why) for params in random_distinct(history.problem.space, history.taken, n, rng)]
+
+
+def _is_finite(told: object) -> bool:
+    """Whether every number in mappings and lists is."""
+    if isinstance(told, Mapping):
+        return all(map(_is_finite, told.values()))
+    if isinstance(told, list | tuple):
+        return all(map(_is_finite, told))
+    return not isinstance(told, float) or math.isfinite(told)

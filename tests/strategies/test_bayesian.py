@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hpo
+from hpo.bayes import propose
 from hpo.strategies import Bayesian, Random
 
 
@@ -52,6 +53,35 @@ def test_no_values_make_it_raise(y: Callable[[dict[str, float]], float]) -> None
     assert all(t.why["role"] != "fallback" for t in s.trials)
     for trial in s.trials[8:]:
         assert all(math.isfinite(v) for pair in trial.why["predicted"].values() for v in pair)
+
+
+@pytest.mark.parametrize(
+    ("value", "sem"), [(1e-160, 1e-161), (1e-200, 1e-201), (1e-10, 1e150), (1e170, 1e160), (1.0, 0.0)]
+)
+def test_no_standard_errors_make_it_raise(value: float, sem: float) -> None:
+    s = study()
+    run(s, 12, lambda x: {"y": hpo.Measurement(value * (x["x0"] - 0.3) ** 2, sem)})
+    assert all(t.why["role"] != "fallback" for t in s.trials)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_limits_far_beyond_all_values_make_nothing_raise(sign: float) -> None:
+    limits = sorted([1e12 * sign, 2e12 * sign])
+    s = study(hpo.Objective("y"), hpo.Constraint("z", lower=limits[0], upper=limits[1]))
+    values = iter([0.0, -1.0, -4.0, -9.0, -16.0, -90.0, 1.0] * 2)
+    run(s, 12, lambda x: {"y": x["x0"], "z": sign * next(values)})
+    assert {t.why["role"] for t in s.trials} == {"initial", "feasibility"}
+
+
+def test_reasons_that_are_not_finite_are_a_model_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = study()
+    run(s, 6, lambda x: {"y": x["x0"]})
+    said: list[tuple[dict[str, Any], dict[str, Any]]]
+    said = [({"acquisition": math.nan}, {}), ({"predicted": {"y": [math.inf, 1.0]}}, {}), ({}, {"thetas": [-math.inf]})]
+    for why, fitted in said:
+        suggestion = hpo.strategies.Suggestion({"x0": 0.5, "x1": 0.5}, {"role": "exploit", **why}, fitted)
+        monkeypatch.setattr(propose, "propose", lambda *_, out=suggestion: [out])
+        assert s.ask().why["role"] == "fallback"
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=6, max_size=12), st.integers(0, 2**31))
