@@ -13,7 +13,7 @@ from hpo.bayes.kernel import Array
 from hpo.encoding import Encoder
 from hpo.history import History, oriented
 from hpo.metrics import Constraint, Objective, is_feasible
-from hpo.trial import LEARNED_KINDS
+from hpo.trial import LEARNED_KINDS, Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,18 +39,23 @@ class TrainingData:
     """What the trials of a history say, as arrays.
 
     Attributes:
+        history: the trials that the arrays are of.
         X: [n, d] completed trials.    X_failed: [f, d] trials whose params made them fail.
         X_in_flight: [p, d].    feasible: [n] bool, every limit met as measured.
         objectives, constraints: their measured values, in the order of the problem.
+        n_completed, n_failed: how many of either there are with those that are left out here.
     """
 
     encoder: Encoder
+    history: History
     X: Array
     X_failed: Array
     X_in_flight: Array
     feasible: np.ndarray[tuple[int], np.dtype[np.bool_]]
     objectives: tuple[Series, ...]
     constraints: tuple[Series, ...]
+    n_completed: int
+    n_failed: int
 
 
 MOST_MODELLED = 1500
@@ -64,7 +69,7 @@ def relevant(history: History) -> History:
 
     Rank goes by how far the limits are missed, then by the mean rank in the objectives.
     """
-    completed, failed = history.completed, [t for t in history.failed if t.kind in LEARNED_KINDS]
+    completed, failed = history.completed, _learned(history)
     if len(completed) <= MOST_MODELLED and len(failed) <= MOST_FAILED:
         return history
     kept = {t.number for t in failed[-MOST_FAILED:]} | {t.number for t in history.in_flight}
@@ -81,18 +86,26 @@ def relevant(history: History) -> History:
 
 
 def training_data(history: History, encoder: Encoder) -> TrainingData:
-    """The arrays of `history`; params are encoded by `encoder`."""
-    problem = history.problem
-    failed = [t.params for t in history.failed if t.kind in LEARNED_KINDS]
+    """The arrays of what is `relevant` of a history; params are encoded by `encoder`."""
+    problem, n_completed, n_failed = history.problem, len(history.completed), len(_learned(history))
+    history = relevant(history)
     return TrainingData(
         encoder=encoder,
+        history=history,
         X=encoder.encode([t.params for t in history.completed]),
-        X_failed=encoder.encode(failed),
+        X_failed=encoder.encode([t.params for t in _learned(history)]),
         X_in_flight=encoder.encode([t.params for t in history.in_flight]),
         feasible=np.array([is_feasible(problem.metrics, t.values) for t in history.completed], dtype=bool),
         objectives=tuple(_series(history, m) for m in problem.objectives),
         constraints=tuple(_series(history, m) for m in problem.constraints),
+        n_completed=n_completed,
+        n_failed=n_failed,
     )
+
+
+def _learned(history: History) -> list[Trial]:
+    """Trials whose params made them fail."""
+    return [t for t in history.failed if t.kind in LEARNED_KINDS]
 
 
 def _series(history: History, metric: Objective | Constraint) -> Series:

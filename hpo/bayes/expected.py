@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.bayes.data import relevant, training_data
+from hpo.bayes.data import training_data
 from hpo.bayes.models import Models, fit_models
 from hpo.bayes.threads import single_threaded
 from hpo.encoding import Encoder
@@ -30,7 +30,7 @@ class Expected:
         """Fit the models to a history with completed trials."""
         encoder = Encoder(history.problem.space)
         with single_threaded():
-            models = fit_models(training_data(relevant(history), encoder), history.fitted)
+            models = fit_models(training_data(history, encoder), history.fitted)
         kinds = Counter(t.kind for t in history.failed if t.kind in LEARNED_KINDS)
         return cls(encoder, models, str(kinds.most_common(1)[0][0]) if kinds else "error")
 

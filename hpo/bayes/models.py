@@ -34,7 +34,7 @@ SUCCESS = "success"
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What the last search for hyperparameters of one model found, and from how many results.
+    """What the last search for hyperparameters of one model found, and how many results there were.
 
     `thetas` by the name of the transform they belong to; `transform` is the chosen one.
     """
@@ -57,8 +57,9 @@ class Found:
         return {"n": self.n, "transform": self.transform, "thetas": thetas}
 
     def holds(self, n: int) -> bool:
-        """Whether hyperparameters found from `self.n` results still serve `n`: always search up to 100 results, then
-        after every twentieth part more. Searching costs ten times what using does, and moves ever less."""
+        """Whether hyperparameters found among `self.n` results still serve among `n`: always search up to 100 results,
+        then after every twentieth part more. Searching costs ten times what using does, and moves ever less. Results that
+        the models leave out count too: those they are built on change as more come."""
         return bool(self.thetas) and n > _ALWAYS_UP_TO and self.n <= n < self.n * (1.0 + _GROWTH)
 
 
@@ -147,9 +148,9 @@ def fit_models(data: TrainingData, fitted: Mapping[str, Any], *, search: bool = 
 def needs_search(data: TrainingData, fitted: Mapping[str, Any]) -> bool:
     """Whether `fit_models` would search for any hyperparameters."""
     n_groups = int(data.encoder.groups.max()) + 1
-    sizes = {_key(s): len(s.y) for s in (*data.objectives, *data.constraints) if len(s.y)}
+    sizes = {_key(s): data.n_completed for s in (*data.objectives, *data.constraints) if len(s.y)}
     if len(data.X_failed):
-        sizes[SUCCESS] = len(data.X) + len(data.X_failed)
+        sizes[SUCCESS] = data.n_completed + data.n_failed
     return any(not Found.read(fitted.get(name), n_groups).holds(n) for name, n in sizes.items())
 
 
@@ -211,7 +212,7 @@ def _metric_model(
         wanted = foresight(y, shared, *gp.leave_one_out()) - _PREFERENCE
         return tuple(other for other in others if foresight(y, shared, *other.leave_one_out()) > wanted)
 
-    if before.holds(len(y)) or not search:
+    if before.holds(data.n_completed) or not search:
         chosen, thetas = _Assumptions.read(before.transform, y, transform), before.thetas
         gp = build(thetas.get(chosen.name) or usual_theta(int(groups.max()) + 1), **given(chosen))
         built = [build(thetas[r.name], **given(r)) for r in others(chosen) if r.name in thetas]
@@ -237,7 +238,7 @@ def _metric_model(
     gp = fitted_under(chosen, is_rough=len(y) <= LARGE)
     rivals = plausible([fitted_under(rival) for rival in others(chosen)], gp, chosen.transform)
     thetas = {name: fitted.theta for name, fitted in fits.items()}
-    return MetricModel(series, chosen.transform, gp, Found(len(y), chosen.name, thetas), rivals)
+    return MetricModel(series, chosen.transform, gp, Found(data.n_completed, chosen.name, thetas), rivals)
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Transform]] = {
@@ -277,8 +278,8 @@ def _success_model(data: TrainingData, before: Found, search: bool) -> tuple[GP,
     """
     X = np.concatenate([data.X, data.X_failed])
     y = np.concatenate([np.ones(len(data.X)), -np.ones(len(data.X_failed))])
-    groups, start = data.encoder.groups, before.thetas.get(SUCCESS)
-    if before.holds(len(y)) or not search:
+    groups, start, n_ended = data.encoder.groups, before.thetas.get(SUCCESS), data.n_completed + data.n_failed
+    if before.holds(n_ended) or not search:
         return build(start or usual_theta(int(groups.max()) + 1), X, y, groups=groups), before
     gp = fit(X, y, groups=groups, start=start, prior=_SUCCESS_PRIOR)
-    return gp, Found(len(y), SUCCESS, {SUCCESS: gp.theta})
+    return gp, Found(n_ended, SUCCESS, {SUCCESS: gp.theta})

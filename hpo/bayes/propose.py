@@ -15,7 +15,7 @@ import numpy as np
 from hpo.bayes.acquisition import Acquisition, LogProbability
 from hpo.bayes.aim import aim, meets_constraints
 from hpo.bayes.batch import N_FANTASIES, acquisition
-from hpo.bayes.data import TrainingData, relevant, training_data
+from hpo.bayes.data import TrainingData, training_data
 from hpo.bayes.domain import domain_of, feasible_params
 from hpo.bayes.feasibility import doubt
 from hpo.bayes.gp import GP
@@ -53,14 +53,13 @@ def propose(history: History, n: int, rng: np.random.Generator, allowance: Allow
     """Up to `n` configurations, distinct and not taken; fewer, perhaps none, when all others are taken or `allowance`
     does not suffice."""
     allowance = allowance or Unlimited()
-    seen = relevant(history)
-    data = training_data(seen, Encoder(history.problem.space))
+    data = training_data(history, Encoder(history.problem.space))
     seconds = Seconds(len(data.X) + len(data.X_failed), len(data.objectives) + len(data.constraints) or 1)
     if not allowance.model(seconds.build):
         return []
     search = not needs_search(data, history.fitted) or allowance.search(seconds.search(cold=not history.fitted))
     models = fit_models(data, history.fitted, search=search, hedge=n > 1 or len(data.X_in_flight) > 0)
-    chooser = _Chooser(seen, set(history.taken), len(history.trials), data, models, rng, n)
+    chooser = _Chooser(data.history, set(history.taken), len(history.trials), data, models, rng, n)
     out = chooser.choose(n, allowance, seconds, () if search else (REUSED,))
     return [Suggestion(s.params, s.why, models.fitted() if search and not i else {}) for i, s in enumerate(out)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hpo.bayes.batch import probable
-from hpo.bayes.data import relevant, training_data
+from hpo.bayes.data import training_data
 from hpo.bayes.models import fit_models
 from hpo.bayes.threads import single_threaded
 from hpo.encoding import Encoder
@@ -19,11 +19,10 @@ def recommended(history: History) -> Trial:
 
     `history` holds a feasible trial and has one objective.
     """
-    seen = relevant(history)
-    data = training_data(seen, Encoder(history.problem.space))
+    data = training_data(history, Encoder(history.problem.space))
     with single_threaded():
         models = fit_models(data, history.fitted)
         meets = probable([(m.gp, limit) for m in models.by_metric if (limit := m.limit)], data.X)
         rows = np.flatnonzero(meets if meets.any() else data.feasible)
         mean = models.objectives[0].gp.posterior(data.X[rows])[0]
-    return seen.completed[int(rows[np.argmax(mean)])]
+    return data.history.completed[int(rows[np.argmax(mean)])]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import hpo
+from hpo.bayes import data as data_module
 from hpo.bayes import models
 from hpo.bayes.data import TrainingData, training_data
 from hpo.bayes.feasibility import doubt, trust
@@ -144,6 +145,31 @@ def test_failures_have_their_own_schedule(searches: Searches) -> None:
     n = len(searches)
     study.ask()
     assert len(searches) == n
+
+
+def test_results_beyond_those_that_are_modelled_count(searches: Searches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_module, "MOST_MODELLED", 110)
+    monkeypatch.setattr(data_module, "MOST_FAILED", 5)
+    study = study_of(120)
+    for _ in range(6):
+        study.fail(study.ask(), "oom")
+    study.ask()
+    found = study.history.fitted
+    assert [found[name]["n"] for name in ("metric:v", "metric:c", SUCCESS)] == [120, 120, 121]
+    searches.clear()
+    for _ in range(2):
+        study.fail(study.ask(), "oom")
+    assert not searches, "127 trials that ended are less than a twentieth more"
+    study.ask()
+    assert searches == [115], "128 are that much more: success is searched on those that are modelled"
+    searches.clear()
+    add(study, 5, seed=2)
+    study.ask()
+    assert not searches, "125 results are less than a twentieth more"
+    add(study, 1, seed=3)
+    study.ask()
+    assert set(searches) == {110}, "126 are that much more"
+    assert study.replay().is_identical
 
 
 def test_what_holds_is_built_on_all_results() -> None:
