@@ -133,8 +133,10 @@ class _Chooser:
         found = best(function)
         if found is None:
             return self._by_chance()
-        # Every second trial looks elsewhere while the best candidate promises next to nothing.
-        may_be_bold = is_second and not how and not self.front and self.aim.next_to_nothing > 0.0
+        # Every second trial looks elsewhere while the best candidate promises next to nothing. What is in flight makes its
+        # surroundings promise little, which is no sign of that.
+        is_lone = is_second and not how and not len(self.in_flight)
+        may_be_bold = is_lone and not self.front and self.aim.next_to_nothing > 0.0
         if may_be_bold and function.value(self._row(found))[0] < np.log(self.aim.next_to_nothing):
             function = acquisition(self.aim.bolder, self.in_flight, self.normals)
             found, how = self._best(function) or found, _STALLED

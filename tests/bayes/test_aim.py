@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hpo
+from hpo.bayes import models
 from hpo.bayes.aim import Aim, aim
 from hpo.bayes.data import training_data
 from hpo.bayes.feasibility import doubt
@@ -63,16 +64,22 @@ def looks(study: hpo.Study) -> list[hpo.Trial]:
     return [t for t in study.trials if str(t.why.get("how", "")).startswith("next to nothing")]
 
 
-def test_a_search_that_has_found_an_optimum_looks_elsewhere_every_second_time() -> None:
-    """Six kinds, each with its own optimum: polishing the one at hand gives way to looking at the others."""
+def study_of_kinds(n: int) -> hpo.Study:
+    """Six kinds, each with its own optimum."""
     kinds = {kind: (0.1 + 0.15 * i, 0.9 - 0.14 * i, 1.0 + 0.1 * i) for i, kind in enumerate("abcdef")}
     space = hpo.Space({**SQUARE.parameters, "kind": hpo.Categorical(list(kinds))})
     study = hpo.open_study("kinds", hpo.Problem(space, [hpo.Objective("gain")]), storage=":memory:", seed=5)
-    for _ in range(44):
+    for _ in range(n):
         trial = study.ask()
         x, y, top = kinds[trial.params["kind"]]
         away = (trial.params["x"] - x) ** 2 + (trial.params["y"] - y) ** 2
         study.tell(trial, {"gain": top * float(np.exp(-8.0 * away))})
+    return study
+
+
+def test_a_search_that_has_found_an_optimum_looks_elsewhere_every_second_time() -> None:
+    """Polishing the optimum at hand gives way to looking at the others."""
+    study = study_of_kinds(44)
     bold = looks(study)
     assert len(bold) >= 5
     assert all(t.number % 2 for t in bold)
@@ -80,6 +87,15 @@ def test_a_search_that_has_found_an_optimum_looks_elsewhere_every_second_time() 
     best = study.best.params
     assert sum(t.params["kind"] != best["kind"] for t in bold) >= len(bold) / 2
     assert study.replay().is_identical
+
+
+def test_nothing_looks_elsewhere_while_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the objective has no rivals, as with many results."""
+    monkeypatch.setattr(models, "LARGE", 5)
+    study = study_of_kinds(43)
+    n = len(looks(study))
+    study.ask(8)
+    assert [t.number for t in looks(study)[n:]] == [43]
 
 
 @pytest.mark.parametrize("rough", [lambda x, y: np.sin(40 * x) + np.cos(37 * y)])
