@@ -70,7 +70,8 @@ def conditioned(limits: Limits, in_flight: Array) -> Acquisition | None:
 
 
 def probable(limits: Limits, X: Array) -> Mask:
-    """Whether the rows of X [b, d] meet all limits more probably than not, [b]."""
+    """Whether the rows of X [b, d] meet all limits more probably than not, [b]. Success counts by its utility, which is
+    less than its probability where that is below 80 % (see `feasibility.py`)."""
     if not limits:
         return np.ones(len(X), dtype=bool)
     return np.asarray(Acquisition(limits).value(X) > np.log(0.5))

@@ -1,8 +1,8 @@
 """Find the best candidates: screen many raw points, climb from the promising ones, hop between discrete choices.
 
-Continuous columns climb by gradient, all starts in one evaluation per step (`ascent.py`). Discrete columns are never
-relaxed: they stay fixed while the others climb, then every start looks at its discrete neighbours and moves to the best
-one, in turns until nothing improves.
+Continuous columns climb by gradient, all starts in one evaluation per step (`ascent.py`). Discrete columns are not relaxed
+(but numbers with more than 1000 levels count as continuous, see `encoding.py`): they stay fixed while the others climb,
+then every start looks at its discrete neighbours and moves to the best one, in turns until nothing improves.
 Shapes: r raw points, b starts, d columns.
 """
 
@@ -90,7 +90,7 @@ def maximize(
         domain: bounds and moves beyond the unit cube.
         incumbents: [k, d], good points of the domain: perturbed copies join the raw points (a quarter of all), and they
             themselves always start.
-        n_starts: starts chosen from the screened points.
+        n_starts: starts chosen from the screened points, half of them by chance.
         max_iterations: gradient steps per start.
 
     At least one raw point or incumbent must lie in the domain.
@@ -157,7 +157,7 @@ def perturb(incumbents: Array, n: int, rng: np.random.Generator, domain: Domain)
     base = incumbents[rng.integers(len(incumbents), size=n)]
     d = base.shape[1]
     movable = domain.mask(base)
-    chosen = rng.random((n, d)) < max(min(1.0, _PERTURBED / d), min(1.0, 2.0 / d))
+    chosen = rng.random((n, d)) < min(1.0, _PERTURBED / d)
     chosen[np.arange(n), np.where(movable, rng.random((n, d)), -1.0).argmax(axis=1)] = True
     sizes = _SPREAD * 10.0 ** (-2.0 * rng.random((n, 1)))
     near = np.clip(base + np.where(movable & chosen, sizes * rng.normal(size=(n, d)), 0.0), 0.0, 1.0)

@@ -187,7 +187,7 @@ def _metric_model(
 
     Of many results, only the chosen fit is polished.
 
-    An objective is first taken to be calm, without structure finer than a fifth of the space, so that noise is not taken
+    An objective is first taken to be calm, without structure finer than a third of the space, so that noise is not taken
     for shape; unless what is left out says otherwise.
     """
     y, groups = series.y, data.encoder.groups
