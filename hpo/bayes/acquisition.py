@@ -90,18 +90,6 @@ class LogProbability:
         return value, -(by_a + by_b) / sd, -(by_a * a + by_b * b) / sd
 
 
-@dataclass(frozen=True)
-class UCB:
-    """Upper confidence bound mean + beta sd. Not a logarithm: use it alone, and average over fantasies first."""
-
-    beta: float
-
-    def __call__(self, mean: Array, sd: Array) -> tuple[Array, Array, Array]:
-        share = 1.0 if mean.ndim == 1 else 1.0 / len(mean)
-        average = mean if mean.ndim == 1 else mean.mean(axis=0)
-        return average + self.beta * sd, np.full_like(mean, share), np.full_like(sd, self.beta)
-
-
 @dataclass(frozen=True, eq=False)
 class Acquisition:
     """Sum of utilities of surrogates, as a function of candidates X [b, d].

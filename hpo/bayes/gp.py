@@ -6,7 +6,7 @@ with the Matern-5/2 kernel of `kernel.py` and the constant mean m estimated by g
 expected to have about unit variance (`transforms.py` sees to that) and larger is better by convention of this room.
 Everything is deterministic: equal data and start give equal results.
 
-`fit` finds theta and builds a `GP`; `build` only builds; `condition` adds points in flight; `extend` adds results.
+`fit` finds theta and builds a `GP`; `build` only builds; `condition` adds points in flight.
 Shapes: n observations, p points in flight, d columns, b query points, s fantasy samples.
 """
 
@@ -30,7 +30,7 @@ from hpo.bayes.kernel import (
     scale,
     squared_distances,
 )
-from hpo.bayes.likelihood import LOG_2PI, Observations, Prior, bounds, log_marginal_likelihood
+from hpo.bayes.likelihood import Observations, Prior, bounds, log_marginal_likelihood
 
 _SUBSET = 300  # observations theta is first fitted to when there are more than LARGE
 LARGE = 500
@@ -104,28 +104,10 @@ class GP:
 
         return mean, self._variance(V), pullback
 
-    def posterior_grad(self, X: Array) -> tuple[Array, Array, Array, Array]:
-        """Mean, variance and their gradients by X: [b], [b], [b, d], [b, d]; mean [s, b], [s, b, d] with fantasies."""
-        mean, variance, pullback = self.posterior_pullback(X)
-        zero, one = np.zeros(len(X)), np.ones(len(X))
-        if mean.ndim == 1:
-            d_mean = pullback(one, zero)
-        else:
-            d_mean = np.stack([pullback(np.eye(len(mean))[:, [i]] * one, zero) for i in range(len(mean))])
-        return mean, variance, d_mean, pullback(np.zeros_like(mean), one)
-
     def joint(self, X: Array) -> tuple[Array, Array]:
         """Mean [b] (or [s, b]) and covariance [b, b] of the noise-free f + m at X [b, d]."""
         mean, covariance, _ = self._joint(X)
         return mean, covariance
-
-    @property
-    def log_marginal_likelihood(self) -> float:
-        """Log density of the observed outputs under theta (without the prior of theta)."""
-        n = self.n_observed
-        W = self.inverse_factor[:n, :n]
-        residual = W @ (self.y - self.mean)
-        return float(-0.5 * residual @ residual + np.log(W.diagonal()).sum() - 0.5 * n * LOG_2PI)
 
     def leave_one_out(self) -> tuple[Array, Array]:
         """Mean [n] and variance [n] of each observed output predicted from the others, at the same theta and m.
@@ -264,33 +246,6 @@ def sample_at(gp: GP, X: Array, normals: Array, *, observed: bool = True) -> Arr
     factor = _cholesky(covariance, gp.theta.outputscale)
     draws: Array = (mean if mean.ndim == 2 else mean[None]).T + factor @ normals
     return draws
-
-
-def extend(gp: GP, X: Array, y: Array, *, noise: Array | None = None) -> GP:
-    """The GP after new observations at X [p, d], same theta, in O(n^2 p) instead of O(n^3).
-
-    `y [n + p]` holds all outputs, old and new, since transforms may have moved the old ones. Points in flight must be
-    conditioned on afterwards, not before.
-    """
-    assert len(gp.y) == len(gp.X), "extend a GP before conditioning it"
-    assert len(y) == len(gp.y) + len(X)
-    known = np.zeros(len(X)) if noise is None else noise
-    _, covariance, V = gp._joint(X)
-    covariance.flat[:: len(X) + 1] += gp.theta.noise + known
-    corner = _inverse_factor(covariance, gp.theta.outputscale)
-    W = _append_factor(gp.inverse_factor, V, corner)
-    mean, alpha = _weights(W, y)
-    return GP(
-        theta=gp.theta,
-        layout=gp.layout,
-        X=np.concatenate([gp.X, X]),
-        y=y,
-        noise=np.concatenate([gp.noise, known]),
-        Z=np.concatenate([gp.Z, scale(X, gp.theta.vector, gp.layout).Z]),
-        inverse_factor=W,
-        alpha=alpha,
-        mean=mean,
-    )
 
 
 def _build(vector: Array, seen: Observations, layout: Layout) -> GP:

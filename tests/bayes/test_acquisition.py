@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from hpo.bayes.acquisition import (
-    UCB,
     Acquisition,
     LogEI,
     LogProbability,
@@ -110,7 +109,6 @@ def surrogates() -> dict[str, GP]:
 BESTS = np.linspace(0.8, 1.2, 8)[:, None]
 TERMS: dict[str, list[tuple[str, Utility]]] = {
     "log EI": [("objective", LogEI(1.0))],
-    "UCB": [("objective", UCB(1.8))],
     "log PI": [("objective", LogProbability(lower=1.0))],
     "lower limit": [("limit", LogProbability(lower=0.5))],
     "upper limit": [("limit", LogProbability(upper=-3.0))],
@@ -124,8 +122,7 @@ TERMS: dict[str, list[tuple[str, Utility]]] = {
     "fantasies": [("objective+", LogEI(BESTS))],
     "fantasies and limits": [("objective+", LogEI(BESTS)), ("limit+", LogProbability(lower=0.5))],
     "fantasies of one of two": [("objective+", LogEI(1.0)), ("limit", LogProbability(upper=0.5))],
-    "UCB, variance of points in flight": [("objective~", UCB(1.0))],
-    "UCB with fantasies": [("objective+", UCB(1.0)), ("limit+", LogProbability(lower=0.0))],
+    "variance of points in flight": [("objective~", LogEI(1.0))],
 }
 
 

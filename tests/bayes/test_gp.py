@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from hpo.bayes.gp import GP, build, condition, extend, fit, sample_at
+from hpo.bayes.gp import GP, build, condition, fit, sample_at
 from hpo.bayes.kernel import Array, Layout, Theta, kumaraswamy
 from hpo.bayes.likelihood import Observations, Prior, bounds, log_marginal_likelihood
 
@@ -46,6 +46,21 @@ def plain_kernel(X1: Array, X2: Array, theta: Theta, groups: list[int], warped: 
     return K
 
 
+def likelihood_of(gp: GP) -> float:
+    return log_marginal_likelihood(gp.theta.vector, Observations(gp.X, gp.y, gp.noise), gp.layout)[0]
+
+
+def gradients(gp: GP, X: Array) -> tuple[Array, Array, Array, Array]:
+    """Mean [b], variance [b] and their gradients [b, d]; mean [s, b] and its gradient [s, b, d] with fantasies."""
+    mean, variance, pullback = gp.posterior_pullback(X)
+    zero, one = np.zeros(len(X)), np.ones(len(X))
+    if mean.ndim == 1:
+        d_mean = pullback(one, zero)
+    else:
+        d_mean = np.stack([pullback(np.eye(len(mean))[:, [i]] * one, zero) for i in range(len(mean))])
+    return mean, variance, d_mean, pullback(np.zeros_like(mean), one)
+
+
 LAYOUTS = [
     ([0, 1, 2, 3], [False, False, False, False]),
     ([0, 1, 1, 2], [True, False, False, True]),
@@ -72,7 +87,6 @@ def test_posterior_and_likelihood_are_the_textbook_formulas(groups: list[int], w
     np.testing.assert_allclose(gp.posterior(Xq)[1], np.diag(covariance), rtol=1e-9)
     np.testing.assert_allclose(gp.joint(Xq)[0], mean, rtol=1e-9)
     np.testing.assert_allclose(gp.joint(Xq)[1], covariance, rtol=1e-8, atol=1e-10)
-    assert gp.log_marginal_likelihood == pytest.approx(likelihood)
     value, _ = log_marginal_likelihood(theta.vector, Observations(X, y, noise), gp.layout)
     assert value == pytest.approx(likelihood)
 
@@ -104,7 +118,7 @@ def test_gradient_of_the_posterior(groups: list[int], warped: list[bool], n_fant
         pending = np.random.default_rng(7).random((2, 4))
         gp = condition(gp, pending, np.random.default_rng(8).normal(size=(2, n_fantasies)))
     Xq = 0.05 + 0.9 * np.random.default_rng(9).random((6, 4))
-    mean, variance, d_mean, d_variance = gp.posterior_grad(Xq)
+    mean, variance, d_mean, d_variance = gradients(gp, Xq)
     np.testing.assert_allclose(mean, gp.posterior(Xq)[0], rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(variance, gp.posterior(Xq)[1], rtol=1e-8)
     assert mean.shape == ((n_fantasies, 6) if n_fantasies else (6,))
@@ -129,7 +143,7 @@ def test_columns_of_one_group_share_a_lengthscale_and_are_exchangeable() -> None
     gp = fit(X, X[:, 0] + one_hot @ np.array([0.0, 1.0, -1.0]), groups=[0, 1, 1, 1])
     assert len(gp.theta.log_lengthscales) == 2
     swapped = build(gp.theta, X[:, [0, 3, 1, 2]], gp.y, groups=[0, 1, 1, 1])
-    assert swapped.log_marginal_likelihood == pytest.approx(gp.log_marginal_likelihood)
+    assert likelihood_of(swapped) == pytest.approx(likelihood_of(gp))
 
 
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=4), st.integers(0, 3), st.integers(0, 99))
@@ -200,7 +214,7 @@ def test_many_observations_are_fitted_on_a_subset_and_polished_on_all() -> None:
     gp = fit(X, y)
     assert len(gp.X) == 620
     by_all = fit(X, y, start=gp.theta)  # further steps on all data find little more
-    assert by_all.log_marginal_likelihood - gp.log_marginal_likelihood < 2.0
+    assert likelihood_of(by_all) - likelihood_of(gp) < 2.0
 
 
 def without(gp: GP, i: int) -> GP:
@@ -231,7 +245,6 @@ def test_points_in_flight_lower_the_variance_and_leave_the_mean() -> None:
     as_if_observed = build(gp.theta, np.concatenate([X, pending]), np.zeros(24))
     np.testing.assert_allclose(both.posterior(Xq)[1], as_if_observed.posterior(Xq)[1], rtol=1e-8)
     assert np.all(both.posterior(pending)[1] < gp.posterior(pending)[1])
-    assert both.log_marginal_likelihood == pytest.approx(gp.log_marginal_likelihood)
     np.testing.assert_allclose(both.leave_one_out()[0], gp.leave_one_out()[0], rtol=1e-9)
 
 
@@ -266,22 +279,6 @@ def test_draws_have_the_posterior_mean_and_covariance(observed: bool) -> None:
     np.testing.assert_allclose(np.cov(draws), covariance, atol=5 * np.sqrt(2 / n) * sd.max() ** 2)
 
 
-def test_extending_equals_building_anew() -> None:
-    X, y = data(25, 3)
-    noise = np.linspace(0.0, 0.2, 25)
-    gp = fit(X[:20], y[:20], noise=noise[:20])
-    one_by_one = gp
-    for i in range(20, 25):
-        one_by_one = extend(one_by_one, X[i : i + 1], y[: i + 1], noise=noise[i : i + 1])
-    at_once, anew = extend(gp, X[20:], y, noise=noise[20:]), build(gp.theta, X, y, noise=noise)
-    Xq = np.random.default_rng(0).random((10, 3))
-    for extended in (one_by_one, at_once):
-        assert extended.mean == pytest.approx(anew.mean)
-        np.testing.assert_allclose(extended.posterior(Xq)[0], anew.posterior(Xq)[0], rtol=1e-8)
-        np.testing.assert_allclose(extended.posterior(Xq)[1], anew.posterior(Xq)[1], rtol=1e-7)
-        assert extended.log_marginal_likelihood == pytest.approx(anew.log_marginal_likelihood)
-
-
 DEGENERATE = {
     "one point": (np.array([[0.3, 0.6]]), np.array([1.5])),
     "constant outputs": (np.random.default_rng(0).random((8, 2)), np.zeros(8)),
@@ -300,7 +297,7 @@ def test_degenerate_data_give_a_model(case: str, warp: bool) -> None:
     gp = fit(X, y, warp=[warp, warp])
     assert np.all(np.isfinite(gp.theta.vector))
     for model in (gp, condition(gp, X[:1]), condition(gp, X[:1], np.zeros((1, 3)))):
-        mean, variance, d_mean, d_variance = model.posterior_grad(np.concatenate([X, [[0.1, 0.9]]]))
+        mean, variance, d_mean, d_variance = gradients(model, np.concatenate([X, [[0.1, 0.9]]]))
         assert np.all(np.isfinite(mean))
         assert np.all(np.isfinite(variance) & (variance > 0))
         assert np.all(np.isfinite(d_mean))
