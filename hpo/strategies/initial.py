@@ -6,6 +6,8 @@ from collections.abc import Iterator, Set
 
 import numpy as np
 
+from hpo.encoding import key
+from hpo.errors import SpaceExhausted
 from hpo.history import History
 from hpo.randomness import generator
 from hpo.space import Params
@@ -32,8 +34,12 @@ def initial_design(
                 yield params
 
     points = distinct(sequence(), taken, n)
-    if not points:
-        points = random_distinct(space, taken, n, rng)
+    if len(points) < n:  # narrow constraints, or nearly everything taken: the rest by chance
+        try:
+            points += random_distinct(space, taken | set(map(key, points)), n - len(points), rng)
+        except SpaceExhausted:
+            if not points:
+                raise
     words = "the configuration in production" if space.has_defaults else "the middle of the space"
     return [
         Suggestion(params, {"role": "initial", "how": words if params == start else "fills the space evenly"})

@@ -189,6 +189,23 @@ def test_the_production_configuration_comes_first() -> None:
     assert second.params != first.params
 
 
+def test_where_little_is_allowed_the_initial_design_is_filled_up_by_chance() -> None:
+    space = hpo.Space({name: hpo.Float(0, 1) for name in "abcdef"}, ["a + b + c + d <= 0.02"])
+    s = hpo.open_study("narrow", hpo.Problem(space, [hpo.Objective("y")]), storage=":memory:", seed=1)
+    batch = s.ask(8)
+    assert len({t.key for t in batch}) == 8
+    assert all(space.contains(t.params) and t.why["role"] == "initial" for t in batch)
+    assert s.replay().is_identical
+
+
+def test_a_batch_of_initial_configurations_takes_what_is_left() -> None:
+    space = hpo.Space({"i": hpo.Int(1, 5)})
+    s = hpo.open_study("few", hpo.Problem(space, [hpo.Objective("y")]), storage=":memory:", seed=1)
+    assert sorted(t.params["i"] for t in s.ask(8)) == [1, 2, 3, 4, 5]
+    with pytest.raises(hpo.SpaceExhausted):
+        s.ask(8)
+
+
 def test_it_finds_what_one_at_a_time_cannot() -> None:
     """A narrow diagonal ridge: on it, no parameter alone can be improved."""
 
