@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.errors import SettingsError, SpaceExhausted
+from hpo.errors import SettingsError, SpaceExhausted, did_you_mean, listing
 from hpo.history import History
 from hpo.parameters import Parameter, Value
 from hpo.space import Params, Space
@@ -22,7 +22,8 @@ class Grid:
     a parameter with fewer values shows them all. `budget` instead picks the largest grid of at most that many
     configurations, giving each parameter its second value before any its third.
 
-    The grid ends with SpaceExhausted. Raises SettingsError unless exactly one of the two is given.
+    The grid ends with SpaceExhausted. Raises SettingsError unless exactly one of the two is given, and for numbers below 1
+    and names that the space does not have.
     """
 
     levels: int | Mapping[str, int] | None = None
@@ -31,6 +32,13 @@ class Grid:
     def __post_init__(self) -> None:
         if (self.levels is None) == (self.budget is None):
             raise SettingsError("a Grid takes either levels or budget, like Grid(levels=3) or Grid(budget=30)")
+        if isinstance(self.levels, Mapping):
+            numbers: dict[str, object] = {f"levels[{name!r}]": k for name, k in self.levels.items()}
+        else:
+            numbers = {"levels": self.levels} if self.budget is None else {"budget": self.budget}
+        for what, k in numbers.items():
+            if not isinstance(k, int) or k < 1:
+                raise SettingsError(f"{what}={k!r} is not a whole number of at least 1")
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""
@@ -44,9 +52,12 @@ class Grid:
         """How many values each parameter takes."""
         most = {name: p.size or 10**9 for name, p in space.parameters.items()}
         if self.budget is None:
-            given = self.levels
-            asked = {name: given.get(name, 1) if isinstance(given, Mapping) else given or 1 for name in space.names}
-            return {name: min(asked[name], most[name]) for name in space.names}
+            given = self.levels if isinstance(self.levels, Mapping) else dict.fromkeys(space.names, self.levels or 1)
+            for name in given:
+                if name not in space.names:
+                    known = f"(have: {listing(space.names)}).{did_you_mean(name, space.names)}"
+                    raise SettingsError(f"the levels of the Grid name {name!r}, which is no parameter {known}")
+            return {name: min(given.get(name, 1), most[name]) for name in space.names}
         levels = dict.fromkeys(space.names, 1)
         while True:
             for name in sorted(space.names, key=lambda x: levels[x]):

@@ -20,8 +20,15 @@ _BUILT_IN = {
 
 
 def to_json(strategy: Strategy) -> dict[str, Any]:
-    """The strategy's name and settings as JSON values. Raises SettingsError for one that is not a dataclass."""
+    """The strategy's name and settings as JSON values. Raises SettingsError for what is not an instance of a dataclass."""
     cls = type(strategy)
+    if isinstance(strategy, type):
+        raise SettingsError(f"strategy={strategy.__name__} is a class; give {strategy.__name__}(), an instance")
+    if isinstance(strategy, str):
+        home = _BUILT_IN.get(strategy.lower(), _BUILT_IN["bayesian"])
+        raise SettingsError(
+            f"strategy={strategy!r} is text; give an instance, like hpo.strategies.{home.partition(':')[2]}()"
+        )
     if not dataclasses.is_dataclass(strategy):
         raise SettingsError(
             f"a strategy is a frozen dataclass, so that its settings can be stored; {cls.__name__} is not"
@@ -36,6 +43,8 @@ def to_json(strategy: Strategy) -> dict[str, Any]:
 def from_json(data: Mapping[str, Any]) -> Strategy:
     """The strategy that `to_json` wrote. Raises SettingsError for an unknown name or setting."""
     cls = load("hpo.strategies", str(data.get("name")), _BUILT_IN)
+    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
+        raise SettingsError(f"{data['name']!r} is no strategy: not a frozen dataclass")
     settings = {k: v for k, v in data.items() if k != "name"}
     known = [f.name for f in dataclasses.fields(cls)]
     for name in settings:
