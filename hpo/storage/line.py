@@ -29,10 +29,18 @@ class Line:
 
 
 def lines(drafts: Iterable[Draft], last: int) -> list[Line]:
-    """`drafts` as the lines after `last`, at the present time. Raises StorageError for data that are no JSON values."""
+    """`drafts` as the lines after `last`, at the present time. Raises StorageError for data that are no JSON values, and
+    for a number that is no plain int: a database may keep another type, such as numpy's, as bytes."""
     at = now()
     return [
-        Line(seq, at, draft.kind, draft.number, to_text(draft.data, f"the data of event {draft.kind!r}"), draft.request)
+        Line(
+            seq,
+            at,
+            draft.kind,
+            _checked_number(draft),
+            to_text(draft.data, f"the data of event {draft.kind!r}"),
+            draft.request,
+        )
         for seq, draft in enumerate(drafts, start=last + 1)
     ]
 
@@ -64,6 +72,15 @@ def checked_name(name: str) -> str:
     if not name.strip() or "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
         raise StorageError(f"a study cannot be called {name!r}; give a name of visible characters, without NUL")
     return name
+
+
+def _checked_number(draft: Draft) -> int | None:
+    if draft.number is not None and type(draft.number) is not int:
+        raise StorageError(
+            f"event {draft.kind!r} cannot be stored: its number {draft.number!r} is of type {type(draft.number).__name__}. "
+            "Give the trial's number as an int, or None"
+        )
+    return draft.number
 
 
 def _mappings(value: Any) -> Iterable[Mapping[Any, Any]]:

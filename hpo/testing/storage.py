@@ -38,6 +38,10 @@ VALUES: tuple[Any, ...] = (
 """JSON values that careless storages bend."""
 
 
+class _Count(int):
+    """A number that is nearly an int, like those of array libraries."""
+
+
 class StorageContract(ABC):
     """Inherit it, name your class `Test...` and supply `open`. Each test gets a folder of its own."""
 
@@ -250,6 +254,14 @@ class StorageContract(ABC):
         with pytest.raises(StorageError, match="JSON"):
             storage.create("other", {"value": value}, {})
         assert storage.names() == ["study"]
+
+    @pytest.mark.parametrize("number", [True, 0.0, "0", b"0", _Count(0)], ids=lambda number: type(number).__name__)
+    def test_numbers_are_plain_ints(self, storage: Storage, study: int, number: Any) -> None:
+        with storage.transaction(study) as log:
+            log.append([Draft("noted", 0)])
+            with pytest.raises(StorageError, match=r"event 'told' cannot be stored: its number .* is of type "):
+                log.append([Draft("noted", 1), Draft("told", number)])
+        assert [(e.kind, e.number) for e in storage.events(study)] == [("noted", 0)]
 
     def test_nothing_mutable_is_shared(self, storage: Storage) -> None:
         data: dict[str, Any] = {"list": [1], "tuple": (1, 2)}

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,3 +61,13 @@ def test_the_message_names_what_and_why() -> None:
     loop.append(loop)
     with pytest.raises(StorageError, match="Circular"):
         to_text({"loop": loop}, "it")
+
+
+@pytest.mark.parametrize("number", [np.int64(0), np.array(0), True, 1.0])
+def test_a_number_that_a_database_would_bend_is_refused(number: Any) -> None:
+    with pytest.raises(StorageError) as caught:
+        lines([Draft("told", number)], 0)
+    assert str(caught.value) == (
+        f"event 'told' cannot be stored: its number {number!r} is of type {type(number).__name__}. "
+        "Give the trial's number as an int, or None"
+    )
