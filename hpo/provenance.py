@@ -23,8 +23,16 @@ _PACKAGES = ("hpo", "numpy", "scipy", "scikit-learn", "torch")
 IMAGE = "HPO_IMAGE"
 """The one environment variable that is read: the digest of the container's image, which a container cannot know itself."""
 HIDDEN = "***"
-_SECRET = re.compile(r"(?i)(secret|passw|token(?!iz)|credential|api.?key|access.?key|auth)")
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]*@")
+_SECRET = re.compile(
+    r"passw|passphrase|secret|credential"
+    r"|(?<![a-z])((access|api|auth|license|private|ssh)?key|[a-z]*token|o?auth|authorization|bearer|pass|pwd)(?![a-z])"
+    r"|(?<![a-z])(access|api|auth|private)_?(keys|tokens)(?![a-z])"
+)
+"""What the name of a secret holds, in lower case and with `_` between its words: `hf_token`, `apikey`, `access_tokens`.
+Keys and tokens count as whole words: `max_tokens`, `tokenizer`, `keypoints` and `author` are no secrets."""
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+_PLACEHOLDER = re.compile(r"\{[^{}]+\}")
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):(?!\{[^{}]+\}@)[^/\s@]*@")
 _BLOCK = 1 << 20
 
 
@@ -67,17 +75,17 @@ def fingerprint(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 def without_secrets(arguments: Sequence[str]) -> list[str]:
     """A command line, its program without its folder, with *** for passwords in URLs and for the values of options and
-    variables that are called token, password, secret or the like."""
+    variables that are called token, key, password, secret or the like. A placeholder, `{name}`, holds none."""
     out: list[str] = []
     hide_next = False
     for i, given in enumerate(arguments):
         argument = os.path.basename(given) if i == 0 else given
-        name, equals, _ = argument.partition("=")
+        name, equals, value = argument.partition("=")
         if hide_next and not argument.startswith("-"):
-            argument, hide_next = HIDDEN, False
-        elif _SECRET.search(name):
+            argument, hide_next = _hidden(argument), False
+        elif _SECRET.search(_HUMP.sub("_", name).lower()):
             hide_next = argument.startswith("-") and not equals
-            argument = f"{name}={HIDDEN}" if equals else argument
+            argument = f"{name}={_hidden(value)}" if equals else argument
         else:
             hide_next = False
         out.append(_URL_PASSWORD.sub(rf"\1:{HIDDEN}@", argument))
@@ -85,7 +93,8 @@ def without_secrets(arguments: Sequence[str]) -> list[str]:
 
 
 def masked(command: Sequence[str | Sequence[str]]) -> list[str | list[str]]:
-    """A template of a command, with lists for groups, without its secrets; the program keeps its folder."""
+    """A template of a command, with lists for groups, without its secrets; the program keeps its folder, and every
+    argument that is only a placeholder stays."""
     flat = without_secrets(["", *(part if isinstance(part, str) else "-" for part in command)])[1:]
     return [
         text if isinstance(part, str) else without_secrets(["", *part])[1:]
@@ -123,6 +132,10 @@ def code_words(code: Mapping[str, Any] | None) -> str:
         return "not in a git checkout"
     changes = f" with uncommitted changes {code.get('diff', '')[:12]}".rstrip() if code["dirty"] else ""
     return f"{code['commit'][:12]}{changes}"
+
+
+def _hidden(value: str) -> str:
+    return value if _PLACEHOLDER.fullmatch(value) else HIDDEN
 
 
 def _shown(value: object) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.provenance import HIDDEN, code_words, differences, fingerprint, machine, provenance, without_secrets
+from hpo.provenance import HIDDEN, code_words, differences, fingerprint, machine, masked, provenance, without_secrets
 from hpo.strategies import Random
 
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
@@ -32,6 +32,42 @@ PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")
 )
 def test_command_lines_are_kept_without_what_looks_like_a_secret(given: Sequence[str], kept: Sequence[str]) -> None:
     assert without_secrets(given) == kept
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("key", "token", "password", "passwd", "pass", "secret", "secrets", "auth", "credential", "credentials"),
+        *("private-key", "license-key", "api_key", "apikey", "apiKey", "api-keys", "access_key_id", "ssh-key"),
+        *("access_token", "access-tokens", "hf_token", "hfToken", "HF_TOKEN", "GITHUBTOKEN", "token2", "wandb.api_key"),
+        *("client_secret", "clientSecret", "PGPASSWORD", "db.password", "auth-header", "oauth", "Authorization"),
+    ],
+)
+def test_options_that_name_a_secret_are_masked(name: str) -> None:
+    for option in (f"--{name}", f"-{name}"):
+        assert without_secrets(["t", option, "S3CRET", "b"]) == ["t", option, HIDDEN, "b"]
+        assert without_secrets(["t", f"{option}=S3=CRET", "b"]) == ["t", f"{option}={HIDDEN}", "b"]
+    assert without_secrets(["t", f"{name}=S3CRET", "b"]) == ["t", f"{name}={HIDDEN}", "b"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("max_tokens", "max-new-tokens", "maxTokens", "n_tokens", "tokens", "tokenizer", "tokenize", "author"),
+        *("authors", "keys", "keypoints", "monkey", "keyboard", "compass", "bypassed", "lr"),
+    ],
+)
+def test_other_options_are_kept(name: str) -> None:
+    for given in ([f"--{name}", "512"], [f"--{name}=512"], [f"{name}=512"]):
+        assert without_secrets(["t", *given]) == ["t", *given]
+
+
+def test_placeholders_of_a_template_are_kept() -> None:
+    template = ["python", "t.py", "--max_tokens", "{n}", "--token", "{data.t}", "--key={k}", ["--api-key", "{a}"]]
+    assert masked(template) == template
+    assert masked(["t", "--url", "https://ada:{pw}@host", "--token", "x{t}"]) == (
+        ["t", "--url", "https://ada:{pw}@host", "--token", HIDDEN]
+    )
 
 
 def test_equal_data_have_equal_fingerprints_wherever_they_lie(tmp_path: Path) -> None:
@@ -107,7 +143,7 @@ def test_every_trial_leads_to_the_run_that_made_it(tmp_path: Path) -> None:
     study.join("host:1:2.0", ["/bin/train", "--token", "abc", ["--x", "{x}"], "b", ["--key", "/k"]])
     (trial,) = study.claim(1, "host:1:2.0", lease=60.0)
     origin = study.origin(trial)
-    assert origin["command"] == ["/bin/train", "--token", HIDDEN, ["--x", "{x}"], "b", ["--key", "/k"]]
+    assert origin["command"] == ["/bin/train", "--token", HIDDEN, ["--x", "{x}"], "b", ["--key", HIDDEN]]
     assert set(origin["facts"]) == set(provenance())
     assert study.origin(by_hand)["facts"] == study.facts
     hpo.run(study, lambda trial: {"y": trial.params["x"]}, budget=hpo.Budget(trials=3))
