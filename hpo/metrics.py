@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hpo.errors import MetricError, MissingMetric, NotANumber, NotFinite, UnknownMetric, did_you_mean, listing
+from hpo.scalars import is_finite, plain
 
 Goal = Literal["maximize", "minimize"]
 
@@ -170,30 +171,39 @@ def _limit_text(metric: Metric) -> str:
 
 def _measurement(name: str, given: object, where: str) -> Measurement:
     value, sem = (given.value, given.sem) if isinstance(given, Measurement) else (given, None)
-    for label, number in (("", value), ("standard error of ", sem)):
-        if number is None and label:
-            continue
-        if isinstance(number, bool) or (not isinstance(number, numbers.Real) and not _is_scalar_array(number)):
-            raise NotANumber(
-                f"{where}: {label}metric {name!r} is {number!r} ({type(number).__name__}), not a number. "
-                "Nothing recorded; the trial is still open"
-            )
-        if not math.isfinite(float(number)):  # type: ignore[arg-type]
-            raise NotFinite(
-                f"{where}: {label}metric {name!r} is {float(number)}. "  # type: ignore[arg-type]
-                'Report a finite number, or study.fail(trial, "diverged") so that the region is learned. '
-                "Nothing recorded; the trial is still open"
-            )
-    if sem is not None and float(sem) < 0:
+    number = _float(name, value, where)
+    error = None if sem is None else _float(name, sem, where, "standard error of ")
+    if error is not None and error < 0:
         raise NotFinite(
             f"{where}: the standard error of metric {name!r} is {sem!r}, below 0. Nothing recorded; "
             "the trial is still open"
         )
-    return Measurement(float(value), None if sem is None else float(sem))  # type: ignore[arg-type]
+    return Measurement(number, error)
+
+
+def _float(name: str, given: object, where: str, label: str = "") -> float:
+    number = plain(given)
+    if isinstance(number, bool) or (not isinstance(number, numbers.Real) and not _is_scalar_array(number)):
+        raise NotANumber(
+            f"{where}: {label}metric {name!r} is {given!r} ({type(given).__name__}), not a number. "
+            "Nothing recorded; the trial is still open"
+        )
+    try:
+        value = float(number)
+        what = str(value)
+    except OverflowError:
+        value, what = math.inf, "beyond the largest 64-bit float"
+    if not math.isfinite(value):
+        raise NotFinite(
+            f"{where}: {label}metric {name!r} is {what}. "
+            'Report a finite number, or study.fail(trial, "diverged") so that the region is learned. '
+            "Nothing recorded; the trial is still open"
+        )
+    return value
 
 
 def _is_scalar_array(value: object) -> bool:
-    """Whether `value` is a number in an array's clothes (a numpy or torch scalar), without importing either."""
+    """Whether `value` is a number in the clothes of an array that has no `item()`."""
     return getattr(value, "shape", None) == () and hasattr(value, "__float__")
 
 
@@ -203,10 +213,10 @@ def _check_name(name: object) -> None:
 
 
 def _number_or_none(metric: Objective | Constraint, attribute: str) -> None:
-    value = getattr(metric, attribute)
+    value = plain(getattr(metric, attribute))
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
         raise MetricError(
             f"metric {metric.name!r}: {attribute}={value!r} is not a finite number. Limits are numbers in the "
             f'metric\'s unit: {attribute}=5, unit="ms"'

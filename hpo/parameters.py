@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from hpo.errors import ParamsError, SpaceError
+from hpo.scalars import is_finite, plain
 
 Value = bool | int | float | str | None
 """What a parameter can hold: a JSON scalar."""
@@ -52,9 +53,10 @@ class Float:
 
     def fault(self, value: object) -> str | None:
         """What is wrong with `value`, as the end of a sentence that begins with it; None when nothing is."""
+        value = plain(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "is not a number"
-        return _range_fault(self, float(value))
+        return _range_fault(self, value)
 
     def snap(self, value: float) -> float:
         """The allowed value nearest to `value`: on the step, inside the bounds, to nine significant digits of the
@@ -120,6 +122,7 @@ class Int:
 
     def fault(self, value: object) -> str | None:
         """What is wrong with `value`, as the end of a sentence that begins with it; None when nothing is."""
+        value = plain(value)
         if isinstance(value, bool) or not isinstance(value, int):
             return "is not a whole number"
         return _range_fault(self, value)
@@ -177,7 +180,8 @@ class Categorical:
     def __post_init__(self) -> None:
         if isinstance(self.choices, str) or not isinstance(self.choices, Sequence):
             raise SpaceError(f"choices are a list, got {self.choices!r}. Try Categorical([{self.choices!r}, ...])")
-        object.__setattr__(self, "choices", tuple(self.choices))
+        object.__setattr__(self, "choices", tuple(map(plain, self.choices)))
+        object.__setattr__(self, "default", plain(self.default))
         if not self.choices:
             raise SpaceError("a Categorical needs at least one choice, got none")
         for i, choice in enumerate(self.choices):
@@ -198,6 +202,7 @@ class Categorical:
 
     def fault(self, value: object) -> str | None:
         """What is wrong with `value`, as the end of a sentence that begins with it; None when nothing is."""
+        value = plain(value)
         if any(same_value(value, c) for c in self.choices):
             return None
         return f"is not one of {', '.join(map(repr, self.choices))}"
@@ -251,12 +256,14 @@ def _bin(u: float, size: int) -> int:
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    value = plain(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
         raise SpaceError(f"{name}={value!r} is not a finite number")
     return float(value)
 
 
 def _whole(name: str, value: object) -> int:
+    value = plain(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -288,11 +295,11 @@ def _finish(p: Parameter) -> None:
             raise SpaceError(f"active_if[{parent!r}] is a list of values, got {values!r}. Try [{values!r}]")
         if not values:
             raise SpaceError(f"active_if[{parent!r}] lists no value: the parameter could never be active")
-    object.__setattr__(p, "active_if", {k: tuple(v) for k, v in p.active_if.items()})
+    object.__setattr__(p, "active_if", {k: tuple(map(plain, v)) for k, v in p.active_if.items()})
 
 
 def _range_fault(p: Numeric, value: float) -> str | None:
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "is not finite"
     if not p.low <= value <= p.high:
         return f"is outside [{p.low:g}, {p.high:g}]"

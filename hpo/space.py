@@ -17,6 +17,7 @@ import numpy as np
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
 from hpo.linear import LinearConstraint, parse
 from hpo.parameters import Categorical, Float, Int, Parameter, Value, same_value
+from hpo.scalars import plain
 
 Params = dict[str, Any]
 
@@ -100,11 +101,11 @@ class Space:
             elif active and name not in params:
                 faults.append(f"missing parameter {name!r}")
             elif active:
-                seen[name] = params[name]
-                if wrong := self.parameters[name].fault(params[name]):
+                seen[name] = plain(params[name])
+                if wrong := self.parameters[name].fault(seen[name]):
                     faults.append(f"{name}={params[name]!r} {wrong}")
         if not faults:
-            faults = [f"{c.text!r} does not hold" for c in self.linear if not c.holds(params)]
+            faults = [f"{c.text!r} does not hold" for c in self.linear if not c.holds(seen)]
         return "; ".join(faults) or None
 
     def contains(self, params: Mapping[str, object]) -> bool:
@@ -316,7 +317,8 @@ class Space:
         return {name: p.value_at(0.5) for name, p in self.parameters.items()}
 
 
-def _exact(p: Parameter, value: Any) -> Value:
+def _exact(p: Parameter, given: Any) -> Value:
+    value = plain(given)
     if isinstance(p, Float):
         return p.snap(float(value)) if p.step is not None else float(value)
     return p.choices[p.index(value)] if isinstance(p, Categorical) else int(value)
