@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from hpo.errors import ParamsError, SpaceError
 from hpo.scalars import is_finite, plain
@@ -56,7 +56,15 @@ class Float:
         value = plain(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "is not a number"
-        return _range_fault(self, value)
+        if isinstance(value, float) and not math.isfinite(value):
+            return "is not finite"
+        if not self.low <= value <= self.high:
+            return f"is outside [{self.low:g}, {self.high:g}]"
+        if self.step is not None:
+            nearest = self.snap(value)
+            if abs(nearest - value) > 1e-9 * max(abs(value), self.step):
+                return f"is not on the step of {self.step:g} from {self.low:g}; the nearest is {nearest:g}"
+        return None
 
     def snap(self, value: float) -> float:
         """The allowed value nearest to `value`: on the step, inside the bounds, to nine significant digits of the
@@ -125,11 +133,19 @@ class Int:
         value = plain(value)
         if isinstance(value, bool) or not isinstance(value, int):
             return "is not a whole number"
-        return _range_fault(self, value)
+        if not self.low <= value <= self.high:
+            return f"is outside [{self.low}, {self.high}]"
+        if (value - self.low) % self.step:
+            return f"is not on the step of {self.step} from {self.low}; the nearest is {self.snap(value)}"
+        return None
 
     def snap(self, value: float) -> int:
-        """The allowed value nearest to `value`."""
-        k = round((value - self.low) / self.step)
+        """The allowed value nearest to `value`, an even number of steps above `low` where two are as near."""
+        if isinstance(value, int):  # exact, where a float would lose digits
+            k, rest = divmod(value - self.low, self.step)
+            k += 2 * rest + k % 2 > self.step
+        else:
+            k = round((value - self.low) / self.step)
         return self.low + min(max(k, 0), (self.high - self.low) // self.step) * self.step
 
     def value_at(self, u: float) -> int:
@@ -272,19 +288,24 @@ def _whole(name: str, value: object) -> int:
 
 
 def _check_range(p: Numeric, kind: str) -> None:
+    low, high, step = _shown(p.low), _shown(p.high), _shown(p.step)
     if p.low > p.high:
-        raise SpaceError(f"low={p.low:g} is above high={p.high:g}; did you swap them? {kind}({p.high:g}, {p.low:g})")
+        raise SpaceError(f"low={low} is above high={high}; did you swap them? {kind}({high}, {low})")
     if p.low == p.high:
-        raise SpaceError(f"low and high are both {p.low:g}; a fixed value is not a parameter, set it in your code")
+        raise SpaceError(f"low and high are both {low}; a fixed value is not a parameter, set it in your code")
     if p.log and p.low <= 0:
         smallest = "1" if kind == "Int" else "1e-6"
-        raise SpaceError(f"log scale needs low > 0, got low={p.low:g}. Try low={smallest}, or log=False")
+        raise SpaceError(f"log scale needs low > 0, got low={low}. Try low={smallest}, or log=False")
     if p.step is not None and p.step <= 0:
-        raise SpaceError(f"step={p.step:g} must be positive")
-    if p.step is not None and steps(p.low, p.high, p.step) < 1:
-        raise SpaceError(f"step={p.step:g} is wider than the range {p.low:g}..{p.high:g}")
+        raise SpaceError(f"step={step} must be positive")
+    if p.size is not None and p.size < 2:
+        raise SpaceError(f"step={step} is wider than the range {low}..{high}")
     if p.log and kind == "Float" and p.step is not None:
         raise SpaceError("step and log=True do not go together: a step is constant, a log scale is not. Drop one")
+
+
+def _shown(number: float | None) -> str:
+    return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 def _finish(p: Parameter) -> None:
@@ -296,18 +317,6 @@ def _finish(p: Parameter) -> None:
         if not values:
             raise SpaceError(f"active_if[{parent!r}] lists no value: the parameter could never be active")
     object.__setattr__(p, "active_if", {k: tuple(map(plain, v)) for k, v in p.active_if.items()})
-
-
-def _range_fault(p: Numeric, value: float) -> str | None:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "is not finite"
-    if not p.low <= value <= p.high:
-        return f"is outside [{p.low:g}, {p.high:g}]"
-    if p.step is not None and (p.step != 1 or isinstance(p, Float)):
-        nearest = cast(float, p.snap(value))
-        if abs(nearest - value) > 1e-9 * max(abs(value), p.step):
-            return f"is not on the step of {p.step:g} from {p.low:g}; the nearest is {nearest:g}"
-    return None
 
 
 def _tidy(value: float, resolution: float) -> float:

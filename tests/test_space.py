@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -56,6 +57,31 @@ def test_values_of_a_finite_parameter_are_all_its_values(parameter: Float | Int 
     assert all(parameter.contains(v) for v in values)
     shares = [repr(parameter.value_at((i + 0.5) / 5000)) for i in range(5000)]
     assert set(shares) == {repr(v) for v in values}
+
+
+@pytest.mark.parametrize("low", [0, -7, 10**17 + 1])
+@pytest.mark.parametrize("step", [1, 2, 10, 3 * 10**11])
+def test_ints_are_exact_however_large(low: int, step: int) -> None:
+    p = Int(low, low + 10**9 * step, step=step)
+    for k in (0, 1, 2, 3, 10**9 - 1):
+        value = low + k * step
+        assert p.fault(value) is None
+        assert p.snap(value) == value
+        for off in {step // 2, 1, step - 1} - {0, step}:
+            nearest = low + step * round(Fraction(k * step + off, step))
+            assert p.fault(value + off) == f"is not on the step of {step} from {low}; the nearest is {nearest}"
+            assert p.snap(value + off) == nearest
+    assert p.fault(p.high) is None
+    assert p.fault(p.high + 1) == f"is outside [{p.low}, {p.high}]"
+    assert p.snap(p.high + step) == p.high
+    assert p.snap(p.low - step) == p.low
+
+
+@given(st.integers(-50, 50), st.integers(1, 9), st.integers(-80, 80))
+def test_an_int_is_snapped_as_its_float_is(low: int, step: int, value: int) -> None:
+    p = Int(low, low + 6 * step, step=step)
+    assert p.snap(value) == p.snap(float(value))
+    assert p.contains(value) is (value in p.values())
 
 
 def test_each_value_of_an_int_has_an_equal_share() -> None:
@@ -137,6 +163,8 @@ def test_true_is_not_one() -> None:
         (lambda: Float(1, 0.1), "low=1 is above high=0.1; did you swap them? Float(0.1, 1)"),
         (lambda: Float(1, 1), "low and high are both 1; a fixed value is not a parameter, set it in your code"),
         (lambda: Int(1, 5.5), "high=5.5 is not a whole number. Use Float for real numbers"),  # type: ignore[arg-type]
+        (lambda: Int(0, 10**13 - 1, step=10**13), f"step={10**13} is wider than the range 0..{10**13 - 1}"),
+        (lambda: Int(10**400, 0), f"low={10**400} is above high=0; did you swap them? Int(0, {10**400})"),
         (lambda: Float(0, 1, step=3), "step=3 is wider than the range 0..1"),
         (lambda: Float(0, 1, default=2), "default 2.0 is outside [0, 1]"),
         (lambda: Categorical([]), "a Categorical needs at least one choice, got none"),
