@@ -30,7 +30,7 @@ class LinearConstraint:
 
     def excess(self, params: Mapping[str, Any]) -> float:
         """How far `params` exceeds the bound; at most 0 when it holds. 0 when a parameter it names is inactive."""
-        if any(name not in params for name in self.coefficients):
+        if not self.coefficients.keys() <= params.keys():
             return 0.0
         return sum(c * float(params[name]) for name, c in self.coefficients.items()) - self.upper
 

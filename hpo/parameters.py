@@ -97,10 +97,14 @@ class Float:
         """Number of values, or None for a continuum."""
         return None if self.step is None else steps(self.low, self.high, self.step) + 1
 
+    def nth(self, k: int) -> float:
+        """The value of a stepped parameter that is `k` steps above `low`."""
+        assert self.step is not None
+        return self.snap(self.low + k * self.step)
+
     def values(self) -> list[float]:
         """Every value of a stepped parameter, in order."""
-        assert self.step is not None
-        return [self.snap(self.low + k * self.step) for k in range(steps(self.low, self.high, self.step) + 1)]
+        return [self.nth(k) for k in range(self.size or 0)]
 
 
 @dataclass(frozen=True)
@@ -173,9 +177,13 @@ class Int:
         """Number of values."""
         return (self.high - self.low) // self.step + 1
 
+    def nth(self, k: int) -> int:
+        """The value `k` steps above `low`."""
+        return self.low + k * self.step
+
     def values(self) -> list[int]:
         """Every value, in order."""
-        return list(range(self.low, self.high + 1, self.step))
+        return [self.nth(k) for k in range(self.size)]
 
 
 @dataclass(frozen=True)
@@ -242,6 +250,10 @@ class Categorical:
     def size(self) -> int:
         """Number of values."""
         return len(self.choices)
+
+    def nth(self, k: int) -> Value:
+        """The choice at position `k`."""
+        return self.choices[k]
 
     def values(self) -> list[Value]:
         """Every choice, in order."""

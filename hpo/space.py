@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -192,9 +193,12 @@ class Space:
             if not self.is_active(name, chosen):
                 yield from walk(i + 1, chosen)
                 return
-            for value in self.parameters[name].values():
+            for value in listed.get(name) or map(self.parameters[name].nth, self._left(name, rows[name], chosen)):
                 yield from walk(i + 1, {**chosen, name: value})
 
+        rows = {name: [c for c in self.linear if name in c.coefficients] for name in self.order}
+        short = {name: p for name, p in self.parameters.items() if not rows[name] and (p.size or 0) <= 1000}
+        listed = {name: p.values() for name, p in short.items()}
         return walk(0, {})
 
     def size(self, most: int) -> int | None:
@@ -203,6 +207,36 @@ class Space:
             return None
         count = sum(1 for _ in itertools.islice(self.enumerate(), most + 1))
         return count if count <= most else None
+
+    def _left(self, name: str, rows: Sequence[LinearConstraint], chosen: Params) -> range:
+        """Which values of `name`, counted from its first, leave the constraints `rows` on it a chance, given what was
+        `chosen` before it: where few configurations are allowed, most of the space is never walked."""
+        p = self.parameters[name]
+        start, stop = 0, p.size or 0
+        for c in rows:
+            assert not isinstance(p, Categorical)
+            if (room := self._room(c, name, chosen)) is not None:
+                first, end = _within(p, c.coefficients[name], room)
+                start, stop = max(start, first), min(stop, end)
+        return range(start, stop)
+
+    def _room(self, c: LinearConstraint, name: str, chosen: Params) -> float | None:
+        """The most that the term of `name` may be in `c`, when the terms not chosen yet are as small as can be and
+        rounding is forgiven; None where a parameter is inactive, or may be, and with it the constraint."""
+        room, size = c.upper + c.tolerance, abs(c.upper)
+        for other, factor in c.coefficients.items():
+            if other == name:
+                continue
+            p = self.parameters[other]
+            assert not isinstance(p, Categorical)
+            if other in chosen:
+                term = factor * chosen[other]
+            elif self.is_active(other, chosen):
+                term = factor * (p.low if factor > 0 else p.high)
+            else:
+                return None
+            room, size = room - term, size + abs(term)
+        return room + 1e-12 * (size + abs(room))
 
     # -- building -------------------------------------------------------------------------------------------------
 
@@ -322,6 +356,16 @@ def _exact(p: Parameter, given: Any) -> Value:
     if isinstance(p, Float):
         return p.snap(float(value)) if p.step is not None else float(value)
     return p.choices[p.index(value)] if isinstance(p, Categorical) else int(value)
+
+
+def _within(p: Float | Int, factor: float, room: float) -> tuple[int, int]:
+    """From which of the values of `p` on, and before which, `factor * value <= room`."""
+    n = p.size or 0
+    if factor * (p.high if factor > 0 else p.low) <= room:
+        return 0, n
+    if factor > 0:
+        return 0, bisect_right(range(n), room, key=lambda k: factor * p.nth(k))
+    return bisect_left(range(n), -room, key=lambda k: -factor * p.nth(k)), n
 
 
 def _condition_words(p: Parameter) -> str:

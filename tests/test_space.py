@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import pickle
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hpo.encoding import key
 from hpo.errors import ParamsError, SpaceError
-from hpo.linear import parse
+from hpo.linear import LinearConstraint, parse
 from hpo.parameters import Categorical, Float, Int
 from hpo.space import Space
 from tests.random_spaces import parameters, spaces
@@ -109,6 +110,64 @@ def test_enumerate_lists_every_configuration_once(space: Space, seed: int) -> No
     assert len(listed) == len(set(listed)) == size
     assert all(space.contains(p) for p in space.enumerate())
     assert {key(p) for p in space.sample(np.random.default_rng(seed), 50)} <= set(listed)
+
+
+@st.composite
+def listed_spaces(draw: st.DrawFn) -> Space:
+    """A finite space with linear constraints of all signs, some on parameters that are not always active."""
+    made: dict[str, Float | Int | Categorical] = {"kind": Categorical(["x", "y", "z"])}
+    for name in "abcd":
+        when = draw(st.sampled_from([{}, {"kind": ["x"]}, {"kind": ["y", "z"]}]))
+        step = draw(st.sampled_from([0, 1, 3]))
+        low = draw(st.integers(-5, 5))
+        made[name] = (
+            Int(low, low + 9, step=step, active_if=when) if step else Float(-0.3, 0.3, step=0.1, active_if=when)
+        )
+    made = {name: made[name] for name in draw(st.permutations(list(made)))}
+    constraints = []
+    for _ in range(draw(st.integers(1, 3))):
+        names = draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True))
+        factors = [draw(st.sampled_from([1, 0.1, 7])) * draw(st.sampled_from([-1, 1])) for _ in names]
+        terms = " + ".join(f"({factor})*{name}" for factor, name in zip(factors, names, strict=True))
+        constraints.append(f"{terms} <= {draw(st.sampled_from([-0.3, 0, 0.1, 0.7, 4]))}")
+    try:
+        return Space(made, constraints)
+    except SpaceError:
+        assume(False)
+        raise
+
+
+@given(listed_spaces())
+@settings(deadline=None)
+def test_enumerate_leaves_out_what_the_constraints_forbid_and_nothing_else(space: Space) -> None:
+    everything = Space(space.parameters).enumerate()
+    assert list(space.enumerate()) == [params for params in everything if all(c.holds(params) for c in space.linear)]
+
+
+def test_rounding_leaves_out_nothing_at_the_edge_of_a_constraint() -> None:
+    tenths = {name: Float(0, 1, step=0.1) for name in "abc"}
+    space = Space(tenths, ["a + b + c <= 0.3", "a + b + c >= 0.3"])
+    assert space.size(100) == 10
+    large = Space({name: Int(10**9, 10**9 + 50) for name in "ab"}, ["1e7*a - 1e7*b <= 0", "0.3*b - 0.3*a <= 0"])
+    assert [p["a"] - p["b"] for p in large.enumerate()] == [0] * 51
+
+
+def test_what_the_constraints_forbid_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = Space({"a": Int(1, 500), "b": Int(1, 500)}, ["a + b <= 3", "b - a >= -1"])
+    looked_at: list[object] = []
+    holds = LinearConstraint.holds
+
+    def counted(c: LinearConstraint, params: Mapping[str, object]) -> bool:
+        looked_at.append(params)
+        return holds(c, params)
+
+    monkeypatch.setattr(LinearConstraint, "holds", counted)
+    assert list(space.enumerate()) == [{"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 2, "b": 1}]
+    assert len(looked_at) <= 2 * 3
+
+
+def test_counting_does_not_list_what_it_does_not_count() -> None:
+    assert Space({"a": Int(0, 10**15), "b": Float(0, 1, step=1e-12)}).size(10) is None
 
 
 @given(spaces())
