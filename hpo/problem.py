@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.errors import MetricError, NotFound, did_you_mean, listing
+from hpo.errors import MetricError, NotFound, SpaceError, did_you_mean, listing
 from hpo.metrics import Constraint, Metric, Objective, Tracked
 from hpo.parameters import describe
 from hpo.space import Space
@@ -20,13 +20,16 @@ class Problem:
     """What is to be solved: one joint space, any number of objectives, constraints and tracked metrics.
 
     Without an objective the aim is any configuration that meets every constraint. Raises MetricError for metrics that
-    cannot stand together.
+    cannot stand together, SpaceError for what is no Space.
     """
 
     space: Space
     metrics: Sequence[Metric]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.space, Space):
+            hint = "; put its parameters into one: Space({...})" if isinstance(self.space, Mapping) else ""
+            raise SpaceError(f"a problem needs a Space, got {self.space!r}{hint}")
         metrics = [self.metrics] if isinstance(self.metrics, Objective | Constraint | Tracked) else self.metrics
         object.__setattr__(self, "metrics", tuple(metrics))
         faults: list[str] = []
@@ -105,10 +108,22 @@ def _differences(stored: dict[str, Any], given: dict[str, Any]) -> Iterator[str]
             else:
                 for key in dict.fromkeys((*old[name], *new[name])):
                     a, b = old[name].get(key), new[name].get(key)
-                    if a != b:
-                        yield f"{name}.{key}: stored {_words(a)}, given {_words(b)}"
+                    if _text(a) != _text(b):
+                        yield f"{name}.{key}: {_both(a, b)}"
     if stored["constraints"] != given["constraints"]:
-        yield f"constraints: stored {_words(stored['constraints'])}, given {_words(given['constraints'])}"
+        yield f"constraints: {_both(stored['constraints'], given['constraints'])}"
+
+
+def _text(value: object) -> str:
+    """Tells True from 1 and 1 from 1.0, which are other values to a training and equal to Python."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _both(stored: object, given: object) -> str:
+    a, b = _words(stored), _words(given)
+    if a == b:  # 1 and "1" are the same word
+        a, b = _text(stored), _text(given)
+    return f"stored {a}, given {b}"
 
 
 def _words(value: object) -> str:
