@@ -9,7 +9,9 @@ from hpo.errors import DefinitionChanged, SettingsError, StudyNotFound, did_you_
 from hpo.problem import Problem
 from hpo.provenance import provenance
 from hpo.randomness import fresh_seed
+from hpo.scalars import plain
 from hpo.serialize import problem_to_json
+from hpo.space import Space
 from hpo.storage import Storage, open_storage
 from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.settings import to_json
@@ -33,10 +35,15 @@ def open_study(
     study that was given no seed draws one and keeps it. `strategy` defaults to the stored one, Bayesian when new. `data`
     names the data that is trained on, such as `fingerprint("train.csv")`: results on other data do not compare.
 
-    Raises StudyNotFound, DefinitionChanged (the stored problem, seed or data differ from the given; field by field).
+    Raises StudyNotFound, DefinitionChanged (the stored problem, seed or data differ from the given; field by field),
+    SettingsError for an argument that cannot be; then nothing was created.
     """
     if not isinstance(name, str) or not name.strip():
         raise SettingsError(f"a study needs a name that says what is tuned, got {name!r}")
+    if problem is not None and not isinstance(problem, Problem):
+        hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
+        raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
+    seed = _checked_seed(seed)
     store = open_storage(storage)
     record = store.load(name)
     if record is None:
@@ -48,7 +55,7 @@ def open_study(
             )
         facts = {
             "id": uuid.uuid4().hex,
-            "seed": fresh_seed() if seed is None else int(seed),
+            "seed": fresh_seed() if seed is None else seed,
             "strategy": to_json(strategy or Bayesian()),
             **provenance(author, reason, data),
         }
@@ -68,3 +75,10 @@ def open_study(
                 "or pick a new name",
             )
     return study
+
+
+def _checked_seed(given: object) -> int | None:
+    seed = plain(given)
+    if seed is None or (isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0):
+        return seed
+    raise SettingsError(f"seed={given!r} is not a whole number of at least 0, like seed=42; leave it out to draw one")

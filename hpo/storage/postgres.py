@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _SECRETS = ("password", "sslpassword", "passfile")
 _PASSING = ("08", "57P0", "40001", "40P01", "53300")
 """SQLSTATEs: lost connection, shutting down or starting up, serialisation failure, deadlock, too many connections."""
+_INSTALL = "pip install 'psycopg[binary]'"
 _SCHEMA_LOCK = 0x68706F
 
 
@@ -51,8 +52,15 @@ class PostgresServer:
                 hide_parameters=True,
             )
         except ModuleNotFoundError as error:
+            ours = error.name == "psycopg"
             raise MissingExtra(
-                f"{self.url} needs the driver {error.name!r}, which is not installed: pip install 'psycopg[binary]'"
+                f"{self.url} needs the driver {error.name!r}, which is not installed: "
+                + (_INSTALL if ours else f"install it, or write postgresql+psycopg://... and {_INSTALL}")
+            ) from error
+        except sa.exc.NoSuchModuleError as error:
+            raise StorageError(
+                f"{self.url} has the driver {self._url.get_driver_name()!r}, which SQLAlchemy does not know: "
+                f"write postgresql+psycopg://... and {_INSTALL}"
             ) from error
 
     def begin_writing(self, connection: sa.Connection) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from hpo.errors import HpoError, MissingExtra, StorageError
+from hpo.errors import HpoError, MissingExtra, SettingsError, StorageError
 from hpo.storage import MemoryStorage, SqlStorage, open_storage
 from hpo.storage.base import Storage
 from hpo.storage.postgres import PostgresServer
@@ -67,6 +68,48 @@ def test_other_urls_are_refused(where: str, message: str) -> None:
     assert str(caught.value).startswith(message)
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("where", [None, 3, {"url": "x"}])
+def test_what_is_no_storage_is_refused(where: Any) -> None:
+    hint = " (is an environment variable not set?)" if where is None else ""
+    with pytest.raises(SettingsError) as caught:
+        open_storage(where)
+    assert str(caught.value) == (
+        f'storage={where!r} is no storage{hint}; give a file, ":memory:", a database URL or a Storage'
+    )
+
+
+@pytest.mark.parametrize(
+    ("driver", "kind", "message"),
+    [
+        (
+            "psycopg",
+            MissingExtra,
+            "needs the driver 'psycopg', which is not installed: pip install 'psycopg[binary]'",
+        ),
+        (
+            "psycopg2",
+            MissingExtra,
+            "needs the driver 'psycopg2', which is not installed: install it, or write postgresql+psycopg://... and pip "
+            "install 'psycopg[binary]'",
+        ),
+        (
+            "psycopg9",
+            StorageError,
+            "has the driver 'psycopg9', which SQLAlchemy does not know: write postgresql+psycopg://... and pip install "
+            "'psycopg[binary]'",
+        ),
+    ],
+)
+def test_a_driver_that_is_not_there_is_named(
+    driver: str, kind: type[HpoError], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("psycopg", "psycopg2"):
+        monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    with pytest.raises(kind) as caught:
+        open_storage(f"postgresql+{driver}://me:s3cret@h/d")
+    assert str(caught.value) == f"postgresql+{driver}://me@h/d {message}"
 
 
 def test_a_server_out_of_reach_or_without_a_driver_shows_no_secret() -> None:
