@@ -43,6 +43,8 @@ def open_study(
     if problem is not None and not isinstance(problem, Problem):
         hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
         raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
+    if isinstance(strategy, type):
+        raise SettingsError(f"strategy={strategy.__name__} is a class; make one of it: {strategy.__name__}()")
     seed = _checked_seed(seed)
     store = open_storage(storage)
     record = store.load(name)

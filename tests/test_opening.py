@@ -10,6 +10,7 @@ import pytest
 
 import hpo
 from hpo.errors import SettingsError
+from hpo.strategies import Random
 
 SPACE = hpo.Space({"x": hpo.Float(0.0, 1.0)})
 PROBLEM = hpo.Problem(SPACE, [hpo.Objective("y")])
@@ -45,6 +46,12 @@ def test_a_study_needs_a_problem(problem: Any, message: str, tmp_path: Path) -> 
     with pytest.raises(SettingsError) as caught:
         hpo.open_study("s", problem, storage=tmp_path / "hpo.db")
     assert str(caught.value) == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_strategy_is_no_class(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^strategy=Random is a class; make one of it: Random\(\)$"):
+        hpo.open_study("s", PROBLEM, storage=tmp_path / "hpo.db", strategy=Random)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
