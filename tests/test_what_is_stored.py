@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import hpo
-from hpo.executors import Processes
+from hpo.executors import Processes, Subprocess
 
 SECRET = "patient-4711-diagnosis"
 
@@ -66,3 +67,21 @@ def test_only_params_numbers_and_the_definition_are_stored(tmp_path: Path, monke
         assert set(data) <= EVENTS[kind]
         assert set(data.get("why", {})) <= WHY
         assert set(data.get("params", {})) <= {"x", "k"}
+
+
+def test_of_what_a_training_prints_only_the_last_line_of_a_failed_one_is_stored(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import json, sys\nprint('loading " + SECRET + "')\nprint('the last words')\n"
+        "print(json.dumps({'y': 1.0})) if sys.argv[1] == 'good' else sys.exit(3)\n"
+    )
+    problem = hpo.Problem(hpo.Space({"k": hpo.Categorical(["good", "bad"])}), [hpo.Objective("y")])
+    study = hpo.open_study("prints", problem, storage=tmp_path / "hpo.db", seed=1)
+    study.enqueue({"k": "good"})
+    study.enqueue({"k": "bad"})
+    hpo.run(study, budget=hpo.Budget(trials=2), executor=Subprocess([sys.executable, str(script), "{k}"]))
+    good, bad = study.trials
+    assert (good.state, good.message) == ("completed", "")
+    assert bad.state == "failed"
+    assert bad.message.endswith(": the last words")
+    assert not any(SECRET in json.dumps(event.data) for event in study.events())
