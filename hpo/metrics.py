@@ -130,7 +130,7 @@ def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], wher
     if not isinstance(result, Mapping):
         raise NotANumber(
             f"{where} reported {result!r}; a result is a mapping of metric name to number, like "
-            f"{{{', '.join(f'{m.name!r}: ...' for m in metrics)}}}. Nothing recorded; the trial is still open"
+            f"{{{', '.join(f'{m.name!r}: ...' for m in metrics)}}}. Nothing is recorded"
         )
     names = [m.name for m in metrics]
     required = [m.name for m in metrics if not isinstance(m, Tracked)]
@@ -141,14 +141,13 @@ def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], wher
         wanted = next(m for m in metrics if m.name == missing[0])
         hint = did_you_mean(missing[0], unknown)
         raise MissingMetric(
-            f"{given}; missing {listing(map(repr, missing))}{_limit_text(wanted)}.{hint} "
-            "Nothing recorded; the trial is still open"
+            f"{given}; missing {listing(map(repr, missing))}{_limit_text(wanted)}.{hint} Nothing is recorded"
         )
     if unknown:
         raise UnknownMetric(
             f"{given}; unknown {listing(map(repr, unknown))} (have: {listing(names)})."
             f"{did_you_mean(unknown[0], names)} "
-            "Add it to the problem as Tracked, or leave it out. Nothing recorded; the trial is still open"
+            "Add it to the problem as Tracked, or leave it out. Nothing is recorded"
         )
     return {name: _measurement(name, value, where) for name, value in result.items()}
 
@@ -174,10 +173,7 @@ def _measurement(name: str, given: object, where: str) -> Measurement:
     number = _float(name, value, where)
     error = None if sem is None else _float(name, sem, where, "standard error of ")
     if error is not None and error < 0:
-        raise NotFinite(
-            f"{where}: the standard error of metric {name!r} is {sem!r}, below 0. Nothing recorded; "
-            "the trial is still open"
-        )
+        raise NotFinite(f"{where}: the standard error of metric {name!r} is {sem!r}, below 0. Nothing is recorded")
     return Measurement(number, error)
 
 
@@ -185,8 +181,7 @@ def _float(name: str, given: object, where: str, label: str = "") -> float:
     number = plain(given)
     if isinstance(number, bool) or (not isinstance(number, numbers.Real) and not _is_scalar_array(number)):
         raise NotANumber(
-            f"{where}: {label}metric {name!r} is {given!r} ({type(given).__name__}), not a number. "
-            "Nothing recorded; the trial is still open"
+            f"{where}: {label}metric {name!r} is {given!r} ({type(given).__name__}), not a number. Nothing is recorded"
         )
     try:
         value = float(number)
@@ -197,7 +192,7 @@ def _float(name: str, given: object, where: str, label: str = "") -> float:
         raise NotFinite(
             f"{where}: {label}metric {name!r} is {what}. "
             'Report a finite number, or study.fail(trial, "diverged") so that the region is learned. '
-            "Nothing recorded; the trial is still open"
+            "Nothing is recorded"
         )
     return value
 

@@ -13,6 +13,7 @@ from hpo.scalars import plain
 from hpo.serialize import problem_to_json
 from hpo.space import Space
 from hpo.storage import Storage, open_storage
+from hpo.storage.opening import missing_file
 from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.settings import to_json
 from hpo.study import Study
@@ -43,9 +44,9 @@ def open_study(
     if problem is not None and not isinstance(problem, Problem):
         hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
         raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
-    if isinstance(strategy, type):
-        raise SettingsError(f"strategy={strategy.__name__} is a class; make one of it: {strategy.__name__}()")
-    seed = _checked_seed(seed)
+    seed, settings = _checked_seed(seed), to_json(strategy or Bayesian())
+    if problem is None and (file := missing_file(storage)):
+        raise StudyNotFound(f"no study {name!r}: there is no file {file}; give a problem to create both")
     store = open_storage(storage)
     record = store.load(name)
     if record is None:
@@ -58,7 +59,7 @@ def open_study(
         facts = {
             "id": uuid.uuid4().hex,
             "seed": fresh_seed() if seed is None else seed,
-            "strategy": to_json(strategy or Bayesian()),
+            "strategy": settings,
             **provenance(author, reason, data),
         }
         record = store.create(name, problem_to_json(problem), facts)

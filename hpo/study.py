@@ -286,7 +286,7 @@ class Study:
         try:
             import pandas as pd
         except ImportError as error:
-            raise MissingExtra('to_frame needs pandas: pip install "hpo[frame]". study.trials works without') from error
+            raise MissingExtra("to_frame needs pandas: pip install pandas. study.trials works without") from error
         return pd.DataFrame(self.history.records())
 
     # -- the record -----------------------------------------------------------------------------------------------

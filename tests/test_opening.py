@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hpo
-from hpo.errors import SettingsError
+from hpo.errors import SettingsError, StudyNotFound
 from hpo.strategies import Random
 
 SPACE = hpo.Space({"x": hpo.Float(0.0, 1.0)})
@@ -50,7 +50,7 @@ def test_a_study_needs_a_problem(problem: Any, message: str, tmp_path: Path) -> 
 
 
 def test_a_strategy_is_no_class(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"^strategy=Random is a class; make one of it: Random\(\)$"):
+    with pytest.raises(SettingsError, match=r"^strategy=Random is a class; give Random\(\), an instance$"):
         hpo.open_study("s", PROBLEM, storage=tmp_path / "hpo.db", strategy=Random)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
@@ -62,3 +62,12 @@ def test_a_storage_that_is_none() -> None:
         "storage=None is no storage (is an environment variable not set?); give a file, "
         '":memory:", a database URL or a Storage'
     )
+
+
+def test_a_file_that_is_not_there_is_not_made_to_be_looked_into(tmp_path: Path) -> None:
+    file = tmp_path / "typo.db"
+    with pytest.raises(
+        StudyNotFound, match=r"^no study 's': there is no file .*typo\.db; give a problem to create both$"
+    ):
+        hpo.open_study("s", storage=file)
+    assert list(tmp_path.iterdir()) == []

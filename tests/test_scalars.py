@@ -143,8 +143,7 @@ def test_results_that_are_no_real_numbers_are_refused(value: Any) -> None:
     with pytest.raises(NotANumber) as caught:
         checked_result(Y, {"y": value}, "trial 0")
     assert str(caught.value) == (
-        f"trial 0: metric 'y' is {value!r} ({type(value).__name__}), not a number. "
-        "Nothing recorded; the trial is still open"
+        f"trial 0: metric 'y' is {value!r} ({type(value).__name__}), not a number. Nothing is recorded"
     )
     with pytest.raises(NotANumber, match="standard error of metric 'y' is"):
         checked_result(Y, {"y": hpo.Measurement(1.0, value)}, "trial 0")

@@ -49,7 +49,7 @@ def test_tell_then_best() -> None:
     assert [t.number for t in s.pareto_front] == [2]
 
 
-NOTHING = "Nothing recorded; the trial is still open"
+NOTHING = "Nothing is recorded"
 CORRUPTED: list[tuple[str, Any, type[Exception], str]] = [
     (
         "missing",

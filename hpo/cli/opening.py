@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +11,7 @@ import click
 from hpo.errors import StorageError, StudyNotFound, listing
 from hpo.opening import open_study
 from hpo.storage import Storage, open_storage
+from hpo.storage.opening import missing_file
 from hpo.study import Study
 
 DEFAULT_STORAGE = "hpo.db"
@@ -39,10 +39,8 @@ def name_argument(function: F) -> F:
 @contextmanager
 def existing_storage(where: str) -> Iterator[Storage]:
     """The storage at `where`. Raises StorageError, and makes nothing, when a file does not exist."""
-    path = Path(where.removeprefix("sqlite:///"))
-    if ("://" not in where or where.startswith("sqlite:///")) and not path.expanduser().exists():
-        folder = path.expanduser().parent
-        others = sorted(p.name for p in folder.glob("*.db")) if folder.is_dir() else []
+    if path := missing_file(where):
+        others = sorted(p.name for p in path.parent.glob("*.db")) if path.parent.is_dir() else []
         have = f"there is {listing(others)}: give one with --storage" if others else "`hpo run study.toml` makes one"
         raise StorageError(f"no file {path}; {have}")
     storage = open_storage(where)

@@ -14,7 +14,7 @@ from hpo.cli.opening import existing_storage, existing_study, name_argument, sto
 from hpo.cli.progress import progress_line
 from hpo.errors import NoFeasibleTrial
 from hpo.executors.command import Command, variables
-from hpo.history import History
+from hpo.history import History, oriented
 from hpo.metrics import limit_words, shortfall
 from hpo.opening import open_study
 from hpo.report import tables
@@ -66,10 +66,9 @@ def best(context: click.Context, name: str | None, storage: str, as_json: bool, 
             click.echo(json.dumps(_as_json(study, history, trials), indent=2))
         else:
             click.echo(_headline(history, trials))
-            for trial in trials:
-                click.echo(trial_table(history, trial))
-                if reproduce:
-                    click.echo("\n" + recipe(study, trial))
+            click.echo(trial_table(history, trials[0]) if len(trials) == 1 else front_table(history, trials))
+            for trial in trials if reproduce else ():
+                click.echo("\n" + recipe(study, trial))
         context.exit(0 if history.has_best else INFEASIBLE)
 
 
@@ -83,6 +82,20 @@ def trial_table(history: History, trial: Trial) -> str:
         verdict = "missed" if broken else "met" if limit else ""
         metrics.append([m.name, measured(m, trial.values.get(m.name)), limit, verdict])
     return "\n".join([aligned(["param", "value"], params), "", aligned(["metric", "value", "limit", ""], metrics)])
+
+
+def front_table(history: History, trials: Sequence[Trial]) -> str:
+    """A line a trial: its number, params, exact, and metrics; in order of the first objective, the best first."""
+    names, metrics, first = history.problem.space.names, history.problem.metrics, history.problem.objectives[0]
+    rows = [
+        [
+            f"#{t.number}",
+            *(_exact(t.params[name]) if name in t.params else "-" for name in names),
+            *(measured(m, t.values.get(m.name)) for m in metrics),
+        ]
+        for t in sorted(trials, key=lambda t: -oriented(first, t))
+    ]
+    return aligned(["", *names, *(m.name for m in metrics)], rows)
 
 
 def recipe(study: Study, trial: Trial) -> str:
@@ -104,7 +117,9 @@ def recipe(study: Study, trial: Trial) -> str:
     if facts.get("image"):
         lines.append(f"# container image: {facts['image']}")
     lines.append(f"# python {facts.get('python', '?')}")
-    lines.append("pip install " + " ".join(f"{package}=={version}" for package, version in versions.items()))
+    if needed := [f"{package}=={version}" for package, version in versions.items() if package != "hpo"]:
+        lines.append("pip install " + " ".join(needed))
+    lines.append(f"# suggested by hpo {versions.get('hpo', '?')}")
     if command:
         lines += _command_lines(Command.of(command), trial)
     else:

@@ -83,5 +83,5 @@ class Dask:
         except ModuleNotFoundError as error:
             if error.name not in ("dask", "distributed"):
                 raise
-            raise MissingExtra('Dask needs distributed: pip install "hpo[dask]"') from error
+            raise MissingExtra("Dask needs distributed: pip install distributed") from error
         return DaskPool(settings, self.cluster, self.slots, self.scale, self.release_after)

@@ -69,5 +69,5 @@ class Ray:
         except ModuleNotFoundError as error:
             if error.name != "ray":
                 raise
-            raise MissingExtra('Ray needs ray: pip install "hpo[ray]"') from error
+            raise MissingExtra("Ray needs ray: pip install ray") from error
         return RayPool(settings, self.address, self.slots, self.release_after)

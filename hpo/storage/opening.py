@@ -27,3 +27,12 @@ def open_storage(where: str | Path | Storage) -> Storage:
     from hpo.storage.sql import SqlStorage
 
     return SqlStorage(where)
+
+
+def missing_file(where: str | Path | Storage) -> Path | None:
+    """The file that `open_storage` would make, or None: where it exists, or is none."""
+    if not isinstance(where, str | Path) or where == ":memory:":
+        return None
+    text = str(where).removeprefix("sqlite:///")
+    path = Path(text).expanduser()
+    return None if "://" in text or path.exists() else path

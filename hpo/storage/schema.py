@@ -112,6 +112,6 @@ def _revision(connection: sa.Connection, database: Database) -> str:
     if int(found[0]) > int(HEAD):
         raise StorageError(
             f"{database.where} has schema {found[0]}, made by a later version of hpo; this one knows up to {HEAD}. "
-            "Nothing was changed; upgrade with: pip install --upgrade hpo"
+            "Nothing was changed; use that version of hpo, or a newer one"
         )
     return str(found[0])

@@ -115,7 +115,9 @@ def test_several_objectives_give_a_front(storage: Path) -> None:
     study.storage.close()
     done = call(storage, "best", "--json")
     assert [t["number"] for t in json.loads(done.output)["pareto_front"]] == [0, 1]
-    assert "Pareto front of 2 feasible trials" in call(storage, "best").output
+    lines = call(storage, "best").output.splitlines()
+    assert lines[0].startswith("Pareto front of 2 feasible trials")
+    assert [line.split() for line in lines[1:]] == [["x", "a", "b"], ["#1", "0.2", "2", "2"], ["#0", "0.1", "1", "1"]]
 
 
 def test_list_and_status(storage: Path) -> None:

@@ -170,7 +170,7 @@ def test_many_works_are_cheap_to_have_in_flight() -> None:
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "hpo.executors.ray_pool")
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtra, match=r'pip install "hpo\[ray\]"'):
+    with pytest.raises(MissingExtra, match=r"pip install ray$"):
         Ray().start(behave)
 
 

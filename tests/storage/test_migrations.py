@@ -276,8 +276,8 @@ def test_a_later_schema_is_refused_and_untouched(old: Path, tmp_path: Path, monk
     with pytest.raises(StorageError) as caught:
         SqlStorage(old)
     assert str(caught.value) == (
-        f"{old} has schema 0003, made by a later version of hpo; this one knows up to 0002. Nothing was changed; upgrade "
-        "with: pip install --upgrade hpo"
+        f"{old} has schema 0003, made by a later version of hpo; this one knows up to 0002. Nothing was changed; use that "
+        "version of hpo, or a newer one"
     )
     assert old.read_bytes() == before
 
