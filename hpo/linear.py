@@ -27,6 +27,8 @@ class LinearConstraint:
     coefficients: Mapping[str, float]
     upper: float
     text: str = field(compare=False)
+    tolerance: float = field(default=1e-9, compare=False)
+    """What rounding may add; a space knows it from the ranges of the parameters."""
 
     def excess(self, params: Mapping[str, Any]) -> float:
         """How far `params` exceeds the bound; at most 0 when it holds. 0 when a parameter it names is inactive."""
@@ -37,11 +39,6 @@ class LinearConstraint:
     def holds(self, params: Mapping[str, object]) -> bool:
         """Whether the inequality holds, rounding errors forgiven."""
         return self.excess(params) <= self.tolerance
-
-    @property
-    def tolerance(self) -> float:
-        """What rounding may add: 1e-9 of the size of the bound."""
-        return 1e-9 * max(1.0, abs(self.upper))
 
 
 def parse(text: str) -> list[LinearConstraint]:

@@ -10,7 +10,7 @@ import itertools
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
 from hpo.linear import LinearConstraint, parse
 from hpo.parameters import Categorical, Float, Int, Parameter, Value, same_value
+from hpo.polytope import Polytope
 from hpo.scalars import plain
 
 Params = dict[str, Any]
@@ -164,12 +165,12 @@ class Space:
     def sample(self, rng: np.random.Generator, n: int) -> list[Params]:
         """`n` configurations drawn uniformly (log-uniformly on log scales) from those the constraints allow.
 
-        Where nearly nothing is allowed, draws come from random vertices and mixtures of the allowed polytope. Raises
+        Where less than a fiftieth of the space is allowed, draws are mixtures of vertices of the allowed polytope. Raises
         SpaceError when nothing is.
         """
         out: list[Params] = []
         tries = 0
-        while len(out) < n and tries < 200 + 50 * n:
+        while len(out) < n and tries < 200 + 50 * len(out):
             tries += 1
             params = self.at(rng.random(len(self)))
             if all(c.holds(params) for c in self.linear):
@@ -288,8 +289,15 @@ class Space:
                     faults.append(f"constraint {text!r} names {name!r}, which is no parameter.{hint}")
                 elif isinstance(self.parameters[name], Categorical):
                     faults.append(f"constraint {text!r} names {name!r}, a Categorical; only numbers can be added")
-            linear += parsed
+            linear += [replace(c, tolerance=self._tolerance(c)) for c in parsed]
         return tuple(linear), faults
+
+    def _tolerance(self, c: LinearConstraint) -> float:
+        """What rounding may add to a sum: the last digit that is kept of Floats, and that of sums of whole numbers."""
+        named = [(abs(factor), self.parameters.get(name)) for name, factor in c.coefficients.items()]
+        sizes = [(f * max(abs(p.low), abs(p.high)), p) for f, p in named if isinstance(p, Float | Int)]
+        rounded = sum(size for size, p in sizes if isinstance(p, Float))
+        return 1e-9 * rounded + 1e-12 * max(abs(c.upper), sum(size for size, _ in sizes))
 
     def _gap(self, name: str, a: Value, b: Value) -> float:
         p = self.parameters[name]
@@ -299,45 +307,21 @@ class Space:
 
     def _sample_polytope(self, rng: np.random.Generator, n: int) -> list[Params]:
         """Draws for spaces where rejection fails: a random branch of the discrete choices, then a random mixture of
-        two vertices of what the constraints allow there, found by mixed-integer linear programming."""
-        from scipy.optimize import Bounds, milp
-        from scipy.optimize import LinearConstraint as Rows
-
+        vertices of what the constraints allow there."""
         out: list[Params] = []
+        polytopes: dict[tuple[object, ...], Polytope] = {}
+        parents = {parent for p in self.parameters.values() for parent in p.active_if}
         for _ in range(20 * n + 20):
             if len(out) == n:
                 break
             params = self.at(rng.random(len(self)))
             rows = [c for c in self.linear if all(name in params for name in c.coefficients)]
-            parents = {parent for p in self.parameters.values() for parent in p.active_if}
             names = list({name: None for c in rows for name in c.coefficients})
-            bounds = []
-            for name in names:
-                p = self.parameters[name]
-                assert not isinstance(p, Categorical)
-                bounds.append((params[name], params[name]) if name in parents else (p.low, p.high))
-            low, high = np.array(bounds, dtype=float).reshape(-1, 2).T
-            stepped = np.array([self.parameters[name].size is not None for name in names])
-            unit = np.array([getattr(self.parameters[name], "step", None) or 1.0 for name in names])
-            # x = low + unit * z, with z whole where the parameter is stepped
-            matrix = np.array([[c.coefficients.get(name, 0.0) for name in names] for c in rows])
-            limit = np.array([c.upper for c in rows]) - matrix @ low
-            corners = []
-            for _ in range(2):
-                found = milp(
-                    rng.normal(size=len(names)) / np.maximum((high - low) / unit, 1e-12),
-                    constraints=Rows(matrix * unit, -np.inf, limit),
-                    bounds=Bounds(np.zeros(len(names)), np.maximum((high - low) / unit, 0.0)),
-                    integrality=stepped.astype(int),
-                )
-                if found.x is not None:
-                    corners.append(found.x)
-            if len(corners) < 2:
-                continue
-            share = rng.random()
-            for z in ((1 - share) * corners[0] + share * corners[1], corners[0]):
-                values = {**params, **dict(zip(names, (low + unit * z).tolist(), strict=True))}
-                candidate = self.snapped({**self._middle(), **values})
+            branch = (*(c.text for c in rows), *(params[name] for name in names if name in parents))
+            if branch not in polytopes:
+                polytopes[branch] = self._polytope(rows, names, {n: params[n] for n in names if n in parents})
+            for x in polytopes[branch].draw(rng):
+                candidate = self.snapped({**self._middle(), **params, **dict(zip(names, x.tolist(), strict=True))})
                 if all(c.holds(candidate) for c in self.linear):
                     out.append(candidate)
                     break
@@ -346,6 +330,20 @@ class Space:
                 return [out[i % len(out)] for i in range(n)]
             raise SpaceError(f"no configuration found that meets {listing(map(repr, self.constraints))}")
         return out
+
+    def _polytope(self, rows: Sequence[LinearConstraint], names: Sequence[str], fixed: Params) -> Polytope:
+        """What `rows` allow of the parameters `names`, some of them `fixed`."""
+        numbers = [p for name in names if not isinstance(p := self.parameters[name], Categorical)]
+        ends = [(fixed.get(name, p.low), fixed.get(name, p.high)) for name, p in zip(names, numbers, strict=True)]
+        low, high = np.array(ends, dtype=float).reshape(-1, 2).T
+        return Polytope(
+            low,
+            high,
+            unit=np.array([getattr(p, "step", None) or 1.0 for p in numbers]),
+            is_whole=np.array([p.size is not None for p in numbers]),
+            matrix=np.array([[c.coefficients.get(name, 0.0) for name in names] for c in rows]),
+            limit=np.array([c.upper for c in rows]),
+        )
 
     def _middle(self) -> Params:
         return {name: p.value_at(0.5) for name, p in self.parameters.items()}

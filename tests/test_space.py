@@ -152,6 +152,16 @@ def test_rounding_leaves_out_nothing_at_the_edge_of_a_constraint() -> None:
     assert [p["a"] - p["b"] for p in large.enumerate()] == [0] * 51
 
 
+def test_draws_from_next_to_nothing_are_spread_over_it() -> None:
+    """On the simplex: each share between its ends, all different, with the mean a third."""
+    space = Space({name: Float(0, 1) for name in "abc"}, ["1 <= a + b + c <= 1"])
+    drawn = np.array([list(p.values()) for p in space.sample(np.random.default_rng(0), 300)])
+    np.testing.assert_allclose(drawn.sum(axis=1), 1.0, atol=1e-9)
+    assert len(np.unique(drawn, axis=0)) == 300
+    assert ((drawn > 1e-3).all(axis=1)).mean() > 0.9
+    np.testing.assert_allclose(drawn.mean(axis=0), 1 / 3, atol=0.05)  # 3.6 standard errors
+
+
 def test_what_the_constraints_forbid_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
     space = Space({"a": Int(1, 500), "b": Int(1, 500)}, ["a + b <= 3", "b - a >= -1"])
     looked_at: list[object] = []

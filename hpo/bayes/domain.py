@@ -80,7 +80,8 @@ def _hops(encoder: Encoder, x: Array) -> Iterator[Array]:
 
 
 def _halfspaces(encoder: Encoder) -> HalfSpaces | None:
-    """The constraints that are linear in the unit cube and always apply, as A x <= b."""
+    """The constraints that are linear in the unit cube and always apply, as A x <= b with the largest entry of each row of
+    A 1 or -1."""
     rows, limits = [], []
     for c in encoder.space.linear:
         if _is_linear(encoder, c):
@@ -89,8 +90,9 @@ def _halfspaces(encoder: Encoder) -> HalfSpaces | None:
                 at_0, at_1 = (float(encoder.values(name, np.full((1, encoder.d), u))[0]) for u in (0.0, 1.0))
                 row[encoder.columns[name].start] = weight * (at_1 - at_0)
                 limit -= weight * at_0
-            rows.append(row)
-            limits.append(limit)
+            largest = np.abs(row).max() or 1.0
+            rows.append(row / largest)
+            limits.append(limit / largest)
     return HalfSpaces(np.array(rows), np.array(limits)) if rows else None
 
 

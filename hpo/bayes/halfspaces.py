@@ -10,6 +10,7 @@ import numpy as np
 from hpo.bayes.kernel import Array, Mask
 
 # All relative to 1 + |b|, and each well above the one before, so that rounding of A x cannot decide anything.
+_ROUNDING = 1e-15  # rise that is none
 _MARGIN = 1e-12  # slack that pulled back points keep
 _INSET = 1e-10  # slack that projected points keep
 _TIGHT = 1e-9  # slack below which an inequality counts as met with equality, and excess that is forgiven
@@ -45,8 +46,9 @@ class HalfSpaces:
         """
         slack = np.maximum(self.b - _MARGIN * self._unit - inside @ self.A.T, 0.0)
         rise = (target - inside) @ self.A.T
+        rises = rise > np.maximum(slack, _ROUNDING * self._unit)
         with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(rise > slack, slack / rise, 1.0).min(axis=1, initial=1.0, keepdims=True)
+            share = np.where(rises, slack / rise, 1.0).min(axis=1, initial=1.0, keepdims=True)
         return np.where(share == 1.0, target, inside + share * (target - inside))
 
     def project(self, X: Array, lower: Array, upper: Array, free: Mask) -> Array:

@@ -10,7 +10,7 @@ from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
     {"errors", "pareto", "provenance", "randomness", "scalars"},
-    {"executors", "linear", "metrics", "parameters", "plugins"},
+    {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
     {"space", "trial"},
     {"encoding", "problem"},
     {"effort", "history", "serialize", "suggestion"},
