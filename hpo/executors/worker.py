@@ -86,6 +86,8 @@ def serve(driver: Connection, pickled: bytes) -> None:
             return
         output.redirect()
         outcome = call(function, work)
+        if outcome.log_tail and sys.stderr is not None and not sys.stderr.closed:
+            print(outcome.log_tail, file=sys.stderr)
         _flush()
         driver.send(outcome)
 

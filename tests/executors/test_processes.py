@@ -128,17 +128,23 @@ def test_what_is_printed_stays_in_the_logs(tmp_path: Path, capfd: pytest.Capture
         os.system("echo from a child")
         if payload["n"] == 2:
             os._exit(1)
+        if payload["n"] == 3:
+            raise ValueError("a typo")
         return {}
 
     with Processes(1, logs=tmp_path / "new" / "logs").start(talk) as pool:
         first = run(pool, "a/1", n=1)
         second = run(pool, "2", n=2)
+        third = run(pool, "3", n=3)
     out, err = map(Path, first.logs)
     assert sorted(out.read_text().splitlines()) == ["from a child", "to output 1"]
     assert err.read_text() == "to error 1\n"
     assert out.parent == tmp_path / "new" / "logs"
     assert first.log_tail == ""
     assert second.log_tail == "to error 2"
+    shown = Path(third.logs[1]).read_text()
+    assert "in talk\n" in shown, "the traceback says where"
+    assert shown.endswith("ValueError: a typo\n")
     assert capfd.readouterr() == ("", "")
 
 
