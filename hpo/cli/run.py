@@ -16,13 +16,13 @@ from hpo.cli.opening import DEFAULT_STORAGE
 from hpo.cli.progress import Display, Plain, Quiet, Terminal, resume_words
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import trial_table
-from hpo.errors import SettingsError
+from hpo.errors import DefinitionChanged, SettingsError
 from hpo.executors.output import Output
 from hpo.opening import open_study
 from hpo.report.words import best_words, duration, misses
 from hpo.runner import Run
 from hpo.runner import run as run_study
-from hpo.storage import open_storage
+from hpo.storage import Storage, open_storage
 from hpo.study import Study
 from hpo.trial import Trial
 
@@ -60,16 +60,7 @@ def run(
     budget = _budget(given, trials, file)
     store = open_storage(storage or given.storage or DEFAULT_STORAGE)
     try:
-        study = open_study(
-            given.name,
-            given.problem,
-            storage=store,
-            seed=given.seed,
-            strategy=given.strategy,
-            author=given.author,
-            reason=given.reason,
-            data=given.data,
-        )
+        study = _opened(given, store, file)
         if study.trials and not quiet:
             click.echo(resume_words(study.history))
         executor = engine(given.executor, given.command, workers or given.workers, given.logs, given.devices)
@@ -93,6 +84,27 @@ def run(
         context.exit(0 if study.history.has_best else INFEASIBLE)
     finally:
         store.close()
+
+
+def _opened(given: StudyFile, store: Storage, file: str) -> Study:
+    try:
+        return open_study(
+            given.name,
+            given.problem,
+            storage=store,
+            seed=given.seed,
+            strategy=given.strategy,
+            author=given.author,
+            reason=given.reason,
+            data=given.data,
+        )
+    except DefinitionChanged as error:
+        raise DefinitionChanged(
+            given.name,
+            error.differences,
+            f"Undo that in {file}, or give it another study.name: a new study, to which results of this one can be added. "
+            "Limits alone may be edited: hpo.open_study(...).edit_metric(...)",
+        ) from None
 
 
 def _budget(given: StudyFile, trials: int | None, file: str) -> Budget:

@@ -87,7 +87,7 @@ def serve(driver: Connection, pickled: bytes) -> None:
         output.redirect()
         outcome = call(function, work)
         if outcome.log_tail and sys.stderr is not None and not sys.stderr.closed:
-            print(outcome.log_tail, file=sys.stderr)
+            sys.stderr.write(f"{outcome.log_tail}\n")
         _flush()
         driver.send(outcome)
 
