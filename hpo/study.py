@@ -314,6 +314,12 @@ class Study:
     def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
         """Change a metric's limits, unit, description or owner; the edit is logged with its reason and feasibility is
         judged anew. Role and goal stay what they are. Raises MetricError, NotFound."""
+        if not isinstance(metric, Metric):
+            raise MetricError(
+                f"edit_metric({metric!r}): give the whole metric as it shall be: Constraint(name, upper=...)"
+            )
+        if not reason.strip():
+            raise MetricError(f'metric {metric.name!r}: an edit needs a reason: edit_metric(..., reason="...")')
 
         def decide(ledger: Ledger, _: Log) -> list[Draft]:
             old = ledger.problem.metric(metric.name)

@@ -320,6 +320,10 @@ def test_limits_may_be_edited_and_the_edit_is_logged() -> None:
         s.edit_metric(hpo.Objective("accuracy", goal="minimize"), reason="oops")
     with pytest.raises(errors.NotFound, match="no metric 'latency'"):
         s.edit_metric(hpo.Constraint("latency", upper=1.0), reason="oops")
+    with pytest.raises(errors.MetricError, match="an edit needs a reason"):
+        s.edit_metric(hpo.Constraint("latency_ms", upper=9.0, unit="ms"), reason=" ")
+    with pytest.raises(errors.MetricError, match="give the whole metric as it shall be"):
+        s.edit_metric("latency_ms", reason="oops")  # type: ignore[arg-type]
 
 
 def test_resuming(tmp_path: Path) -> None:
