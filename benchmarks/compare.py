@@ -139,13 +139,14 @@ def difference(ours: Losses, theirs: Losses) -> dict[str, dict[int, float]]:
 def shares_needed(ours: Curves, theirs: Curves) -> dict[str, float]:
     """Problem -> the share of the evaluations after which our median curve is at their final median; inf if never.
 
-    Where both end at the best known, it is our evaluations until there, divided by theirs.
+    Where both end at the best known, it is our evaluations until there, divided by theirs. Where they end with nothing
+    better than a typical result, or nothing feasible, ours has to be better than that.
     """
     out = {}
     for problem in sorted(ours.keys() & theirs.keys()):
         mine, other = _median(ours[problem]), _median(theirs[problem])
         n = min(len(mine), len(other))
-        there = _first_at(mine, float(other[n - 1]))
+        there = _first_at(mine, min(float(other[n - 1]), 1.0 - 2.0 * ZERO))
         if max(mine[-1], other[-1]) <= ZERO:
             out[problem] = _first_at(mine, 0.0) / _first_at(other, 0.0)
         else:

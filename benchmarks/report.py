@@ -116,8 +116,9 @@ def short(found: Sequence[Arena]) -> str:
     header = ["mode", "family", "problems", "contenders", "hpo: rank", "hpo: loss", "best peer", "hpo - peer"]
     return (
         table([*header, "trainings needed"], rows) + "\n\nContenders are those with runs of most of hpo's problems. "
-        "The best peer is the one with the lowest mean loss on them. Trainings needed: the share of the evaluations after "
-        "which hpo's median is at the peer's final median; the median over problems."
+        "The best peer is the one that hpo is least ahead of, on the problems and seeds that both have. "
+        "Trainings needed: the share of the evaluations after which hpo's median is at the peer's final median; the median "
+        "over problems."
     )
 
 
@@ -128,25 +129,26 @@ def comparable(finals: Mapping[str, compare.Losses]) -> dict[str, compare.Losses
 
 
 def best_peer(finals: Mapping[str, compare.Losses]) -> str | None:
-    """The peer with the lowest mean loss on our problems, of those that have more than half of them."""
+    """The peer that we are least ahead of, on the problems and seeds that both have, of those with more than half of our
+    problems."""
     ours = finals.get(OURS, {})
-    means = {
-        name: compare.mean({p: each[p] for p in each if p in ours})
+    ahead = {
+        name: compare.mean(shared)
         for name, each in comparable(finals).items()
-        if name != OURS and each.keys() & ours.keys()
+        if name != OURS and (shared := compare.difference(ours, each))
     }
-    return min(means, key=lambda name: means[name], default=None)
+    return max(ahead, key=lambda name: ahead[name], default=None)
 
 
 def section(arena: Arena) -> list[str]:
     """The tables of one family in one mode."""
+    return [f"### {arena.family}, {arena.mode}", standings(arena), *absent_words(arena), versus(arena)]
+
+
+def absent_words(arena: Arena) -> list[str]:
+    """Who has no runs here; nothing where all have."""
     absent = [name for name in contenders.CONTENDERS if name not in arena.runs]
-    return [
-        f"### {arena.family}, {arena.mode}",
-        standings(arena),
-        *([f"No runs of: {', '.join(absent)}."] if absent else []),
-        versus(arena),
-    ]
+    return [f"No runs of: {', '.join(absent)}."] if absent else []
 
 
 def standings(arena: Arena) -> str:

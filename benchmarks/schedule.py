@@ -6,6 +6,7 @@ so that cheap contenders are not held up by expensive ones, and all advance from
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ class Process(Driven, Protocol):
     def versions(self) -> dict[str, str]: ...
 
 
+_BY_OTHERS = tuple(f"ended with code -{number:d}" for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
 WALL_FACTOR = 2.0
 """A process that takes this many times the CPU limit by the wall clock is ended: it hangs."""
 
@@ -185,8 +187,8 @@ def _do(
         return error
     finally:
         watch.cancel()
-    # An interrupt ends the processes first: their runs have not died, they are not over.
-    if not (result.died and queues.stopped.wait(_NOTICE)):
+    # An interrupt ends the processes first, and somebody may end one by hand: such runs have not died, they are not over.
+    if not (result.died and (result.died.endswith(_BY_OTHERS) or queues.stopped.wait(_NOTICE))):
         with queues.lock:
             save(result, versions)
     return RuntimeError(result.died) if result.died else None

@@ -126,6 +126,12 @@ def test_reaching_the_best_known_alone_counts_by_their_final_loss() -> None:
     assert compare.shares_needed({"a": {0: curve(1, 1, 1, 0.5)}}, {"a": {0: curve(1, 1, 0, 0)}}) == {"a": math.inf}
 
 
+def test_a_peer_that_found_nothing_is_reached_by_finding_something() -> None:
+    nothing = {"a": {0: curve(1, 1, 1, 1)}}
+    assert compare.shares_needed({"a": {0: curve(1, 1, 0.9, 0.5)}}, nothing) == {"a": 3 / 4}
+    assert compare.shares_needed(nothing, nothing) == {"a": math.inf}
+
+
 def test_the_difference_of_medians_needs_enough_seeds() -> None:
     few = dict.fromkeys(range(FEWEST_SEEDS - 1), 0.5)
     assert compare.median_difference(few, few, np.random.default_rng(0)) is None

@@ -128,6 +128,8 @@ def test_the_best_peer_has_most_of_our_problems() -> None:
     few, many, worse = {"a": {0: 0.0}}, {"a": {0: 0.2}, "b": {0: 0.2}}, {p: {0: 0.9} for p in "abc"}
     assert best_peer({"hpo": ours, "few": few, "many": many, "worse": worse}) == "many"
     assert best_peer({"hpo": ours, "few": few}) is None
+    lucky = {p: {1: 0.1} for p in "abc"}  # on a seed where we have 0.0
+    assert best_peer({"hpo": {p: {0: 0.5, 1: 0.0} for p in "abc"}, "lucky": lucky, "many": many}) == "many"
 
 
 def test_a_place_is_taken_from_us_only_on_most_of_our_problems(tmp_path: Path) -> None:

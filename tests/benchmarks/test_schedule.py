@@ -120,6 +120,16 @@ def test_a_process_that_hangs_is_ended() -> None:
     assert saved[0].died == "no answer within 0 seconds of the run's begin"
 
 
+@pytest.mark.parametrize(("code", "is_kept"), [(-9, False), (-15, False), (-6, True), (1, True)])
+def test_a_run_that_somebody_has_ended_by_hand_is_not_over(code: int, is_kept: bool) -> None:
+    class Ended(Script):
+        def ask(self, n: int = 1) -> Asked:
+            raise RuntimeError(f"the process of 'script' ended with code {code}")
+
+    saved, _ = done([Task("hpo", "q1", "a", 0)], lambda name: Ended([0.5]))
+    assert bool(saved) == is_kept
+
+
 def test_a_contender_that_does_not_start_is_given_up_and_the_others_go_on() -> None:
     def start(name: str) -> Script:
         if name == "broken":
