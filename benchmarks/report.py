@@ -15,6 +15,7 @@ from benchmarks.problems import HALVES
 from benchmarks.suites import MODE_WORDS, MODES
 from benchmarks.tables import interval, number, span, table
 
+_MUCH = 0.1  # of a loss
 READING = f"""\
 Made by `python -m benchmarks report` from the lines in `benchmarks/results`. The loss is 0 at the best known result of a
 problem and 1 at a typical one (or before anything feasible is found); with several objectives it is the share of the best
@@ -248,28 +249,44 @@ def needed(ours: Curves, theirs: Curves) -> str:
 
 
 def losing(found: Sequence[Arena]) -> str:
-    """Problems where a peer's median is better, by more than chance explains."""
-    rows, compared = [], 0
+    """Problems where a peer's median is better, by more than chance explains; and where it may be, on few seeds."""
+    rows: list[tuple[float, list[str]]] = []
+    hints: list[tuple[float, list[str]]] = []
+    compared = 0
     for arena in found:
         finals = {contender: compare.finals(compare.curves(each)) for contender, each in arena.runs.items()}
-        for problem, ours in finals.get(OURS, {}).items():
-            for peer in (name for name in finals if name != OURS and problem in finals[name]):
-                result = compare.median_difference(ours, finals[peer][problem], _rng())
+        ours = finals.pop(OURS, {})
+        for peer, theirs in finals.items():
+            for problem, seeds in compare.difference(ours, theirs).items():
+                cells = [arena.mode, arena.family, problem, peer]
+                result = compare.median_difference(ours[problem], theirs[problem], _rng())
                 compared += result is not None
                 if result is not None and result.mean > 0 and result.verdict > 0:
-                    rows.append(
-                        (result, [arena.mode, arena.family, problem, peer, *_medians(ours, finals[peer][problem])])
-                    )
-    if not compared:
-        return f"Not known yet: no problem has {FEWEST_SEEDS} seeds of both hpo and a peer."
-    if not rows:
-        return f"Nowhere, in {compared} comparisons of a problem with a peer."
-    header = ["mode", "family", "problem", "peer", "hpo: median", "peer: median", "difference"]
-    rows.sort(key=lambda row: -row[0].mean)
-    return (
-        f"In {len(rows)} of {compared} comparisons of a problem with a peer, the peer's median loss is lower and the "
-        "interval of the difference excludes 0:\n\n" + table(header, [[*row, interval(x, "+")] for x, row in rows])
-    )
+                    medians = _medians(ours[problem], theirs[problem])
+                    rows.append((result.mean, [*cells, *medians, interval(result, "+")]))
+                elif result is None and (mean := float(np.mean(list(seeds.values())))) > _MUCH:
+                    hints.append((mean, [*cells, str(len(seeds)), number(mean)]))
+    parts = [f"Not known yet: no problem has {FEWEST_SEEDS} seeds of both hpo and a peer."]
+    header = ["mode", "family", "problem", "peer"]
+    if compared:
+        parts = [f"Nowhere, in {compared} comparisons of a problem with a peer."]
+    if rows:
+        parts = [
+            f"In {len(rows)} of {compared} comparisons of a problem with a peer, the peer's median loss is lower and the "
+            "interval of the difference excludes 0:",
+            table([*header, "hpo: median", "peer: median", "difference"], _worst_first(rows)),
+        ]
+    if hints:
+        parts += [
+            f"Not compared were those with fewer than {FEWEST_SEEDS} seeds in common. Where hpo's mean loss on these is "
+            f"larger by more than {_MUCH}, it may lose too:",
+            table([*header, "seeds", "difference"], _worst_first(hints)),
+        ]
+    return "\n\n".join(parts)
+
+
+def _worst_first(rows: list[tuple[float, list[str]]]) -> list[list[str]]:
+    return [cells for _, cells in sorted(rows, key=lambda row: -row[0])]
 
 
 def origin_words(results: Path) -> str:

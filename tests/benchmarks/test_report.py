@@ -114,6 +114,14 @@ def test_runs_that_died_or_found_nothing_are_counted(tmp_path: Path) -> None:
     assert row[10:] == ["never (3 of 3 never)", "0", "0", "3", "-"]
 
 
+def test_a_few_seeds_are_a_hint(tmp_path: Path) -> None:
+    save(tmp_path, "hpo", "a", [0.5, 0.4])
+    save(tmp_path, "ax", "a", [0.1, 0.1])
+    page = write(tmp_path)
+    assert "it may lose too" in page
+    assert cells(page.partition("may lose too")[2], "q1")[0][1:] == ["single", "a", "ax", "2", "0.35"]
+
+
 def test_modes_on_a_clock_are_measured_in_time(tmp_path: Path) -> None:
     save(tmp_path, "hpo", "a", [0.5], mode="async8", clock=((1.0, 0.5),), simulated=2.0)
     save(tmp_path, "ax", "a", [0.5], mode="async8", clock=((3.0, 0.5),), simulated=4.0)
@@ -137,7 +145,7 @@ def test_a_place_is_taken_from_us_only_on_most_of_our_problems(tmp_path: Path) -
         save(tmp_path, "hpo", problem, [0.5] * 2)
         save(tmp_path, "random", problem, [0.6] * 2)
     save(tmp_path, "sobol", "a", [0.1] * 2)
-    (short,) = cells(write(tmp_path), "q1")
+    (short, *_) = cells(write(tmp_path), "q1")
     assert short[3:5] == ["2", "1.00 (place 1)"]
 
 
