@@ -41,12 +41,7 @@ def domain_of(encoder: Encoder) -> Domain:
         rows = encoder.snapped(rows)
         return rows[encoder.meets_constraints(rows)]
 
-    def nearby(X: Array, sizes: Array, rng: np.random.Generator) -> Array:
-        moved = encoder.snapped(_moved(encoder, X, sizes, rng))
-        return np.where(encoder.meets_constraints(moved)[:, None], moved, X)
-
-    halfspaces = _halfspaces(encoder)
-    return Domain(movable, neighbours, halfspaces, nearby) if discrete else Domain(movable, halfspaces=halfspaces)
+    return Domain(movable, neighbours if discrete else None, _halfspaces(encoder))
 
 
 def feasible_params(encoder: Encoder, x: Array, anchors: Array) -> Params:
@@ -82,34 +77,6 @@ def _hops(encoder: Encoder, x: Array) -> Iterator[Array]:
             row = x.copy()
             row[columns] = levels[i]
             yield row
-
-
-def _moved(encoder: Encoder, X: Array, sizes: Array, rng: np.random.Generator) -> Array:
-    """X [b, d] with one discrete, active parameter of each row moved: to any other choice, or by a normal number of levels,
-    at least one, with a standard deviation of `sizes` [b] of all levels or of one level, whichever is more."""
-    names = [name for name, levels in encoder.levels.items() if len(levels) > 1]
-    if not names:
-        return X
-    active = encoder.is_active(X)
-    chances = np.where(np.stack([active[name] for name in names], axis=1), rng.random((len(X), len(names))), -1.0)
-    drawn, moves = chances.argmax(axis=1), chances.max(axis=1) >= 0.0
-    normal, shift = rng.normal(size=len(X)), rng.random(len(X))
-    X = X.copy()
-    for j, name in enumerate(names):
-        rows = np.flatnonzero(moves & (drawn == j))
-        if not len(rows):
-            continue
-        columns, p, levels = encoder.columns[name], encoder.space[name], encoder.levels[name]
-        k, here = len(levels), ((X[rows, None, columns] - levels) ** 2).sum(axis=2).argmin(axis=1)
-        if isinstance(p, Categorical) and not p.ordered:
-            there = (here + 1 + (shift[rows] * (k - 1)).astype(int)) % k
-        else:
-            steps = normal[rows] * np.maximum(sizes[rows] * k, 1.0)
-            jump = np.where(steps < 0.0, -1, 1) * np.maximum(np.rint(np.abs(steps)), 1.0).astype(int)
-            jump = np.where((here + jump < 0) | (here + jump >= k), -jump, jump)
-            there = np.clip(here + jump, 0, k - 1)
-        X[rows, columns] = levels[there]
-    return X
 
 
 def _halfspaces(encoder: Encoder) -> HalfSpaces | None:

@@ -21,7 +21,6 @@ from hpo.bayes.kernel import Array, Mask
 
 _PERTURBED = 20  # columns of an incumbent changed at once, on average, in many dimensions
 _SPREAD = 0.1  # largest standard deviation of such a change; the smallest is a hundredth of it
-_MOST_MOVED = 3  # discrete parameters of an incumbent changed at once, at most
 _ROUNDS = 16  # of discrete hops
 _HOP_ITERATIONS = 8  # gradient steps between hops
 _GAIN = 1e-6  # least gain of a hop
@@ -47,8 +46,6 @@ class Domain:
     Attributes:
         movable: for X [b, d] tells [b, d] which columns of each row the gradient may move: the continuous, active ones.
         neighbours: for one row [d] gives [k, d] rows that differ by one discrete step; k may be 0.
-        nearby: for X [b, d], sizes [b] and a generator gives X with one discrete parameter of each row moved at random, by
-            steps of about that share of its range; rows are left as they are where that is not allowed.
         halfspaces: linear inequalities every candidate satisfies.
 
     By default everything moves freely.
@@ -57,7 +54,6 @@ class Domain:
     movable: Callable[[Array], Mask] | None = None
     neighbours: Callable[[Array], Array] | None = None
     halfspaces: HalfSpaces | None = None
-    nearby: Callable[[Array, Array, np.random.Generator], Array] | None = None
 
     def mask(self, X: Array) -> Mask:
         return np.ones(X.shape, dtype=bool) if self.movable is None else self.movable(X)
@@ -154,30 +150,18 @@ def _hop(function: Climbable, X: Array, value: Array, domain: Domain) -> tuple[A
 
 
 def perturb(incumbents: Array, n: int, rng: np.random.Generator, domain: Domain) -> Array:
-    """Draw n points near incumbents [k, d]: normal steps of many sizes on about 20 movable columns each, and up to three
-    discrete parameters moved: in every row that has nothing else to move, else in every second one.
+    """Draw n points near incumbents [k, d]: normal steps of many sizes on about 20 movable columns each.
 
     In many dimensions a good point is improved by changing a few columns, not all at once (Regis and Shoemaker 2013).
     """
     base = incumbents[rng.integers(len(incumbents), size=n)]
-    if domain.nearby is not None:
-        least = np.where(domain.mask(base).any(axis=1), 1 - _MOST_MOVED, 1)  # at or below 0: none is moved
-        moves = rng.integers(least, _MOST_MOVED + 1)
-        for i in range(_MOST_MOVED):
-            rows = moves > i
-            base[rows] = domain.nearby(base[rows], _sizes(int(rows.sum()), rng), rng)
     d = base.shape[1]
     movable = domain.mask(base)
     chosen = rng.random((n, d)) < min(1.0, _PERTURBED / d)
     chosen[np.arange(n), np.where(movable, rng.random((n, d)), -1.0).argmax(axis=1)] = True
-    steps = _sizes(n, rng)[:, None] * rng.normal(size=(n, d))
-    near = np.clip(base + np.where(movable & chosen, steps, 0.0), 0.0, 1.0)
+    sizes = _SPREAD * 10.0 ** (-2.0 * rng.random((n, 1)))
+    near = np.clip(base + np.where(movable & chosen, sizes * rng.normal(size=(n, d)), 0.0), 0.0, 1.0)
     return near if domain.halfspaces is None else domain.halfspaces.pull_back(base, near)
-
-
-def _sizes(n: int, rng: np.random.Generator) -> Array:
-    """Standard deviations of changes, [n], as shares of a range."""
-    return _SPREAD * 10.0 ** (-2.0 * rng.random(n))
 
 
 def choose_starts(value: Array, n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
