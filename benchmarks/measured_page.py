@@ -20,7 +20,7 @@ commits, versions and seeds, are in `benchmarks/results`."""
 HALVES = """\
 Half of the problems of each family are for development: hpo was tuned by looking at them. The other half is for
 validation. It has been looked at, though: a gain that it did not show was taken back (decision 0013), a fault was first
-seen on it (0019), and decisions 0018 to 0020 report both halves. The halves share functions in other guises, so the
+seen on it (0019), and decisions 0018 and 0019 report both halves. The halves share functions in other guises, so the
 validation half says what holds beyond the single problem, not beyond this kind of problem. The tables give both."""
 
 
