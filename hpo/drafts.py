@@ -12,6 +12,8 @@ from hpo.trial import RETRIED_KINDS, Trial
 
 MOST_ATTEMPTS = 3
 """How often a trial is run before a failure of the machines counts as its failure."""
+MOST_DEATHS = 10
+"""The same where its driver died, which took along all that ran: most of them, or all, are not to blame."""
 _LONGEST_MESSAGE = 1000
 
 
@@ -30,9 +32,11 @@ def asked(
     return Draft("asked", number, {**data, "fitted": s.fitted} if s.fitted else data)
 
 
-def handed_back(trial: Trial, kind: str, message: str, seconds: float | None = None) -> Draft:
-    """How a trial without a result goes on: to be run again after a failure of the machines, else failed."""
-    if kind in RETRIED_KINDS and trial.attempt < MOST_ATTEMPTS:
+def handed_back(
+    trial: Trial, kind: str, message: str, seconds: float | None = None, *, most: int = MOST_ATTEMPTS
+) -> Draft:
+    """How a trial without a result goes on: to be run again after a failure of the machines, `most` times, else failed."""
+    if kind in RETRIED_KINDS and trial.attempt < most:
         reason = f"{kind}: {message}" if message else kind
         return Draft("requeued", trial.number, {"reason": reason, "seconds": seconds})
     return Draft("failed", trial.number, {"kind": kind, "message": str(message)[:_LONGEST_MESSAGE], "seconds": seconds})

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from hpo.book import Book
-from hpo.drafts import asked, handed_back, opened
+from hpo.drafts import MOST_DEATHS, asked, handed_back, opened
 from hpo.effort import Allowance, Timed
 from hpo.errors import MetricError, MissingExtra, ResultConflict, SettingsError, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
@@ -140,7 +140,7 @@ class Study:
 
     def reclaim(self, dead: Collection[str] = ()) -> list[Trial]:
         """Hand back the trials whose lease has run out, and those of owners known to be `dead`. Returns them: waiting, or
-        failed after the third attempt."""
+        failed after the third attempt, the tenth where owners died."""
 
         def decide(ledger: Ledger, log: Log) -> list[Draft]:
             now, over, idle = log.time(), [], []
@@ -151,10 +151,12 @@ class Study:
                 elif lease.until < now:
                     over.append(lease.number)
             log.drop([*idle, *over])
-            why = dict.fromkeys(over, "its driver was not heard of any more")
-            lost = [t.number for t in ledger.trials if dead and t.state is TrialState.RUNNING and t.owner in dead]
-            why |= dict.fromkeys(lost, "its driver died")
-            return [handed_back(ledger.trials[number], "infra", reason) for number, reason in why.items()]
+            lost = [t for t in ledger.trials if dead and t.state is TrialState.RUNNING and t.owner in dead]
+            unheard = [t for n in over if (t := ledger.trials[n]).owner not in dead]
+            return [
+                *(handed_back(t, "infra", "its driver died", most=MOST_DEATHS) for t in lost),
+                *(handed_back(t, "infra", "its driver was not heard of any more") for t in unheard),
+            ]
 
         return self._book.trials_of(self._book.write(decide))
 
