@@ -37,8 +37,9 @@ class Limits:
             raise SettingsError(str(error).replace("work 'run'", "run", 1)) from error
         for name in ("lease", "notice", "idle"):
             given = getattr(self, name)
-            if not isinstance(given, int | float) or not given >= 0:
-                raise SettingsError(f"run: {name}={given!r} must be a number of seconds, 0 or more")
+            if not isinstance(given, int | float) or not given >= 0 or (name == "lease" and not given):
+                least = "above 0" if name == "lease" else "0 or more"
+                raise SettingsError(f"run: {name}={given!r} must be a number of seconds, {least}")
 
     def time_limit(self, budget: Budget, grace: float | None) -> float | None:
         """Seconds that one attempt is given: its timeout, or less where the budget pays for less. An attempt that is ended

@@ -236,7 +236,8 @@ class _Runner:
                 continue
             history = self.study.history
             facts = {"trial": trial.number, "state": str(trial.state)}
-            log.info("trial %d %s%s", trial.number, trial.state, f"\n{self.trace}" if trial.kind else "", extra=facts)
+            trace = f"\n{self.trace}" if trial.kind and self.trace else ""
+            log.info("trial %d %s%s", trial.number, trial.state, trace, extra=facts)
             self.progress(Progress(history, self._elapsed(), trial, room=self.budget.room(history, self._elapsed())))
             if len(history.failed) >= _HOPELESS and all(t.source == "added" for t in history.completed):
                 last = history.failed[-1]

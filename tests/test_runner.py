@@ -382,6 +382,7 @@ def test_what_is_no_mapping_stops_the_run_at_once(returned: Any) -> None:
         ({"executor": Threads(2), "timeout": 5.0}, "neither stop nor limit a running trial, .* timeout"),
         ({"budget": hpo.Budget(wall=1, overtime=1)}, "cannot keep to budget.overtime"),
         ({"notice": "1min"}, "notice='1min' must be a number of seconds"),
+        ({"lease": 0}, "lease=0 must be a number of seconds, above 0"),
     ],
 )
 def test_what_nothing_can_be_run_with_is_refused_before_a_trial_is_given_out(wrong: Any, message: str) -> None:
