@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 
 import psutil
@@ -89,20 +90,21 @@ def test_oom_kills_is_the_kernels_count() -> None:
 
 def test_what_was_started_with_a_mark_is_found_wherever_it_is() -> None:
     script = ["sh", "-c", "sleep 600 & echo $!; exec sleep 600"]
+    ours = uuid.uuid4().hex  # whatever else on this machine holds the words of a mark would be killed too
     started = [
         subprocess.Popen(script, stdout=subprocess.PIPE, env={**os.environ, "MARK": mark}, start_new_session=True)
-        for mark in ("one/two", "one/three")
+        for mark in (f"{ours}/two", f"{ours}/three")
     ]
     try:
         two, three = started
         assert two.stdout is not None
         below = int(two.stdout.readline())
-        tree.end_marked("/two")
+        tree.end_marked(f"{ours}/two")
         assert two.wait(60) == -signal.SIGKILL
         assert two.stdout.read() == b"", "nobody holds its output open any more"
         assert not psutil.pid_exists(below) or psutil.Process(below).status() == psutil.STATUS_ZOMBIE
         assert three.poll() is None
     finally:
-        tree.end_marked("one/")
+        tree.end_marked(ours)
         for process in started:
             process.communicate(timeout=60)
