@@ -73,11 +73,12 @@ class Run:
 
 
 def definition(bench: BenchProblem) -> str:
-    """Fingerprint of what a run's loss depends on: space, metrics, best, typical and reference value."""
+    """Fingerprint of what a run's loss depends on: space, metrics, best, typical and reference value, edition."""
     import hashlib
 
     numbers = ", ".join(f"{x:.6g}" for x in (bench.best, bench.typical, *bench.reference))
-    return hashlib.sha256(f"{bench.problem.hash} {numbers}".encode()).hexdigest()[:8]
+    edition = f" {bench.edition}" if bench.edition > 1 else ""
+    return hashlib.sha256(f"{bench.problem.hash} {numbers}{edition}".encode()).hexdigest()[:8]
 
 
 def path_of(results: Path, contender: str, mode: str) -> Path:

@@ -2,7 +2,8 @@
 
 Constraints: outcome constraints in words, `"m1 <= 3.0"`; the thresholds of several objectives likewise, which Ax takes as
 objective thresholds. Failures: `mark_trial_failed`. Trials in flight and batches: `get_next_trials(max_trials=n)`.
-Conditions: all parameters are always given, and the inactive ones dropped.
+Conditions: what exists with one choice alone is a dependent parameter of it; other conditional parameters are always
+given, and dropped where they are inactive.
 
 After results from elsewhere the first ask is a Sobol point all the same; `get_best_parameterization` predicts by the model
 of the last ask. Ax reads names as symbols, so that parameters and metrics are called p0, p1, ... and m0, m1, ...; a choice
@@ -34,7 +35,8 @@ class AxClient(Adapter):
         metrics = dict.fromkeys([*(o.name for o in spec.objectives), *(c.name for c in spec.constraints)])
         self._alias = {name: f"m{i}" for i, name in enumerate(metrics)}
         self._client = Client(random_seed=opening.seed)
-        self._client.configure_experiment([_config(f"p{i}", p) for i, p in enumerate(spec.parameters)])
+        self._names = {p.name: f"p{i}" for i, p in enumerate(spec.parameters)}
+        self._client.configure_experiment([self._config(p) for p in spec.parameters])
         self._client.configure_optimization(
             ", ".join(("-" if o.goal == "minimize" else "") + self._alias[o.name] for o in spec.objectives),
             [*self._constraints(), *self._thresholds()],
@@ -66,7 +68,8 @@ class AxClient(Adapter):
         """`attach_trial` and `complete_trial`."""
         assert result.values is not None
         point = self.spec.to_axes(result.params)
-        given = {f"p{i}": _given(p, point[p.name]) for i, p in enumerate(self.spec.parameters)}
+        known = {p.name for p in self.spec.top} | result.params.keys()
+        given = {self._names[p.name]: _given(p, point[p.name]) for p in self.spec.parameters if p.name in known}
         self._client.complete_trial(self._client.attach_trial(given), self._data(result.values))
 
     def recommend(self) -> Params | None:
@@ -80,20 +83,27 @@ class AxClient(Adapter):
             return super().recommend()
 
     def _params(self, given: Mapping[str, Any]) -> Params:
-        return self.spec.from_axes({p.name: float(given[f"p{i}"]) for i, p in enumerate(self.spec.parameters)})
+        return self.spec.from_axes({name: float(given[alias]) for name, alias in self._names.items() if alias in given})
+
+    def _config(self, p: Parameter) -> RangeParameterConfig | ChoiceParameterConfig:
+        axis, name = p.axis, self._names[p.name]
+        if axis.kind == "choice":
+            texts = [str(i) for i in range(axis.size or 1)]
+            below = zip(texts, self.spec.below(p), strict=True)
+            hung = {text: [self._names[child.name] for child in children] for text, children in below if children}
+            return ChoiceParameterConfig(
+                name=name, values=texts, parameter_type="str", is_ordered=False, dependent_parameters=hung or None
+            )
+        scaling = "log" if axis.log else None
+        if axis.kind == "real":
+            return RangeParameterConfig(
+                name=name, bounds=(axis.low, axis.high), parameter_type="float", scaling=scaling
+            )
+        bounds = (int(axis.low), int(axis.high))
+        return RangeParameterConfig(name=name, bounds=bounds, parameter_type="int", scaling=scaling)
 
     def _data(self, values: Mapping[str, float]) -> dict[str, float]:
         return {alias: values[name] for name, alias in self._alias.items()}
-
-
-def _config(name: str, p: Parameter) -> RangeParameterConfig | ChoiceParameterConfig:
-    axis = p.axis
-    if axis.kind == "choice":
-        texts = [str(i) for i in range(axis.size or 1)]
-        return ChoiceParameterConfig(name=name, values=texts, parameter_type="str", is_ordered=False)
-    kind, bounds = ("float", (axis.low, axis.high)) if axis.kind == "real" else ("int", (int(axis.low), int(axis.high)))
-    scaling = "log" if axis.log else None
-    return RangeParameterConfig(name=name, bounds=bounds, parameter_type=kind, scaling=scaling)
 
 
 def _given(p: Parameter, x: float) -> Any:

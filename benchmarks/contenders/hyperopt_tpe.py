@@ -1,8 +1,8 @@
 """hyperopt 0.3: `tpe.suggest` with its defaults, called as its `fmin` calls it.
 
 Constraints: a penalised loss (`penalty.py`). Failures: `STATUS_FAIL`, as its documentation has it. Batches: one new id
-after the other, with the trials in flight among the documents. Conditions: all parameters are always given, and the
-inactive ones dropped.
+after the other, with the trials in flight among the documents. Conditions: what exists with one choice alone hangs below
+it in `hp.choice`; other conditional parameters are always given, and dropped where they are inactive.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -18,7 +18,7 @@ from hyperopt.base import Domain
 
 from benchmarks.contenders.base import Adapter, Opening, Proposal, Result
 from benchmarks.contenders.penalty import penalised
-from benchmarks.contenders.spec import Axis
+from benchmarks.contenders.spec import Axis, Parameter, Spec
 
 
 class Hyperopt(Adapter):
@@ -26,8 +26,7 @@ class Hyperopt(Adapter):
 
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)
-        space = {p.name: _expression(p.name, p.axis) for p in self.spec.parameters}
-        self._domain = Domain(_no_objective, space)
+        self._domain = Domain(_no_objective, _space(self.spec, self.spec.top))
         self._trials = Trials()
         self._rng = np.random.default_rng(opening.seed)
 
@@ -42,7 +41,9 @@ class Hyperopt(Adapter):
         self._trials.insert_trial_docs([document])
         self._trials.refresh()
         values = document["misc"]["vals"]
-        point = {p.name: _from_hyperopt(p.axis, float(values[p.name][0])) for p in self.spec.parameters}
+        point = {
+            p.name: _from_hyperopt(p.axis, float(values[p.name][0])) for p in self.spec.parameters if values[p.name]
+        }
         return Proposal(self.spec.from_axes(point), tid)
 
     def tell(self, proposal: Proposal, result: Result) -> None:
@@ -54,12 +55,15 @@ class Hyperopt(Adapter):
         """One more document, as `suggest` would have made it, done."""
         (tid,) = self._trials.new_trial_ids(1)
         axes = self.spec.to_axes(result.params)
+        given = {p.name for p in self.spec.top} | result.params.keys()
         misc = {
             "tid": tid,
             "cmd": self._domain.cmd,
             "workdir": self._domain.workdir,
-            "idxs": {name: [tid] for name in axes},
-            "vals": {p.name: [_to_hyperopt(p.axis, axes[p.name])] for p in self.spec.parameters},
+            "idxs": {name: [tid] if name in given else [] for name in axes},
+            "vals": {
+                p.name: [_to_hyperopt(p.axis, axes[p.name])] if p.name in given else [] for p in self.spec.parameters
+            },
         }
         (document,) = self._trials.new_trial_docs([tid], [None], [{"status": STATUS_OK, "loss": 0.0}], [misc])
         self._finish(document, result)
@@ -71,6 +75,16 @@ class Hyperopt(Adapter):
         document["state"] = JOB_STATE_DONE
         document["result"] = {"status": STATUS_FAIL} if loss is None else {"status": STATUS_OK, "loss": loss}
         self._trials.refresh()
+
+
+def _space(spec: Spec, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """These parameters, with those that hang below them."""
+    out = {}
+    for p in parameters:
+        below = spec.below(p)
+        children = [_space(spec, ps) for ps in below]
+        out[p.name] = hp.choice(p.name, children) if any(below) else _expression(p.name, p.axis)
+    return out
 
 
 def _expression(name: str, axis: Axis) -> Any:

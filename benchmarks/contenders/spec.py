@@ -172,6 +172,23 @@ class Spec:
             out += [(c.name, -1.0, c.lower)] if c.lower is not None else []
         return tuple(out)
 
+    def below(self, parent: Parameter) -> list[list[Parameter]]:
+        """What libraries can hang below each choice of an unordered `parent`: the parameters that are active with that
+        choice alone, whatever the rest. Empty lists for any other parameter."""
+
+        def hangs(p: Parameter, choice: Any) -> bool:
+            values = p.active_if.get(parent.name, ())
+            return len(p.active_if) == len(values) == 1 and is_same(values[0], choice)
+
+        choices = parent.choices if parent.axis.kind == "choice" else ()
+        return [[p for p in self.parameters if hangs(p, choice)] for choice in choices]
+
+    @cached_property
+    def top(self) -> tuple[Parameter, ...]:
+        """The parameters that hang `below` no other."""
+        hung = {p.name for parent in self.parameters for ps in self.below(parent) for p in ps}
+        return tuple(p for p in self.parameters if p.name not in hung)
+
     def is_active(self, parameter: Parameter, params: Mapping[str, Any]) -> bool:
         """Whether a parameter exists, given the values of its parents (absent parents are inactive)."""
         return all(

@@ -45,6 +45,8 @@ class BenchProblem:
             regret is 0 at `best` and 1 at `typical`.
         reference: the reference point, one value per objective, in their own units; empty with one objective.
         budget: evaluations of a run at q = 1.
+        edition: to be counted up when what an evaluation gives changes and nothing above does, so that earlier results
+            of the problem no longer count.
     """
 
     name: str
@@ -56,6 +58,7 @@ class BenchProblem:
     budget: int
     reference: tuple[float, ...] = ()
     report: Callable[[Mapping[str, Any], dict[str, float], np.random.Generator], Outcome] | None = None
+    edition: int = 1
 
     def evaluate(self, params: Mapping[str, Any], rng: np.random.Generator) -> Outcome:
         """What a training with `params` reports."""

@@ -11,7 +11,7 @@ from functools import partial
 
 import hpo
 from benchmarks.problems.base import BenchProblem, Formula
-from benchmarks.problems.formula import box, cube, from_formula
+from benchmarks.problems.formula import box, cube, from_formula, placed
 from benchmarks.problems.several_functions import (
     branin_currin,
     car_side_impact,
@@ -38,6 +38,13 @@ def _several(
     return dataclasses.replace(bench, reference=tuple(reference.values()))
 
 
+def _dtlz2(name: str, d: int, m: int) -> BenchProblem:
+    """DTLZ2 with its front at a place that belongs to the name: as published it crosses the middle of the space, where
+    some contenders begin."""
+    formula = partial(dtlz2, m=m, centre=placed(name, d - m + 1))
+    return dataclasses.replace(_several(name, cube(d, 0.0, 1.0), formula, _same(m, 1.1), 60), edition=2)
+
+
 def _same(m: int, value: float) -> dict[str, float]:
     return {f"f{i}": value for i in range(1, m + 1)}
 
@@ -56,7 +63,7 @@ FRONT_REFERENCE = {"val_loss": 0.35, "model_size": 290_000.0}
 SEVERAL = (
     _several("branin_currin", cube(2, 0.0, 1.0), branin_currin, {"branin": 18.0, "currin": 6.0}, 30),
     _several("zdt1_6", cube(6, 0.0, 1.0), zdt1, _same(2, 11.0), 60),
-    _several("dtlz2_6", cube(6, 0.0, 1.0), partial(dtlz2, m=3), _same(3, 1.1), 60),
+    _dtlz2("dtlz2_6", d=6, m=3),
     _several(
         "vehicle_safety",
         cube(5, 1.0, 3.0),
@@ -71,7 +78,7 @@ SEVERAL = (
         {"weight": 45.4872, "force": 4.5114, "velocity": 13.3394, "missed": 10.3942},
         60,
     ),
-    _several("dtlz2_8_5", cube(8, 0.0, 1.0), partial(dtlz2, m=5), _same(5, 1.1), 60),
+    _dtlz2("dtlz2_8_5", d=8, m=5),
     _several("osy", _sides(OSY_SIDES), osy, {"f1": -75.0, "f2": 75.0}, 60, ("c1", "c2", "c3", "c4", "c5", "c6")),
     _several("constr", box({"x1": (0.1, 10.0), "x2": (0.0, 5.0)}), constr, _same(2, 10.0), 30, ("c1", "c2")),
     tabular(

@@ -38,11 +38,11 @@ def zdt1(x: Array) -> Mapping[str, Array]:
     return {"f1": first, "f2": g * (1 - np.sqrt(first / g))}
 
 
-def dtlz2(x: Array, m: int) -> Mapping[str, Array]:
+def dtlz2(x: Array, m: int, centre: Array | float = 0.5) -> Mapping[str, Array]:
     """With m objectives, the point of the unit sphere's positive part with angles pi/2 x1 ... pi/2 x_{m-1}, times
-    1 + g, g = sum_{j >= m} (x_j - 1/2)^2. The front is the sphere itself."""
+    1 + g, g = sum_{j >= m} (x_j - c_j)^2, where `centre` is c. The front is the sphere itself, wherever c lies."""
     angle = np.pi / 2 * x[..., : m - 1]
-    radius = 1 + np.sum((x[..., m - 1 :] - 0.5) ** 2, axis=-1)
+    radius = 1 + np.sum((x[..., m - 1 :] - centre) ** 2, axis=-1)
     out = {}
     for i in range(m):
         cosines = np.prod(np.cos(angle[..., : m - 1 - i]), axis=-1)

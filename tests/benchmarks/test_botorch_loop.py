@@ -11,7 +11,7 @@ import pytest
 
 import hpo
 from benchmarks.contenders.base import Opening, Proposal, Result
-from benchmarks.contenders.cube import decoded, encoded, n_columns
+from benchmarks.contenders.cube import decoded, encoded, from_unit, top, values
 from benchmarks.contenders.spec import Spec, parse
 from hpo.serialize import problem_to_json
 
@@ -27,6 +27,7 @@ SPACE = hpo.Space(
         "rate": hpo.Float(1e-4, 1e-1, log=True),
         "width": hpo.Int(8, 512, log=True),
         "kind": hpo.Categorical(["a", "b", "c"]),
+        "only": hpo.Categorical([3]),
         "share": hpo.Float(-1.0, 3.0),
         "even": hpo.Int(0, 8, step=2, active_if={"kind": ["c"]}),
     }
@@ -37,11 +38,34 @@ def spec_of(space: hpo.Space, *metrics: Any) -> Spec:
     return parse(json.loads(json.dumps(problem_to_json(hpo.Problem(space, metrics or [hpo.Objective("f")])))))
 
 
-def test_one_column_a_number_and_one_a_choice() -> None:
+def test_a_column_for_each_parameter_of_more_than_one_value() -> None:
     spec = spec_of(SPACE)
-    assert n_columns(spec) == 7
-    row = encoded(spec, {"rate": 1e-3, "width": 64, "kind": "b", "share": 0.0})
-    np.testing.assert_allclose(row, [1 / 3, 0.5, 0, 1, 0, 0.25, 0.5])  # what is inactive stands at its middle
+    row = encoded(spec, {"rate": 1e-3, "width": 64, "kind": "b", "only": 3, "share": 0.0})
+    np.testing.assert_allclose(row, [1 / 3, 0.5, 1, 0.25, 0.5])  # what is inactive stands at its middle
+    assert [top(p) for p in spec.free] == [1, 1, 2, 1, 1]
+    assert [values(p) for p in spec.free if p.name in ("rate", "kind", "even")] == [
+        [],
+        [0, 1, 2],
+        [0, 0.25, 0.5, 0.75, 1],
+    ]
+
+
+def test_a_choice_has_equal_shares_of_the_unit_cube() -> None:
+    spec = spec_of(SPACE)
+    kinds = [from_unit(spec, [0.5, 0.5, u, 0.5, 0.5])[2] for u in (0.0, 0.33, 0.34, 0.66, 0.67, 1.0)]
+    assert kinds == [0, 0, 1, 1, 2, 2]
+
+
+def test_what_is_discrete_is_searched_as_such() -> None:
+    """Twelve results, best at kind b and even numbers: the next point takes whole values without rounding them."""
+    spec = spec_of(SPACE)
+    results = [
+        Result(p, {"f": (p["kind"] == "b") - abs(p["share"])}) for p in SPACE.sample(np.random.default_rng(3), 12)
+    ]
+    (row,) = botorch_loop.maximisers(spec, results, [], 1, 0).tolist()
+    assert row[2] in (0, 1, 2)
+    assert row[4] in (0, 0.25, 0.5, 0.75, 1)
+    assert encoded(spec, decoded(spec, row))[:4] == pytest.approx(row[:4], abs=0.01)
 
 
 def test_decoding_undoes_encoding() -> None:
@@ -55,8 +79,8 @@ def test_decoding_undoes_encoding() -> None:
 
 
 def test_relaxed_points_are_rounded() -> None:
-    params = decoded(spec_of(SPACE), [0.0, 1.0, 0.2, 0.3, 0.25, 1.0, 0.4])
-    assert params == {"rate": 1e-4, "width": 512, "kind": "b", "share": 3.0}
+    params = decoded(spec_of(SPACE), [0.0, 1.0, 1.3, 1.0, 0.4])
+    assert params == {"rate": 1e-4, "width": 512, "kind": "b", "only": 3, "share": 3.0}
 
 
 def test_limits_are_below_zero_where_they_are_met() -> None:

@@ -209,6 +209,33 @@ def test_every_value_of_an_axis_is_a_value_of_the_parameter() -> None:
             assert p.axis.at(p.axis.position(x)) == pytest.approx(x)
 
 
+def test_what_hangs_below_a_choice() -> None:
+    """Only what depends on one unordered choice and nothing else; at any depth."""
+    spec = spec_of(
+        hpo.Problem(
+            hpo.Space(
+                {
+                    "kind": hpo.Categorical(["a", "b"]),
+                    "size": hpo.Categorical([1, 2, 3], ordered=True),
+                    "rate": hpo.Float(0.0, 1.0, active_if={"kind": ["b"]}),
+                    "inner": hpo.Categorical(["p", "q"], active_if={"kind": ["b"]}),
+                    "deep": hpo.Int(1, 5, active_if={"inner": ["q"]}),
+                    "either": hpo.Int(1, 5, active_if={"kind": ["a", "b"]}),
+                    "both": hpo.Int(1, 5, active_if={"kind": ["a"], "size": [2]}),
+                    "big": hpo.Int(1, 5, active_if={"size": [3]}),
+                }
+            ),
+            [hpo.Objective("score")],
+        )
+    )
+    below = {p.name: [[child.name for child in children] for children in spec.below(p)] for p in spec.parameters}
+    assert {name: names for name, names in below.items() if any(names)} == {
+        "kind": [[], ["rate", "inner"]],
+        "inner": [[], ["deep"]],
+    }
+    assert [p.name for p in spec.top] == ["kind", "size", "either", "both", "big"]
+
+
 @pytest.mark.parametrize("problem", [LIMITED, ONE_LIMIT, SEVERAL], ids=["three limits", "one limit", "thresholds"])
 def test_feasibility_is_that_of_the_library(problem: hpo.Problem) -> None:
     spec, seen = spec_of(problem), set()

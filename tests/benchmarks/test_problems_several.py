@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.problems import BY_NAME, FAMILIES
 from benchmarks.problems.base import Array
-from benchmarks.problems.formula import limits, uniform
+from benchmarks.problems.formula import limits, placed, uniform
 from benchmarks.problems.front import crowding, non_dominated, sampled_hypervolume, search, survivors
 from benchmarks.problems.scales import ANALYTIC
 from benchmarks.problems.several_functions import (
@@ -86,6 +86,21 @@ def test_analytic_hypervolumes() -> None:
         error = 1.1**m * np.sqrt(share * (1 - share) / len(points))
         assert 1.1**m * share == pytest.approx(ANALYTIC[name], abs=4 * error)
         assert BY_NAME[name].best == ANALYTIC[name]
+
+
+@pytest.mark.parametrize(("name", "m"), [("dtlz2_6", 3), ("dtlz2_8_5", 5)])
+def test_the_front_of_dtlz2_lies_away_from_the_middle(name: str, m: int) -> None:
+    truth = BY_NAME[name].truth
+    d = len(BY_NAME[name].problem.space)
+    middle = dict.fromkeys([f"x{j}" for j in range(1, d + 1)], 0.5)
+    place = {f"x{j}": float(u) for j, u in enumerate(placed(name, d - m + 1), m)}
+
+    def radius(params: Mapping[str, float]) -> float:
+        return float(np.linalg.norm(list(truth(params).values())))
+
+    assert radius({**middle, **place}) == pytest.approx(1.0)
+    assert radius(middle) > 1.04
+    assert radius({**middle, **place, "x1": 0.9}) == pytest.approx(1.0)
 
 
 def test_the_front_of_constr_is_known() -> None:

@@ -44,7 +44,7 @@ def test_of_two_runs_of_a_cell_the_later_counts(tmp_path: Path) -> None:
     assert runs(tmp_path, {"line": BENCH}) == [replace(RUN, died="")]
 
 
-@pytest.mark.parametrize("change", [{"best": -1.0}, {"typical": 2.0}, {"reference": (1.0,)}])
+@pytest.mark.parametrize("change", [{"best": -1.0}, {"typical": 2.0}, {"reference": (1.0,)}, {"edition": 2}])
 def test_runs_of_an_earlier_version_of_a_problem_do_not_count(tmp_path: Path, change: dict[str, float]) -> None:
     append_run(path_of(tmp_path, "hpo", "q1"), ORIGIN, RUN)
     assert runs(tmp_path, {"line": replace(BENCH, **change)}) == []  # type: ignore[arg-type]
