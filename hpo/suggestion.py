@@ -54,6 +54,19 @@ def random_distinct(space: Space, taken: Set[str], n: int, rng: np.random.Genera
     return out
 
 
+def missing(points: list[Params], space: Space, taken: Set[str], n: int, rng: np.random.Generator) -> list[Params]:
+    """Random configurations that make `points` `n`, or as many as there are. Raises SpaceExhausted when that leaves
+    none at all."""
+    if len(points) == n:
+        return []
+    try:
+        return random_distinct(space, taken | set(map(key, points)), n - len(points), rng)
+    except SpaceExhausted:
+        if not points:
+            raise
+        return []
+
+
 def exhausted(n_taken: int) -> SpaceExhausted:
     """The error that says every configuration has been given out."""
     return SpaceExhausted(

@@ -57,9 +57,9 @@ def descendants(pid: int) -> list[int]:
 
 
 def send(pids: Iterable[int], number: signal.Signals) -> None:
-    """Signal each process that still is."""
+    """Signal each process that still is and that may be signalled: a program with another owner may not."""
     for pid in pids:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 

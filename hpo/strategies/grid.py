@@ -37,8 +37,7 @@ class Grid:
         else:
             numbers = {"levels": self.levels} if self.budget is None else {"budget": self.budget}
         for what, k in numbers.items():
-            if not isinstance(k, int) or k < 1:
-                raise SettingsError(f"{what}={k!r} is not a whole number of at least 1")
+            at_least_one(what, k)
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""
@@ -79,6 +78,12 @@ class Grid:
             params = space.snapped(dict(zip(space.names, values, strict=True)))
             if all(c.holds(params) for c in space.linear):
                 yield params
+
+
+def at_least_one(what: str, k: object) -> None:
+    """Raises SettingsError unless `k` is a whole number of at least 1."""
+    if not isinstance(k, int) or k < 1:
+        raise SettingsError(f"{what}={k!r} is not a whole number of at least 1")
 
 
 def spread(p: Parameter, k: int, middle: Value = None, shift: float = 0.0) -> list[Value]:

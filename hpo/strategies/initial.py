@@ -6,12 +6,10 @@ from collections.abc import Iterator, Set
 
 import numpy as np
 
-from hpo.encoding import key
-from hpo.errors import SpaceExhausted
 from hpo.history import History
 from hpo.randomness import generator
 from hpo.space import Params
-from hpo.suggestion import Suggestion, distinct, random_distinct
+from hpo.suggestion import Suggestion, distinct, missing
 
 
 def initial_design(
@@ -33,13 +31,9 @@ def initial_design(
             if all(c.holds(params) for c in space.linear):
                 yield params
 
+    # Narrow constraints, or nearly everything taken: the rest by chance.
     points = distinct(sequence(), taken, n)
-    if len(points) < n:  # narrow constraints, or nearly everything taken: the rest by chance
-        try:
-            points += random_distinct(space, taken | set(map(key, points)), n - len(points), rng)
-        except SpaceExhausted:
-            if not points:
-                raise
+    points += missing(points, space, taken, n, rng)
     words = "the configuration in production" if space.has_defaults else "the middle of the space"
     return [
         Suggestion(params, {"role": "initial", "how": words if params == start else "fills the space evenly"})

@@ -12,7 +12,7 @@ from hpo.errors import SpaceExhausted
 from hpo.history import History, oriented
 from hpo.metrics import is_feasible
 from hpo.space import Params, Space
-from hpo.strategies.grid import spread
+from hpo.strategies.grid import at_least_one, spread
 from hpo.suggestion import Suggestion, distinct
 from hpo.trial import Trial
 
@@ -25,9 +25,14 @@ class OneAtATime:
     """The ten learning rates: start from the configuration in production, try `values` values of the first parameter
     with all others fixed, keep the best, go on to the next parameter; after the last, begin again with values between
     those tried. "Best" is best feasible; while nothing is feasible, the one that misses the limits by least.
+
+    Raises SettingsError for fewer than one value.
     """
 
     values: int = 10
+
+    def __post_init__(self) -> None:
+        at_least_one("values", self.values)
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest. What is still in flight is not waited for: the best known value is kept."""

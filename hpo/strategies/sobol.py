@@ -10,7 +10,7 @@ import numpy as np
 
 from hpo.history import History
 from hpo.space import Params
-from hpo.suggestion import Suggestion, distinct, random_distinct
+from hpo.suggestion import Suggestion, distinct, missing
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class Sobol:
                             yield params
 
         points = distinct(sequence(), history.taken, n)
+        drawn = missing(points, space, history.taken, n, rng)
         why = {"role": "explore", "how": "next point of the Sobol sequence"}
-        if not points:
-            points = random_distinct(space, history.taken, n, rng)
-            why = {"role": "fallback", "how": "drawn at random: the Sobol sequence gave nothing new"}
-        return [Suggestion(params, why) for params in points]
+        fallback = {"role": "fallback", "how": "drawn at random: the Sobol sequence gave nothing new"}
+        return [*(Suggestion(params, why) for params in points), *(Suggestion(params, fallback) for params in drawn)]

@@ -108,3 +108,16 @@ def test_what_was_started_with_a_mark_is_found_wherever_it_is() -> None:
         tree.end_marked(ours)
         for process in started:
             process.communicate(timeout=60)
+
+
+def test_one_that_may_not_be_signalled_spares_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    signalled = []
+
+    def kill(pid: int, number: int) -> None:
+        if pid == 1:
+            raise PermissionError("a program with another owner")
+        signalled.append(pid)
+
+    monkeypatch.setattr(os, "kill", kill)
+    tree.send([1, 2, 3], signal.SIGTERM)
+    assert signalled == [2, 3]

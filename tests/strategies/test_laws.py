@@ -57,6 +57,16 @@ def test_suggestions_are_inside_and_no_two_live_trials_are_alike(
     assert study.replay().is_identical
 
 
+def test_sobol_fills_a_batch_where_constraints_are_narrow() -> None:
+    """A thousandth of the square: the sequence gives little of it, chance the rest."""
+    sides = {"a": hpo.Float(0.0, 1.0), "b": hpo.Float(0.0, 1.0)}
+    space = hpo.Space(sides, constraints=["a - b <= 0.0005", "a - b >= -0.0005"])
+    study = hpo.open_study("s", hpo.Problem(space, [hpo.Objective("y")]), storage=":memory:", seed=0, strategy=Sobol())
+    trials = study.ask(8)
+    assert len({key(t.params) for t in trials}) == 8
+    assert {t.why["role"] for t in trials} == {"explore", "fallback"}
+
+
 @given(space=spaces(most=3), seed=st.integers(0, 2**31))
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_a_finite_space_is_given_out_completely(space: Space, seed: int) -> None:

@@ -59,6 +59,11 @@ def test_a_grid_has_at_least_one_level(settings: dict[str, Any], what: str) -> N
     assert str(raised.value) == f"{what} is not a whole number of at least 1"
 
 
+def test_one_at_a_time_tries_at_least_one_value() -> None:
+    with pytest.raises(SettingsError, match=r"^values=0 is not a whole number of at least 1$"):
+        OneAtATime(0)
+
+
 def test_a_grid_of_parameters_that_the_space_does_not_have_is_refused() -> None:
     study = hpo.open_study("g", PROBLEM, storage=":memory:", seed=0, strategy=Grid(levels={"lrr": 3}))
     with pytest.raises(SettingsError) as raised:
