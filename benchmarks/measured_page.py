@@ -21,7 +21,9 @@ HALVES = """\
 Half of the problems of each family are for development: hpo was tuned by looking at them. The other half is for
 validation. It has been looked at, though: a gain that it did not show was taken back (decision 0013), a fault was first
 seen on it (0019), and decisions 0018 and 0019 report both halves. The halves share functions in other guises, so the
-validation half says what holds beyond the single problem, not beyond this kind of problem. The tables give both."""
+validation half says what holds beyond the single problem, not beyond this kind of problem. The tables give both. The
+family `held_out` says more: its problems were chosen by a rule (`benchmarks/problems/held_out.py`) when the engine was
+finished, and nothing was decided on them."""
 
 
 def measured_page(results: Path, page: Path = PAGE) -> None:

@@ -14,7 +14,7 @@ import hpo
 Array = NDArray[np.float64]
 Formula = Callable[[Array], Mapping[str, Array]]
 """x `[..., d]`, in the units and order of the space -> every metric `[...]`."""
-Family = Literal["single", "mixed", "constrained", "several", "noisy", "failing"]
+Family = Literal["single", "mixed", "constrained", "several", "noisy", "failing", "held_out"]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from benchmarks.problems.base import Array
 from benchmarks.problems.failing import MEMORY
 from benchmarks.problems.formula import placed
 from benchmarks.problems.functions import BRANIN_AT, HARTMANN6_AT
+from benchmarks.problems.held_out import KEANE10_AT
 from benchmarks.problems.mixed import ACKLEY_CHOICES, STEPS_PER_UNIT
 from benchmarks.problems.search import Params
 from benchmarks.problems.single import ACKLEY10_AT, ACTIVE, POWERS, optimum
@@ -21,11 +22,16 @@ from benchmarks.problems.single import ACKLEY10_AT, ACTIVE, POWERS, optimum
 SEATED = (
     "ackley10",
     "ackley20",
+    "cosine8",
+    "drop_wave",
     "griewank8",
     "levy4_noisy",
     "levy6",
     "lognormal_bowl4",
+    "powell8",
+    "rastrigin5",
     "rotated_ellipsoid8",
+    "three_hump_camel",
 )
 """Functions that are least where `formula.placed` says."""
 
@@ -70,6 +76,10 @@ def known(name: str) -> Params | None:
         "styblinski_tang5": lambda: np.full(5, -2.903534027771177),
         "michalewicz5": michalewicz_at,
         "ackley10_crash": lambda: ACKLEY10_AT,
+        "beale": lambda: np.array([3.0, 0.5]),
+        "bukin": lambda: np.array([-10.0, 1.0]),
+        "keane_bump10": lambda: KEANE10_AT,
+        "dixon_price5": lambda: np.exp2(-(1 - np.exp2(-np.arange(5.0)))),
         "ackley_ball10": lambda: np.zeros(10),
         **{n: lambda: seat(name) for n in SEATED},
     }
@@ -80,7 +90,7 @@ def known(name: str) -> Params | None:
         zero = {n: next(c for c, v in values.items() if v == 0) for n, values in ACKLEY_CHOICES.items()}
         return {**zero, **{f"x{j}": float(6 * u - 3) for j, u in enumerate(placed(name, 5), 1)}}
     row = rows.get(name) or rows.get(name.split("_", maxsplit=1)[0])
-    if row is None or name.startswith("hartmann6_mixed"):
+    if row is None or name.startswith(("hartmann6_mixed", "hartmann6_ball")):
         return None
     return dict(zip(space.names, row().tolist(), strict=True))
 

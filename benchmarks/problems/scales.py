@@ -44,6 +44,8 @@ TABLE_OF: Mapping[str, tuple[str, str]] = {
     "hpobench_car": ("hpobench", "car"),
     "hpobench_credit_g": ("hpobench", "credit_g"),
     "nasbench201_cifar10": ("nasbench201", "cifar10"),
+    **{f"hpobench_{name}": ("hpobench", name) for name in ("kc1", "phoneme", "segment", "vehicle")},
+    **{f"nasbench201_{name}": ("nasbench201", name) for name in ("cifar100", "imagenet")},
     "hpolib_protein_10": ("hpolib", "protein_structure"),
     "hpolib_naval_10": ("hpolib", "naval_propulsion"),
     "hpolib_protein_50": ("hpolib", "protein_structure"),
@@ -92,7 +94,7 @@ def formula_entry(bench: BenchProblem) -> Entry:
         (lambda rng: half_ball(bench, rng)) if bench.name == "ackley_ball10" else (lambda rng: space.sample(rng, 1)[0])
     )
     found, values = draws(bench, sampler, DRAWS, ENOUGH, MOST)
-    starts = [found[i] for i in np.argsort(values)[: ENOUGH if bench.family == "constrained" else STARTS]]
+    starts = [found[i] for i in np.argsort(values)[: ENOUGH if bench.problem.constraints else STARTS]]
     reached = [climbed(bench, start) for start in (starts if len(space) <= 20 else starts[:3])]
     at = min(reached, key=lambda r: signed(bench, bench.truth(r)))
     how = f"best of descents from the {len(reached)} best of at least {DRAWS} random draws"
