@@ -34,6 +34,9 @@ MIXED = hpo.Space(
         "fixed": hpo.Categorical(["only"]),
         "momentum": hpo.Float(-1.0, 1.0, active_if={"kind": ["a", None]}),
         "depth": hpo.Int(1, 5, active_if={"kind": ["a"], "size": [16, 32]}),
+        "below": hpo.Float(0.0, 1.0, active_if={"kind": ["b"]}),
+        "inner": hpo.Categorical(["p", "q"], active_if={"kind": ["b"]}),
+        "deep": hpo.Int(1, 9, active_if={"inner": ["q"]}),
     }
 )
 SQUARE = hpo.Space({"x": hpo.Float(0.0, 1.0), "y": hpo.Float(0.0, 1.0)})
@@ -109,6 +112,10 @@ def test_a_mixed_space_with_conditions(process: ContenderProcess) -> None:
         production = MIXED.start()
         process.add(production, {"score": 10.0})
         assert process.recommend() == production
+    for params in MIXED.sample(np.random.default_rng(2), 12):
+        process.add(params, measured(ONE, params))
+    (trial,) = process.ask().trials
+    assert MIXED.fault(trial.params) is None
     assert firsts[0] == firsts[1]
 
 
