@@ -56,6 +56,7 @@ def test_a_choice_has_equal_shares_of_the_unit_cube() -> None:
     assert kinds == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.filterwarnings("ignore:Optimization failed in `gen_candidates_scipy`:RuntimeWarning")
 def test_what_is_discrete_is_searched_as_such() -> None:
     """Twelve results, best at kind b and even numbers: the next point takes whole values without rounding them."""
     spec = spec_of(SPACE)
