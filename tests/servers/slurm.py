@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_suffix(".sh")
-PATIENCE = 240.0
+PATIENCE = 400.0
 """Seconds after which something that should happen is declared hanging. No statement about speed."""
 
 
