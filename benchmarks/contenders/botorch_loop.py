@@ -100,7 +100,7 @@ class BotorchLoop(Adapter):
 
 
 def maximisers(spec: Spec, results: Sequence[Result], pending: Sequence[Params], n: int, seed: int) -> Tensor:
-    """The next points `[n, d]` of that box, greedily one after the other."""
+    """The next points `[n, d]` of the box of `benchmarks.contenders.cube`, greedily one after the other."""
     model = fitted(spec, results)
     X = cube(spec, [r.params for r in results if r.values is not None])
     X_pending = cube(spec, pending) if pending else None
