@@ -97,16 +97,15 @@ class Cap:
     reason: str
 
 
-_SLOW = "an ask takes a good part of a second, several with many results"
-_SLOWEST = "an ask takes seconds: twenty seeds would take days"
+_ALL = "a seed of all problems, one at a time and in rounds of eight, takes"
 CONTENDER_CAPS: Mapping[str, Cap] = {
-    "optuna_gp": Cap(5, _SLOW),
-    "botorch": Cap(5, _SLOW),
-    "smac": Cap(5, _SLOW),
-    "skopt": Cap(5, _SLOW),
-    "bayes_opt": Cap(5, _SLOW),
-    "ax": Cap(2, _SLOWEST),
-    "hebo": Cap(2, _SLOWEST),
+    "optuna_gp": Cap(5, f"{_ALL} most of an hour"),
+    "smac": Cap(5, f"{_ALL} half an hour and more"),
+    "skopt": Cap(1, f"{_ALL} an hour"),
+    "botorch": Cap(1, f"{_ALL} two hours and more"),
+    "bayes_opt": Cap(1, f"{_ALL} two hours and more"),
+    "ax": Cap(1, f"{_ALL} four hours and more"),
+    "hebo": Cap(1, f"{_ALL} four hours and more"),
 }
 LIVE_CAP = Cap(10, "every evaluation is a real training")
 LIVE_NAMES = frozenset(bench.name for bench in LIVE)
