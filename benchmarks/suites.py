@@ -103,7 +103,7 @@ CONTENDER_CAPS: Mapping[str, Cap] = {
     "smac": Cap(5, f"{_ALL} half an hour and more"),
     "skopt": Cap(1, f"{_ALL} an hour"),
     "botorch": Cap(1, f"{_ALL} two hours and more"),
-    "bayes_opt": Cap(1, f"{_ALL} two hours and more"),
+    "bayes_opt": Cap(1, f"{_ALL} more than an hour"),
     "ax": Cap(1, f"{_ALL} four hours and more"),
     "hebo": Cap(1, f"{_ALL} four hours and more"),
 }
