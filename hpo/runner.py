@@ -36,6 +36,8 @@ class Progress:
     """Seconds since the run began, on the executor's clock."""
     ended: Trial | None = None
     """The trial that just ended; None when the step is a message."""
+    work: str = ""
+    """The id of its work, after which an executor names its logs."""
     message: str = ""
     room: Room | None = None
 
@@ -231,14 +233,16 @@ class _Runner:
 
     def _finish(self) -> None:
         while self.ended:
-            trial = self._deliver(self.ended.popleft())
+            outcome = self.ended.popleft()
+            trial = self._deliver(outcome)
             if trial is None:
                 continue
             history = self.study.history
             facts = {"trial": trial.number, "state": str(trial.state)}
             trace = f"\n{self.trace}" if trial.kind and self.trace else ""
             log.info("trial %d %s%s", trial.number, trial.state, trace, extra=facts)
-            self.progress(Progress(history, self._elapsed(), trial, room=self.budget.room(history, self._elapsed())))
+            elapsed = self._elapsed()
+            self.progress(Progress(history, elapsed, trial, outcome.id, room=self.budget.room(history, elapsed)))
             if len(history.failed) >= _HOPELESS and all(t.source == "added" for t in history.completed):
                 last = history.failed[-1]
                 raise ExecutorError(

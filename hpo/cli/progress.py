@@ -84,7 +84,7 @@ class Plain:
     """One line per ended trial and per message; no escape codes."""
 
     budget: Budget
-    log_hint: Callable[[Trial], str]
+    log_hint: Callable[[Progress], str]
     estimate: Estimate = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class Plain:
             click.echo(step.message)
         if step.ended is not None:
             rest = progress_line(step.history, self.budget.trials, self.estimate.seconds(step)).split(" | ")
-            words = trial_words(step.history, step.ended) + self.log_hint(step.ended)
+            words = trial_words(step.history, step.ended) + self.log_hint(step)
             click.echo(" | ".join([rest[0], words, *rest[1:]]))
 
 
@@ -112,7 +112,7 @@ class Terminal:
     """A line that is rewritten, below failures and messages that stay."""
 
     budget: Budget
-    log_hint: Callable[[Trial], str]
+    log_hint: Callable[[Progress], str]
     estimate: Estimate = field(init=False)
     live: Live = field(init=False)
 
@@ -138,7 +138,7 @@ class Terminal:
         if step.message:
             self.live.console.print(Text(step.message))
         if step.ended is not None and step.ended.state is not TrialState.COMPLETED:
-            self.live.console.print(Text(trial_words(step.history, step.ended) + self.log_hint(step.ended)))
+            self.live.console.print(Text(trial_words(step.history, step.ended) + self.log_hint(step)))
         line = progress_line(step.history, self.budget.trials, self.estimate.seconds(step))
         self.live.update(Text(line), refresh=True)
 

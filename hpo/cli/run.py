@@ -20,11 +20,10 @@ from hpo.errors import DefinitionChanged, SettingsError
 from hpo.executors.output import Output
 from hpo.opening import open_study
 from hpo.report.words import best_words, duration, misses
-from hpo.runner import Run
+from hpo.runner import Progress, Run
 from hpo.runner import run as run_study
 from hpo.storage import Storage, open_storage
 from hpo.study import Study
-from hpo.trial import Trial
 
 _SHOWN = 8
 
@@ -64,7 +63,7 @@ def run(
         if study.trials and not quiet:
             click.echo(resume_words(study.history))
         executor = engine(given.executor, given.command, workers or given.workers, given.logs, given.devices)
-        with display(quiet, budget, study, given.logs) as show:
+        with display(quiet, budget, given.logs) as show:
             ended = run_study(
                 study,
                 budget=budget,
@@ -116,12 +115,12 @@ def _budget(given: StudyFile, trials: int | None, file: str) -> Budget:
     return dataclasses.replace(given.budget, trials=trials) if given.budget else Budget(trials=trials)
 
 
-def display(quiet: bool, budget: Budget, study: Study, logs: str | None) -> Display:
+def display(quiet: bool, budget: Budget, logs: str | None) -> Display:
     """What shows the progress: a line that is redrawn on a terminal, lines elsewhere."""
 
-    def log_hint(trial: Trial) -> str:
-        path = Output.of(Path(logs or ""), f"{study.name}-{trial.number}-{trial.attempt}").err
-        return f" (log: {path})" if logs and trial.kind and path.exists() else ""
+    def log_hint(step: Progress) -> str:
+        path = Output.of(Path(logs or ""), step.work).err
+        return f" (log: {path})" if logs and step.ended and step.ended.kind and path.exists() else ""
 
     if quiet:
         return Quiet()

@@ -79,7 +79,7 @@ def worker(
         given = {"idle": idle, "notice": notice}
         limits.update({option: value for option, value in given.items() if value is not None})
         executor = Subprocess(command, slots=workers, logs=logs, devices=devices.split(",") if devices else ())
-        with display(quiet, budget, study, logs) as show:
+        with display(quiet, budget, logs) as show:
             ended = run(study, budget=budget, executor=executor, progress=show, **limits)
         summarise(study, ended)
         context.exit(INTERRUPTED if ended.interrupted else 0)

@@ -295,6 +295,37 @@ def test_a_run_ends_and_the_next_goes_on_with_its_jobs(tmp_path: Path, ending: s
     assert {t.attempt for t in study.trials} == {1}
 
 
+FAILING = """\
+[study]
+name = "cluster"
+[space.x]
+type = "float"
+low = 0
+high = 1
+[[metrics]]
+role = "objective"
+name = "y"
+[budget]
+trials = 1
+[run]
+command = ["sh", "-c", "echo no data for {x} >&2; exit 3"]
+logs = "logs"
+[run.executor]
+type = "slurm"
+folder = "shared"
+"""
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_failed_trial_names_its_log(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(FAILING)
+    command = [sys.executable, "-m", "hpo.cli.main", "run", "study.toml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    (log,) = (tmp_path / "logs").glob("*.err")
+    assert log.read_text().startswith("no data for ")
+    assert f"(log: {log.relative_to(tmp_path)})" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.timeout(900)
 def test_256_trials_at_once(tmp_path: Path) -> None:
     with slurm.cluster(4, 64) as cluster:
