@@ -57,7 +57,7 @@ def aim(data: TrainingData, models: Models, doubt: float) -> Aim:
         return Aim(Target(None, -np.inf, limits), is_feasibility=True)
 
     def improve(gp: GP) -> Target:
-        return Target(gp, float(gp.posterior(data.X[meets])[0].max()), limits)
+        return Target(gp, float(gp.posterior_mean(data.X[meets]).max()), limits)
 
     first = models.objectives[0]
     y = first.series.y

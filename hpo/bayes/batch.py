@@ -58,7 +58,7 @@ def improvement(target: Target, in_flight: Array, normals: Array) -> tuple[GP, L
         return gp, LogEI(target.best + target.margin)
     draws = sample_at(gp, in_flight, normals[: len(in_flight), :N_FANTASIES])
     fantasy = condition(gp, in_flight, draws)
-    reached = fantasy.posterior(in_flight)[0]  # [s, p]: the noise-free values the draws stand for
+    reached = fantasy.posterior_mean(in_flight)  # [s, p]: the noise-free values the draws stand for
     reached = np.where(probable(target.limits, in_flight), reached, -np.inf)
     return fantasy, LogEI(np.maximum(reached.max(axis=1, keepdims=True), target.best) + target.margin)
 

@@ -74,11 +74,14 @@ class GP:
 
     def posterior(self, X: Array) -> tuple[Array, Array]:
         """Mean [b] (or [s, b] with fantasies) and variance [b] of the noise-free f + m at X [b, d]."""
-        k = matern52(squared_distances(scale(X, self.theta.vector, self.layout).Z, self.Z))
-        k *= self.theta.outputscale
+        k = self._cross(X)
         mean = self.mean + self.alpha @ k.T
-        V = self._whiten(k)
-        return mean, self._variance(V)
+        return mean, self._variance(self._whiten(k))
+
+    def posterior_mean(self, X: Array) -> Array:
+        """The mean of `posterior`, at a cost of O(n b) instead of O(n^2 b)."""
+        mean: Array = self.mean + self.alpha @ self._cross(X).T
+        return mean
 
     def posterior_pullback(self, X: Array) -> tuple[Array, Array, Pullback]:
         """As `posterior`, and the map from derivatives by mean and variance to the gradient by X.
@@ -119,6 +122,12 @@ class GP:
         W = self.inverse_factor[:n, :n]
         precision = np.einsum("ij,ij->j", W, W)
         return self.y - W.T @ (W @ (self.y - self.mean)) / precision, 1.0 / precision
+
+    def _cross(self, X: Array) -> Array:
+        """Covariances [b, n] of f at X [b, d] with f at the observations."""
+        k = matern52(squared_distances(scale(X, self.theta.vector, self.layout).Z, self.Z))
+        k *= self.theta.outputscale
+        return k
 
     def _whiten(self, k: Array) -> Array:
         """L^-1 k' [n, b] for cross-covariances k [b, n], which are overwritten."""

@@ -84,7 +84,7 @@ class Front:
                 for j, gp in enumerate(gps)
             ]
             gps = [condition(gp, in_flight, drawn) for gp, drawn in zip(gps, draws, strict=True)]
-            heights = self._heights(np.stack([gp.posterior(in_flight)[0] for gp in gps], axis=-1))  # [s, p, m]
+            heights = self._heights(np.stack([gp.posterior_mean(in_flight) for gp in gps], axis=-1))  # [s, p, m]
             heights = np.where(probable(limits, in_flight)[None, :, None], heights, 0.0)
             each = np.arange(len(self.directions)) % N_FANTASIES
             reach = np.maximum(reach, np.min(heights[each] / self.directions[:, None], axis=2).max(axis=1))
@@ -208,7 +208,7 @@ def reference_point(models: Models, Y: Array) -> Array:
 
 def medians(models: Models, X: Array) -> Array:
     """Posterior medians of the objectives `[n, m]` at X [n, d], larger is better, in the metrics' units."""
-    return np.stack([_measured(m, m.gp.posterior(X)[0]) for m in models.objectives], axis=1)
+    return np.stack([_measured(m, m.gp.posterior_mean(X)) for m in models.objectives], axis=1)
 
 
 def _measured(model: MetricModel, t: Array) -> Array:

@@ -271,7 +271,7 @@ class _Chooser:
             return self.front.dominates(X)
         gp, best = self.aim.target.objective, self.aim.target.best
         assert gp is not None
-        return gp.posterior(X)[0] < best
+        return gp.posterior_mean(X) < best
 
 
 _STALLED = "next to nothing is to be gained near the best: a look where little is known"
@@ -289,7 +289,7 @@ def _incumbents(data: TrainingData, models: Models, history: History) -> Array:
     """The best few completed trials `[<= 3, d]`: by the objective's model among the feasible, by violation before."""
     if models.objectives and data.feasible.any():
         rows = np.flatnonzero(data.feasible)
-        score = models.objectives[0].gp.posterior(data.X[rows])[0]
+        score = models.objectives[0].gp.posterior_mean(data.X[rows])
     else:
         rows, score = np.arange(len(data.X)), -history.violations()
     return data.X[rows[np.argsort(-score, kind="stable")[:N_INCUMBENTS]]]

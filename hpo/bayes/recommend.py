@@ -24,5 +24,5 @@ def recommended(history: History) -> Trial:
         models = fit_models(data, history.fitted)
         meets = probable([(m.gp, limit) for m in models.by_metric if (limit := m.limit)], data.X)
         rows = np.flatnonzero(meets if meets.any() else data.feasible)
-        mean = models.objectives[0].gp.posterior(data.X[rows])[0]
+        mean = models.objectives[0].gp.posterior_mean(data.X[rows])
     return data.history.completed[int(rows[np.argmax(mean)])]
