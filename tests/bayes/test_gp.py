@@ -84,6 +84,7 @@ def test_posterior_and_likelihood_are_the_textbook_formulas(groups: list[int], w
     likelihood = -0.5 * ((y - m) @ inverse @ (y - m) + np.linalg.slogdet(K)[1] + 12 * np.log(2 * np.pi))
 
     np.testing.assert_allclose(gp.posterior(Xq)[0], mean, rtol=1e-9)
+    np.testing.assert_array_equal(gp.posterior_mean(Xq), gp.posterior(Xq)[0])
     np.testing.assert_allclose(gp.posterior(Xq)[1], np.diag(covariance), rtol=1e-9)
     np.testing.assert_allclose(gp.joint(Xq)[0], mean, rtol=1e-9)
     np.testing.assert_allclose(gp.joint(Xq)[1], covariance, rtol=1e-8, atol=1e-10)
@@ -258,6 +259,7 @@ def test_fantasies_are_what_observing_them_would_give() -> None:
     in_two_steps = condition(condition(gp, pending[:1], draws[:1]), pending[1:], draws[1:])
     mean, variance = fantasy.posterior(Xq)
     np.testing.assert_allclose(in_two_steps.posterior(Xq)[0], mean, rtol=1e-8, atol=1e-9)
+    np.testing.assert_array_equal(fantasy.posterior_mean(Xq), mean)
     for i in range(5):
         observed = build(gp.theta, np.concatenate([X, pending]), np.concatenate([y, draws[:, i]]))
         W = observed.inverse_factor
