@@ -16,7 +16,8 @@ READING = f"""\
 `python -m benchmarks cost`: all contenders in one run, in turns on the same data, each in a process of its own with one
 thread. After n random results in d parameters, an ask for q configurations, with what telling them costs, in
 milliseconds of CPU; in brackets the ratio to hpo. The first ask is the one right after the n results; of the
-{TURNS - 1} that follow it, each after q more results, the median; {REPEATS} data sets, the median of them."""
+{TURNS - 1} that follow it, each after q more results, the median; {REPEATS} data sets, the median of them. Some first asks
+need no model: Ax begins with the middle of the space, and HEBO with d + 1 points of a Sobol sequence."""
 
 
 def sections(results: Path) -> list[str]:
