@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DEMO := .venv/.demo
+OLDEST := .venv-oldest/bin
 
-.PHONY: setup demo test soak lint format docs bench clean
+.PHONY: setup demo test oldest soak lint format docs bench clean
 
 setup: $(STAMP)
 
@@ -13,11 +15,25 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test,lint,docs,bench]"
 	touch $(STAMP)
 
-demo: $(STAMP)  ## tune a real model jointly, compare with grid and one-at-a-time, write demo/report.html
+$(DEMO): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[demo]"
+	touch $(DEMO)
+
+demo: $(DEMO)  ## tune a real model jointly, compare with grid and one-at-a-time, write demo/report.html
 	$(BIN)/hpo demo
 
 test: $(STAMP)  ## the tests, two at a time
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+oldest:  ## the fast tests with the oldest versions that pyproject.toml allows, in an environment of its own
+	$(PYTHON) -m venv --clear .venv-oldest
+	$(OLDEST)/python -m pip install --quiet -c constraints-oldest.txt -e .
+	$(OLDEST)/hpo doctor
+	$(OLDEST)/python -m pip install --quiet -c constraints-oldest.txt -e ".[demo,frame,upgrade,postgres,dask]" \
+		pytest pytest-timeout pytest-xdist hypothesis sybil
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(OLDEST)/python -m pytest -n 2 --dist worksteal tests \
+		$(addprefix --ignore=tests/,bayes benchmarks executors faults test_scalars.py)
 
 soak: $(STAMP)  ## the fault tests at large counts, for hours; goes on where it stopped
 	$(BIN)/python -m tests.faults.soak
@@ -38,4 +54,4 @@ bench: $(STAMP)  ## hpo and its peers on public problems: the quick suite, or AR
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(or $(ARGS),run --suite quick --jobs 2)
 
 clean:
-	rm -rf .venv docs/_build demo
+	rm -rf .venv .venv-oldest docs/_build demo

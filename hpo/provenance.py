@@ -19,6 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+DISTRIBUTION = "joint-hpo"
+"""What this library is installed as."""
 _PACKAGES = ("hpo", "numpy", "scipy", "scikit-learn", "torch")
 IMAGE = "HPO_IMAGE"
 """The one environment variable that is read: the digest of the container's image, which a container cannot know itself."""
@@ -52,7 +54,7 @@ def provenance(author: str = "", reason: str = "", data: str = "") -> dict[str, 
         "platform": f"{platform.system()} {platform.machine()}",
         "machine": machine(),
         "image": os.environ.get(IMAGE) or None,
-        "versions": {name: version for name in _PACKAGES if (version := _version(name))},
+        "versions": {name: version for name in _PACKAGES if (version := installed(name))},
         "data": data,
     }
 
@@ -114,6 +116,14 @@ def machine() -> dict[str, Any]:
     return {"processor": model, "cores": cores, "memory_gib": round(psutil.virtual_memory().total / 2**30)}
 
 
+def installed(package: str) -> str | None:
+    """The version of a package, or of this library, `hpo`; None where it is not installed."""
+    try:
+        return metadata.version(DISTRIBUTION if package == "hpo" else package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """What differs between two provenances in a way that may change results: code, data, image, versions."""
     out = [
@@ -147,13 +157,6 @@ def _login() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # no entry in the user database, as in some containers
         return "unknown"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _commit() -> dict[str, Any] | None:

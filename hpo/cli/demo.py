@@ -11,10 +11,12 @@ import click
 
 from hpo.budget import Budget
 from hpo.cli import demo_task
+from hpo.errors import MissingExtra, listing
 from hpo.executors.processes import Processes
 from hpo.history import History
 from hpo.metrics import limit_words
 from hpo.opening import open_study
+from hpo.provenance import installed
 from hpo.report.comparison import Comparison
 from hpo.report.words import best_words, duration, measured, misses
 from hpo.runner import Progress, run
@@ -23,6 +25,7 @@ from hpo.study import Study
 from hpo.trial import Trial
 
 SLOTS = 2
+_NEEDED = ("scikit-learn", "matplotlib", "jinja2")
 _REASON = "the demo: joint tuning beside grid, one-at-a-time and random search"
 _ENV = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -33,6 +36,8 @@ def demo(folder: Path = Path("demo"), trials: int = 32, seeds: int = 5) -> None:
 
     The first joint study is shown training by training. Exits with 130 when interrupted.
     """
+    if missing := [name for name in _NEEDED if installed(name) is None]:
+        raise MissingExtra(f"the demo needs {listing(missing)}: pip install {' '.join(missing)}")
     start = time.monotonic()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from hpo.cli.show import best, list_studies, status
 from hpo.cli.simulate import simulate_command
 from hpo.cli.worker import worker
 from hpo.errors import HpoError
+from hpo.provenance import DISTRIBUTION
 
 
 class Commands(click.Group):
@@ -39,7 +40,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="hpo")
+@click.version_option(package_name=DISTRIBUTION)
 def main() -> None:
     """Tune hyperparameters jointly, under limits, with few trainings.
 

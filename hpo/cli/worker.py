@@ -23,17 +23,12 @@ _PROGRAMS = ("hpo", "main.py")
 """What command lines begin with; the second is that of `python -m hpo.cli.main`."""
 
 
-class Length(click.ParamType[float]):
-    """A length of time: seconds, or text like "10min"."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """In seconds."""
-        try:
-            return seconds(float(value) if str(value).replace(".", "", 1).isdecimal() else value)
-        except SettingsError as error:
-            self.fail(str(error), param, ctx)
+def _length(_: click.Context, __: click.Parameter, given: str | None) -> float | None:
+    """A length of time in seconds: a number of them, or text like "10min"."""
+    try:
+        return None if given is None else seconds(float(given) if given.replace(".", "", 1).isdecimal() else given)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
@@ -46,10 +41,16 @@ class Length(click.ParamType[float]):
 )
 @click.option("--command", "text", help="What to run, instead of the stored command: 'python train.py --lr {lr}'.")
 @click.option(
-    "--idle", type=Length(), help="Leave after so long with nothing to run, like 10min; one lease by default."
+    "--idle",
+    metavar="TIME",
+    callback=_length,
+    help="Leave after so long with nothing to run, like 10min; one lease by default.",
 )
 @click.option(
-    "--notice", type=Length(), help="What running trials have after SIGTERM, like 30s, before they are handed back."
+    "--notice",
+    metavar="TIME",
+    callback=_length,
+    help="What running trials have after SIGTERM, like 30s, before they are handed back.",
 )
 @click.option("--logs", type=click.Path(file_okay=False), help="Folder for what the commands print.")
 @click.option("--quiet", is_flag=True, help="No progress, only the result.")

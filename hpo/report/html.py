@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.errors import MissingExtra
 from hpo.history import History
 from hpo.metrics import limit_words
 from hpo.report import plots, tables
@@ -29,7 +30,7 @@ class Chart:
 def write_report(study: Study, path: str | Path, comparison: Comparison | None = None) -> Path:
     """Write the report of `study` to `path` and return it; `comparison` adds a table and a picture of strategies.
 
-    Raises OSError where the file cannot be written.
+    Raises OSError where the file cannot be written, MissingExtra without matplotlib and jinja2.
     """
     target = Path(path)
     target.write_text(render(study, comparison), encoding="utf-8")
@@ -38,8 +39,11 @@ def write_report(study: Study, path: str | Path, comparison: Comparison | None =
 
 def render(study: Study, comparison: Comparison | None = None) -> str:
     """The page as text."""
-    import jinja2
-
+    try:
+        import jinja2
+        import matplotlib  # noqa: F401 - what the charts are drawn with
+    except ImportError as error:
+        raise MissingExtra("a report needs matplotlib and jinja2: pip install matplotlib jinja2") from error
     history = study.history
     trial = tables.chosen(history)
     page = jinja2.Environment(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from hpo.errors import StorageError
+from hpo.errors import MissingExtra, StorageError
 from hpo.storage.connections import Connections
 from hpo.storage.database import Database
 
@@ -83,6 +84,11 @@ def prepare(database: Database, connections: Connections) -> None:
         if sa.inspect(connection).has_table(version.name):
             revision = _revision(connection, database)
             if revision != HEAD:
+                if find_spec("alembic") is None:
+                    raise MissingExtra(
+                        f"an earlier version of hpo made {database.where}; to bring it up to date needs alembic: "
+                        "pip install alembic. Nothing was changed"
+                    )
                 database.back_up(HEAD)
                 upgrade(connection)
         else:
