@@ -41,6 +41,7 @@ SETTINGS = "HPO_BENCH_SETTINGS"
 """Set by `ablate`; see there."""
 VERBOSE = "HPO_BENCH_VERBOSE"
 """Set to anything, it lets what a contender prints through to standard error."""
+_INSTALLED_AS = {"hpo": "joint-hpo"}
 MEMORY = 8 << 30
 """Bytes of address space. A contender that needs more fails by itself, not the machine with it."""
 
@@ -139,7 +140,10 @@ def reseed(seed: int) -> None:
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of Python and of these distributions."""
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(_INSTALLED_AS.get(name, name)) for name in packages},
+    }
 
 
 def main(name: str) -> None:

@@ -3,7 +3,7 @@
 from importlib import metadata
 
 project = "hpo"
-version = release = metadata.version("hpo")
+version = release = metadata.version("joint-hpo")
 extensions = ["myst_parser"]
 myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
 myst_heading_anchors = 3
