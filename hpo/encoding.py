@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.parameters import Categorical, Float, Int
+from hpo.parameters import LOG_OF_LARGEST, Categorical, Float, Int
 from hpo.space import Params, Space
 from hpo.trial import key as key  # noqa: PLC0414 - what tells configurations apart, handed on
 
@@ -160,7 +160,7 @@ class Encoder:
         if not p.log:
             return p.low + (u * p.size - 0.5) * (p.step or 1) if p.size is not None else p.low + u * (p.high - p.low)
         low, width = _log_scale(p)
-        return np.exp(low + u * width)
+        return np.exp(np.minimum(low + u * width, LOG_OF_LARGEST))
 
     def meets_constraints(self, X: Array) -> NDArray[np.bool_]:
         """Whether the rows of snapped `X [n, d]` meet the linear constraints `[n]`; those that name an inactive
@@ -182,7 +182,7 @@ def _position(p: Float | Int | Categorical, value: Any) -> float:
 
 def _log_scale(p: Float | Int) -> tuple[float, float]:
     if isinstance(p, Float):
-        return math.log(p.low), math.log(p.high / p.low)
+        return p.log_scale
     low, high = p.log_edges
     return low, high - low
 

@@ -2,7 +2,7 @@
 
 The grammar, read by a small recursive-descent parser (nothing is ever evaluated):
 
-    constraint := side (("<=" | ">=") side)+
+    constraint := side (("<=" | ">=") side)+             at most 50 parentheses and signs deep
     side       := ["+" | "-"] term (("+" | "-") term)*
     term       := factor (("*" | "/") factor)*          at most one factor holds a name; never a divisor
     factor     := number | name | "(" side ")"
@@ -10,14 +10,18 @@ The grammar, read by a small recursive-descent parser (nothing is ever evaluated
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.errors import SpaceError
+from hpo.frozen import Frozen
+from hpo.scalars import shown
 
 _TOKEN = re.compile(r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d][\w.]*)|(?P<op><=|>=|.))")
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class LinearConstraint:
     text: str = field(compare=False)
     tolerance: float = field(default=1e-9, compare=False)
     """What rounding may add; a space knows it from the ranges of the parameters."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coefficients", Frozen(self.coefficients))
 
     def excess(self, params: Mapping[str, Any]) -> float:
         """How far `params` exceeds the bound; at most 0 when it holds. 0 when a parameter it names is inactive."""
@@ -44,7 +51,7 @@ class LinearConstraint:
 def parse(text: str) -> list[LinearConstraint]:
     """The inequalities in `text`: one, or two for `1 <= a + b <= 3`. Raises SpaceError saying what cannot be read."""
     if not isinstance(text, str):
-        raise SpaceError(f'constraint {text!r} is not text. Write it like "a + 2*b <= 10"')
+        raise SpaceError(f'constraint {shown(text)} is not text. Write it like "a + 2*b <= 10"')
     return _Parser(text).constraints()
 
 
@@ -56,6 +63,7 @@ class _Parser:
         self.text = text
         self.tokens = [(m.lastgroup or "", m.group(m.lastgroup or 0)) for m in _TOKEN.finditer(text.strip())]
         self.position = 0
+        self.depth = 0
 
     def constraints(self) -> list[LinearConstraint]:
         sides, signs = [self.side()], []
@@ -71,11 +79,13 @@ class _Parser:
         out = []
         for left, sign, right in zip(sides, signs, sides[1:], strict=False):
             low, high = (left, right) if sign == "<=" else (right, left)
-            coefficients = _add(low, high, -1.0)
-            upper = -coefficients.pop("", 0.0)
+            coefficients = _add(dict(low), high, -1.0)
+            upper = 0.0 - coefficients.pop("", 0.0)
             coefficients = {name: c for name, c in coefficients.items() if c != 0}
             if not coefficients:
                 raise self.fault("it names no parameter")
+            if not all(map(math.isfinite, (upper, *coefficients.values()))):
+                raise self.fault("its numbers are beyond the largest 64-bit float")
             out.append(LinearConstraint(coefficients, upper, self.text))
         return out
 
@@ -86,7 +96,7 @@ class _Parser:
         total = _add({}, self.term(), sign)
         while self.peek() in ("+", "-"):
             sign = -1.0 if self.take()[1] == "-" else 1.0
-            total = _add(total, self.term(), sign)
+            _add(total, self.term(), sign)
         return total
 
     def term(self) -> _Side:
@@ -109,12 +119,14 @@ class _Parser:
             return {"": float(text)}
         if kind == "name":
             return {text: 1.0}
-        if text == "-":
-            return _add({}, self.factor(), -1.0)
-        if text == "(":
-            inner = self.side()
-            if self.take()[1] != ")":
+        if text in ("-", "("):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self.fault(f"it is nested more than {_DEEPEST} deep")
+            inner = _add({}, self.factor(), -1.0) if text == "-" else self.side()
+            if text == "(" and self.take()[1] != ")":
                 raise self.fault("a parenthesis is not closed")
+            self.depth -= 1
             return inner
         raise self.fault(f"cannot read {text!r}" if text else "it ends too early")
 
@@ -127,8 +139,11 @@ class _Parser:
         return token
 
     def fault(self, what: str) -> SpaceError:
-        return SpaceError(f'constraint {self.text!r}: {what}. Write it like "a + 2*b <= 10"')
+        return SpaceError(f'constraint {shown(self.text)}: {what}. Write it like "a + 2*b <= 10"')
 
 
 def _add(a: _Side, b: _Side, scale: float) -> _Side:
-    return {name: a.get(name, 0.0) + scale * b.get(name, 0.0) for name in {**a, **b}}
+    """`a`, with `scale` times `b` added to it."""
+    for name, c in b.items():
+        a[name] = a.get(name, 0.0) + scale * c
+    return a

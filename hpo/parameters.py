@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from functools import cached_property
 from typing import Any
 
-from hpo.errors import ParamsError, SpaceError
-from hpo.scalars import is_finite, plain
+from hpo.errors import ParamsError, SpaceError, listing
+from hpo.frozen import Frozen
+from hpo.scalars import as_scalar, is_finite, shown
+from hpo.text import forbidden_characters
 
 Value = bool | int | float | str | None
 """What a parameter can hold: a JSON scalar."""
@@ -16,6 +21,14 @@ Value = bool | int | float | str | None
 ActiveIf = Mapping[str, Sequence[Value]]
 """`{"model.optimizer": ["sgd"]}`: the parameter exists only while each named parameter is active and holds one of the
 listed values."""
+
+LOG_OF_LARGEST = math.log(sys.float_info.max)
+
+
+class Unset(Enum):
+    """Says that no default was given, where None would say that it is None."""
+
+    UNSET = "unset"
 
 
 @dataclass(frozen=True)
@@ -48,40 +61,46 @@ class Float:
         _finish(self)
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is one this parameter can hold, exactly."""
+        """Whether `value` is one this parameter can hold, rounding in the last bits forgiven."""
         return self.fault(value) is None
 
     def fault(self, value: object) -> str | None:
         """What is wrong with `value`, as the end of a sentence that begins with it; None when nothing is."""
-        value = plain(value)
+        value = as_scalar(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "is not a number"
         if isinstance(value, float) and not math.isfinite(value):
             return "is not finite"
-        if not self.low <= value <= self.high:
-            return f"is outside [{self.low:g}, {self.high:g}]"
+        if not is_finite(value) or not self.low <= self._within_bounds(value) <= self.high:
+            return f"is outside [{_shown(self.low)}, {_shown(self.high)}]"
         if self.step is not None:
             nearest = self.snap(value)
-            if abs(nearest - value) > 1e-9 * max(abs(value), self.step):
-                return f"is not on the step of {self.step:g} from {self.low:g}; the nearest is {nearest:g}"
+            if abs(nearest - value) > max(1e-6 * self.step, self._rounding):
+                step, low = _shown(self.step), _shown(self.low)
+                return f"is not on the step of {step} from {low}; the nearest is {_shown(nearest)}"
         return None
+
+    def canonical(self, value: Any) -> float:
+        """An allowed `value` in its one form: the bound or the step where it differs by rounding only, never -0.0."""
+        number = float(as_scalar(value))
+        return self._within_bounds(number) if self.step is None else self.snap(number)
 
     def snap(self, value: float) -> float:
         """The allowed value nearest to `value`: on the step, inside the bounds, to nine significant digits of the
         range, so that the last bits of a computation never make two configurations out of one."""
+        value = min(max(value, self.low), self.high)
         if self.step is not None:
-            k = round((value - self.low) / self.step)
-            k = min(max(k, 0), steps(self.low, self.high, self.step))
-            return min(self.high, _tidy(self.low + k * self.step, self.step * 1e-6))
+            return self.nth(round((value - self.low) / self.step))
         resolution = abs(value) * 1e-9 if self.log else (self.high - self.low) * 1e-9
-        return min(max(_tidy(value, resolution), self.low), self.high)
+        return min(max(_tidy(value, resolution), self.low), self.high) + 0.0
 
     def value_at(self, u: float) -> float:
         """The value at position `u` of [0, 1]; a stepped range gives each value an equal share."""
         if self.step is not None:
-            return self.snap(self.low + _bin(u, self.size or 1) * self.step)
+            return self.nth(_bin(u, self.size or 1))
         if self.log:
-            return self.snap(math.exp(math.log(self.low) + u * math.log(self.high / self.low)))
+            low, width = self.log_scale
+            return self.snap(math.exp(min(low + u * width, LOG_OF_LARGEST)))
         return self.snap(self.low + u * (self.high - self.low))
 
     def position(self, value: float) -> float:
@@ -89,27 +108,48 @@ class Float:
         if self.step is not None:
             return (round((value - self.low) / self.step) + 0.5) / (self.size or 1)
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            return _log_ratio(value, self.low) / self.log_scale[1]
         return (value - self.low) / (self.high - self.low)
 
     @property
+    def log_scale(self) -> tuple[float, float]:
+        """Natural logarithm of `low`, and how far that of `high` is above it."""
+        return math.log(self.low), _log_ratio(self.high, self.low)
+
+    @cached_property
     def size(self) -> int | None:
         """Number of values, or None for a continuum."""
         return None if self.step is None else steps(self.low, self.high, self.step) + 1
 
     def nth(self, k: int) -> float:
-        """The value of a stepped parameter that is `k` steps above `low`."""
+        """The value of a stepped parameter that is `k` steps above `low`, or the last one: `low + k * step`, without the
+        noise of that sum where a decimal of few digits is meant."""
         assert self.step is not None
-        return self.snap(self.low + k * self.step)
+        assert self.size is not None
+        value = self.low + min(k, self.size - 1) * self.step
+        decimal = _tidy(value, self.step * 1e-6)
+        meant = decimal if abs(decimal - value) <= self._rounding else value
+        return min(max(meant, self.low), self.high) + 0.0
 
     def values(self) -> list[float]:
         """Every value of a stepped parameter, in order."""
         return [self.nth(k) for k in range(self.size or 0)]
 
+    def _within_bounds(self, value: float) -> float:
+        """`value`, or the bound that it exceeds by rounding only."""
+        bound = min(max(value, self.low), self.high)
+        scale = abs(bound) if self.log else self.high - self.low
+        return bound if abs(value - bound) <= 1e-12 * scale + self._rounding else value
+
+    @cached_property
+    def _rounding(self) -> float:
+        """What rounding may add to sums of numbers as large as the bounds."""
+        return 4.0 * math.ulp(abs(self.low) if self.log else max(abs(self.low), abs(self.high)))
+
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number in [low, high], bounds included. `log`, `step`, `default` as for Float."""
+    """A whole number in [low, high], bounds included; 3.0 counts as 3. `log`, `step`, `default` as for Float."""
 
     low: int
     high: int
@@ -134,14 +174,18 @@ class Int:
 
     def fault(self, value: object) -> str | None:
         """What is wrong with `value`, as the end of a sentence that begins with it; None when nothing is."""
-        value = plain(value)
+        value = _as_whole(value)
         if isinstance(value, bool) or not isinstance(value, int):
             return "is not a whole number"
         if not self.low <= value <= self.high:
-            return f"is outside [{self.low}, {self.high}]"
+            return f"is outside [{_shown(self.low)}, {_shown(self.high)}]"
         if (value - self.low) % self.step:
             return f"is not on the step of {self.step} from {self.low}; the nearest is {self.snap(value)}"
         return None
+
+    def canonical(self, value: Any) -> int:
+        """An allowed `value` in its one form: 3 for 3.0."""
+        return int(as_scalar(value))
 
     def snap(self, value: float) -> int:
         """The allowed value nearest to `value`, an even number of steps above `low` where two are as near."""
@@ -157,7 +201,7 @@ class Int:
         if not self.log:
             return self.low + _bin(u, self.size) * self.step
         low, high = self.log_edges
-        return self.snap(math.exp(low + u * (high - low)))
+        return self.snap(math.exp(min(low + u * (high - low), LOG_OF_LARGEST)))
 
     def position(self, value: float) -> float:
         """The middle of the share of `value` in [0, 1]."""
@@ -191,12 +235,12 @@ class Categorical:
     """One of a list of choices: text, numbers, booleans or None. `ordered=True` when neighbours in the list are alike
     (small, medium, large), so that what is learned about one tells something about the next.
 
-    Raises SpaceError for an empty list or a choice given twice.
+    `default=None` is a default where None is a choice. Raises SpaceError for an empty list or a choice given twice.
     """
 
     choices: Sequence[Value]
     ordered: bool = field(default=False, kw_only=True)
-    default: Value = field(default=None, kw_only=True)
+    default: Value | Unset = field(default=Unset.UNSET, kw_only=True)
     active_if: ActiveIf = field(default_factory=dict, kw_only=True)
     unit: str = field(default="", kw_only=True)
     description: str = field(default="", kw_only=True)
@@ -204,21 +248,29 @@ class Categorical:
     def __post_init__(self) -> None:
         if isinstance(self.choices, str) or not isinstance(self.choices, Sequence):
             raise SpaceError(f"choices are a list, got {self.choices!r}. Try Categorical([{self.choices!r}, ...])")
-        object.__setattr__(self, "choices", tuple(map(plain, self.choices)))
-        object.__setattr__(self, "default", plain(self.default))
+        object.__setattr__(self, "choices", tuple(map(as_scalar, self.choices)))
         if not self.choices:
             raise SpaceError("a Categorical needs at least one choice, got none")
-        for i, choice in enumerate(self.choices):
+        for choice in self.choices:
             if choice is not None and not isinstance(choice, bool | int | float | str):
                 raise SpaceError(
-                    f"choice {choice!r} is a {type(choice).__name__}; choices are text, numbers, booleans or None. "
+                    f"choice {shown(choice)} is a {type(choice).__name__}; choices are text, numbers, booleans or None. "
                     "Give it a name here and look the object up in the training code"
                 )
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise SpaceError(f"choice {choice!r} is not finite")
-            if any(same_value(choice, other) for other in self.choices[:i]):
-                raise SpaceError(f"choice {choice!r} is given twice")
+            if isinstance(choice, str) and (fault := forbidden_characters(choice)):
+                raise SpaceError(f"choice {shown(choice)} {fault}")
+        if len(self._places) < len(self.choices):
+            twice = next(c for i, c in enumerate(self.choices) if self._places[_identity(c)] != i)
+            raise SpaceError(f"choice {shown(twice)} is given twice")
+        if self.default is Unset.UNSET and None not in self.choices:
+            object.__setattr__(self, "default", None)
         _finish(self)
+
+    def __repr__(self) -> str:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return f"Categorical({', '.join(f'{k}={v!r}' for k, v in values.items() if v is not Unset.UNSET)})"
 
     def contains(self, value: object) -> bool:
         """Whether `value` is one this parameter can hold, exactly."""
@@ -226,17 +278,31 @@ class Categorical:
 
     def fault(self, value: object) -> str | None:
         """What is wrong with `value`, as the end of a sentence that begins with it; None when nothing is."""
-        value = plain(value)
-        if any(same_value(value, c) for c in self.choices):
-            return None
-        return f"is not one of {', '.join(map(repr, self.choices))}"
+        if self._place(value) is None:
+            return f"is not one of {listing(map(shown, self.choices))}"
+        return None
+
+    def canonical(self, value: Any) -> Value:
+        """An allowed `value` in its one form: the choice that equals it."""
+        return self.choices[self.index(value)]
 
     def index(self, value: object) -> int:
-        """Position of `value` among the choices; ValueError when it is none of them."""
+        """Position of `value` among the choices. Raises ParamsError when it is none of them."""
+        if (place := self._place(value)) is None:
+            raise ParamsError(f"{shown(value)} {self.fault(value)}")
+        return place
+
+    def _place(self, value: object) -> int | None:
+        value = as_scalar(value)
+        return self._places.get(_identity(value)) if value is None or isinstance(value, int | float | str) else None
+
+    @cached_property
+    def _places(self) -> dict[tuple[bool, Value], int]:
+        """Where each choice stands (the first of equal ones)."""
+        places: dict[tuple[bool, Value], int] = {}
         for i, choice in enumerate(self.choices):
-            if same_value(value, choice):
-                return i
-        raise ParamsError(f"{value!r} is not one of {', '.join(map(repr, self.choices))}")
+            places.setdefault(_identity(choice), i)
+        return places
 
     def value_at(self, u: float) -> Value:
         """The choice at position `u` of [0, 1]; each has an equal share."""
@@ -269,34 +335,52 @@ def same_value(a: object, b: object) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
+def _identity(value: Value) -> tuple[bool, Value]:
+    return isinstance(value, bool), value
+
+
 def is_set(parameter: Parameter) -> bool:
     """Whether the user gave a default (None is a default only where it is a choice)."""
+    if isinstance(parameter, Categorical) and None in parameter.choices:
+        return parameter.default is not Unset.UNSET
     return parameter.default is not None
 
 
 def steps(low: float, high: float, step: float) -> int:
     """How many whole steps fit between the bounds (a step that misses `high` by rounding still counts)."""
-    return math.floor((high - low) / step * (1 + 1e-12) + 1e-9)
+    rounding = 1e-9 + 4.0 * math.ulp(max(abs(low), abs(high))) / step
+    return math.floor((high - low) / step + rounding)
 
 
 def _bin(u: float, size: int) -> int:
     return min(max(int(u * size), 0), size - 1)
 
 
+def _log_ratio(value: float, low: float) -> float:
+    ratio = value / low
+    return math.log(ratio) if 0.0 < ratio <= sys.float_info.max else math.log(value) - math.log(low)
+
+
 def _number(name: str, value: object) -> float:
-    value = plain(value)
+    value = as_scalar(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
-        raise SpaceError(f"{name}={value!r} is not a finite number")
+        raise SpaceError(f"{name}={shown(value)} is not a finite number")
     return float(value)
 
 
 def _whole(name: str, value: object) -> int:
-    value = plain(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise SpaceError(f"{name}={value!r} is not a whole number. Use Float for real numbers")
-    return value
+    whole = _as_whole(value)
+    if isinstance(whole, bool) or not isinstance(whole, int):
+        raise SpaceError(f"{name}={shown(whole)} is not a whole number. Use Float for real numbers")
+    if not is_finite(whole):
+        raise SpaceError(f"{name}={shown(whole)} is not a finite number as 64-bit floats go (at most about 1.8e308)")
+    return whole
+
+
+def _as_whole(value: object) -> object:
+    """3 for 3.0; anything else as it is."""
+    value = as_scalar(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_range(p: Numeric, kind: str) -> None:
@@ -310,32 +394,51 @@ def _check_range(p: Numeric, kind: str) -> None:
         raise SpaceError(f"log scale needs low > 0, got low={low}. Try low={smallest}, or log=False")
     if p.step is not None and p.step <= 0:
         raise SpaceError(f"step={step} must be positive")
+    if not is_finite(p.high - p.low + (p.step or 0)):
+        raise SpaceError(f"the range {low}..{high} is wider than the largest 64-bit float, about 1.8e308; narrow it")
+    if kind == "Float" and p.step is not None:
+        if p.log:
+            raise SpaceError("step and log=True do not go together: a step is constant, a log scale is not. Drop one")
+        smallest_step = 16.0 * math.ulp(max(abs(p.low), abs(p.high)))
+        if p.step < smallest_step:
+            raise SpaceError(
+                f"step={step} is too small to tell neighbours apart in {low}..{high}, where 64-bit floats need a step of "
+                f"at least {smallest_step:.2g}; leave the step out"
+            )
     if p.size is not None and p.size < 2:
         raise SpaceError(f"step={step} is wider than the range {low}..{high}")
-    if p.log and kind == "Float" and p.step is not None:
-        raise SpaceError("step and log=True do not go together: a step is constant, a log scale is not. Drop one")
 
 
 def _shown(number: float | None) -> str:
-    return f"{number:g}" if isinstance(number, float) else str(number)
+    """A number as short as tells it apart from others."""
+    if isinstance(number, float):
+        return f"{number:g}" if float(f"{number:g}") == number else repr(number)
+    return shown(number)
 
 
 def _finish(p: Parameter) -> None:
-    if is_set(p) and (fault := p.fault(p.default)):
-        raise SpaceError(f"default {p.default!r} {fault}")
+    if is_set(p):
+        if fault := p.fault(p.default):
+            raise SpaceError(f"default {shown(p.default)} {fault}")
+        object.__setattr__(p, "default", p.canonical(p.default))
+    if not isinstance(p.active_if, Mapping):
+        raise SpaceError(f'active_if is a mapping like {{"model.optimizer": ["sgd"]}}, got {shown(p.active_if)}')
     for parent, values in p.active_if.items():
         if isinstance(values, str) or not isinstance(values, Sequence):
             raise SpaceError(f"active_if[{parent!r}] is a list of values, got {values!r}. Try [{values!r}]")
         if not values:
             raise SpaceError(f"active_if[{parent!r}] lists no value: the parameter could never be active")
-    object.__setattr__(p, "active_if", {k: tuple(map(plain, v)) for k, v in p.active_if.items()})
+    object.__setattr__(p, "active_if", Frozen({k: tuple(map(as_scalar, v)) for k, v in p.active_if.items()}))
 
 
 def _tidy(value: float, resolution: float) -> float:
     """`value` rounded to the decimal just below `resolution`, so that 0.30000000000000004 becomes 0.3."""
     if value == 0 or resolution <= 0:
         return value
-    return round(value, min(300, -math.floor(math.log10(resolution))))
+    try:
+        return round(value, -math.floor(math.log10(resolution)))
+    except OverflowError:  # rounded up, it would be beyond the largest float
+        return value
 
 
 def describe(parameter: Parameter) -> dict[str, Any]:
@@ -343,6 +446,10 @@ def describe(parameter: Parameter) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, item in parameter.__dataclass_fields__.items():
         value = getattr(parameter, name)
+        if name == "default":
+            if is_set(parameter):
+                out[name] = value
+            continue
         plain = {k: list(v) for k, v in value.items()} if name == "active_if" else value
         if name not in ("low", "high", "choices") and plain in (item.default, {}):
             continue

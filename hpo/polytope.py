@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import Any
 
 import numpy as np
 
+from hpo.silence import c_output_dropped
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_MOST_NODES = 3000
+"""Nodes of search trees that the vertices of one polytope may cost: most cost one, exact sums of whole numbers hundreds."""
+MOST_SECONDS = 10.0
+"""The same on the clock, for problems of which a single node takes long."""
 
 
 @dataclass(eq=False)
 class Polytope:
     """The x = low + unit * z with `matrix` x <= `limit` and x <= `high`, z whole where `is_whole`; all `[d]`, but for
-    `matrix [k, d]` and `limit [k]`. Knows the vertices that were found so far."""
+    `matrix [k, d]` and `limit [k]`. Knows the vertices that were found so far, and does not look for more of them once
+    that has cost too much, or was in vain."""
 
     low: Array
     high: Array
@@ -23,12 +33,16 @@ class Polytope:
     limit: Array
     _vertices: list[Array] = field(default_factory=list)
     _n_sought: int = 0
+    _nodes_left: int = _MOST_NODES
+    _seconds_left: float = MOST_SECONDS
+    is_given_up: bool = False
+    """Whether the search ended before it was known that there is nothing."""
 
-    def draw(self, rng: np.random.Generator) -> list[Array]:
+    def draw(self, rng: np.random.Generator, most: int | None = None) -> list[Array]:
         """Two points x `[d]`, none where there are none: a random mixture of vertices, which rounding to whole z may put
-        outside, and a vertex."""
+        outside, and a vertex. Looks for at most `most` further vertices, by default for one more than dimensions."""
         span = len(self.low) + 1
-        for _ in range(min(span, 2 * span - self._n_sought)):
+        for _ in range(min(most or span, 2 * span - self._n_sought)):
             self._seek(rng)
         if not self._vertices:
             return []
@@ -37,15 +51,52 @@ class Polytope:
 
     def _seek(self, rng: np.random.Generator) -> None:
         """Find the vertex that is best in a random direction, by mixed-integer linear programming."""
-        from scipy.optimize import Bounds, LinearConstraint, milp
-
         self._n_sought += 1
         most = np.maximum((self.high - self.low) / self.unit, 0.0)
-        found = milp(
-            rng.normal(size=len(most)) / np.maximum(most, 1e-12),
-            constraints=LinearConstraint(self.matrix * self.unit, -np.inf, self.limit - self.matrix @ self.low),
-            bounds=Bounds(np.zeros(len(most)), most),
-            integrality=self.is_whole.astype(int),
-        )
-        if found.x is not None and not any(np.allclose(found.x, z, rtol=0.0, atol=1e-9 * most) for z in self._vertices):
-            self._vertices.append(found.x)
+        direction = rng.normal(size=len(most)) / np.maximum(most, 1e-12)
+        if self._nodes_left <= 0 or self._seconds_left <= 0.0:
+            return
+        began = time.monotonic()
+        found = _solved(direction, self, most)
+        self._seconds_left -= time.monotonic() - began
+        self._nodes_left -= getattr(found, "mip_node_count", None) or 0
+        if found.x is not None:
+            if not any(np.allclose(found.x, z, rtol=0.0, atol=1e-9 * most) for z in self._vertices):
+                self._vertices.append(found.x)
+        elif not self._vertices:
+            self.is_given_up = found.status != _INFEASIBLE
+            self._nodes_left = 0
+
+
+_INFEASIBLE = 2
+
+
+def _solved(direction: Array, polytope: Polytope, most: Array) -> Any:
+    """What scipy's mixed-integer solver finds. It runs in a thread of its own, so that an interrupt is served while it
+    works, and without the notes that it prints."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    p = polytope
+    out: list[Any] = []
+
+    def solve() -> None:
+        try:
+            with c_output_dropped():
+                out.append(
+                    milp(
+                        direction,
+                        constraints=LinearConstraint(p.matrix * p.unit, -np.inf, p.limit - p.matrix @ p.low),
+                        bounds=Bounds(np.zeros(len(most)), most),
+                        integrality=p.is_whole.astype(int),
+                        options={"node_limit": p._nodes_left, "time_limit": p._seconds_left},
+                    )
+                )
+        except BaseException as error:  # raised where the answer is waited for
+            out.append(error)
+
+    thread = Thread(target=solve, name="hpo linear programming", daemon=True)
+    thread.start()
+    thread.join()
+    if isinstance(out[0], BaseException):
+        raise out[0]
+    return out[0]

@@ -7,23 +7,33 @@ with their types made exact, so equal configurations are equal dicts.
 from __future__ import annotations
 
 import itertools
+import math
 import re
-from bisect import bisect_left, bisect_right
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
+from hpo.frozen import Frozen
 from hpo.linear import LinearConstraint, parse
-from hpo.parameters import Categorical, Float, Int, Parameter, Value, same_value
-from hpo.polytope import Polytope
-from hpo.scalars import plain
+from hpo.parameters import Categorical, Float, Int, Parameter, Value, is_set, same_value
+from hpo.polytope import MOST_SECONDS, Polytope
+from hpo.scalars import shown
+from hpo.shorthand import Given, parameter
+from hpo.text import forbidden_characters
 
 Params = dict[str, Any]
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_MOST_HINTS = 20
+"""Names that a similar one is looked up for in one message: each costs a walk through all names."""
+_MOST_IN_VAIN = 100_000
+"""Steps of listing a space without finding a further configuration."""
+_ABSENT, _END = object(), object()
 
 
 @dataclass(frozen=True)
@@ -36,31 +46,38 @@ class Space:
     """
 
     parameters: Mapping[str, Parameter]
+    """Given as Float, Int and Categorical, or as plain Python where that is clear: (1, 8), ["sgd", "adam"]; see
+    `hpo.shorthand`."""
     constraints: Sequence[str] = ()
     linear: tuple[LinearConstraint, ...] = field(init=False, repr=False, compare=False)
     order: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """Names, parents before the parameters they activate."""
 
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(self, parameters: Mapping[str, Given], constraints: str | Sequence[str] = ()) -> None: ...
+
     def __post_init__(self) -> None:
         if not isinstance(self.parameters, Mapping) or not self.parameters:
             raise SpaceError('a space is a non-empty mapping of name to parameter, like {"lr": Float(1e-5, 1e-1)}')
-        object.__setattr__(self, "parameters", dict(self.parameters))
+        given, faults = self._given_parameters()
+        object.__setattr__(self, "parameters", Frozen(given))
         texts = [self.constraints] if isinstance(self.constraints, str) else self.constraints
         object.__setattr__(self, "constraints", tuple(texts))
-        faults = [*self._name_faults()]
         order, condition_faults = self._sorted_by_condition()
         linear, linear_faults = self._parsed_constraints()
         faults += condition_faults + linear_faults
         if faults:
             raise SpaceError(*faults)
+        object.__setattr__(self, "parameters", Frozen(self._with_exact_conditions()))
         object.__setattr__(self, "order", order)
         object.__setattr__(self, "linear", linear)
-        if linear:
-            self.sample(np.random.default_rng(0), 1)
+        if linear and not self._sample_box(rng := np.random.default_rng(0), 1):
+            self._sample_polytope(rng, 1, n_vertices=1)
 
     # -- asking ---------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names in the order of the definition."""
         return tuple(self.parameters)
@@ -79,7 +96,7 @@ class Space:
     @property
     def has_defaults(self) -> bool:
         """Whether any parameter states its value in production."""
-        return any(p.default is not None for p in self.parameters.values())
+        return any(map(is_set, self.parameters.values()))
 
     def is_active(self, name: str, params: Mapping[str, object]) -> bool:
         """Whether `name` exists, given the values of its parents in `params` (absent parents are inactive)."""
@@ -90,12 +107,13 @@ class Space:
 
     def fault(self, params: Mapping[str, object]) -> str | None:
         """Everything wrong with `params`, or None: unknown, missing, inactive, out of range, constraint broken."""
+        unknown = [name for name in params if name not in self.parameters]
         faults = [
-            f"unknown parameter {name!r} (have: {listing(self.names)}).{did_you_mean(str(name), self.names)}"
-            for name in params
-            if name not in self.parameters
+            f"unknown parameter {shown(name)} (have: {listing(self.names)})."
+            + (did_you_mean(str(name), self.names) if i < _MOST_HINTS else "")
+            for i, name in enumerate(unknown)
         ]
-        seen: dict[str, object] = {}
+        seen: Params = {}
         for name in self.order:
             active = self.is_active(name, seen)
             if name in params and not active:
@@ -103,9 +121,11 @@ class Space:
             elif active and name not in params:
                 faults.append(f"missing parameter {name!r}")
             elif active:
-                seen[name] = plain(params[name])
-                if wrong := self.parameters[name].fault(seen[name]):
-                    faults.append(f"{name}={params[name]!r} {wrong}")
+                p, seen[name] = self.parameters[name], params[name]
+                if wrong := p.fault(params[name]):
+                    faults.append(f"{name}={shown(params[name])} {wrong}")
+                else:
+                    seen[name] = p.canonical(params[name])
         if not faults:
             faults = [f"{c.text!r} does not hold" for c in self.linear if not c.holds(seen)]
         return "; ".join(faults) or None
@@ -117,8 +137,8 @@ class Space:
     def canonical(self, params: Mapping[str, object]) -> Params:
         """`params` in canonical form. Raises ParamsError naming every fault."""
         if fault := self.fault(params):
-            raise ParamsError(f"params {dict(params)!r}: {fault}")
-        return {name: _exact(self.parameters[name], params[name]) for name in self.names if name in params}
+            raise ParamsError(f"params {shown(dict(params), 1000)}: {fault}")
+        return {name: self.parameters[name].canonical(params[name]) for name in self.names if name in params}
 
     def snapped(self, params: Mapping[str, object]) -> Params:
         """Complete `params` (values for all names) with each value snapped, and inactive parameters dropped.
@@ -147,7 +167,7 @@ class Space:
     def start(self) -> Params:
         """The configuration in production: the defaults, and the middle of each parameter that has none. Where this
         breaks a linear constraint, the nearest (of many) configurations that does not."""
-        middle = {name: p.value_at(0.5) if p.default is None else p.default for name, p in self.parameters.items()}
+        middle = {name: p.default if is_set(p) else p.value_at(0.5) for name, p in self.parameters.items()}
         params = self.snapped(middle)
         if all(c.holds(params) for c in self.linear):
             return params
@@ -168,6 +188,79 @@ class Space:
         Where less than a fiftieth of the space is allowed, draws are mixtures of vertices of the allowed polytope. Raises
         SpaceError when nothing is.
         """
+        out = self._sample_box(rng, n)
+        if len(out) < n:
+            out += self._sample_polytope(rng, n - len(out))
+        return out
+
+    def enumerate(self) -> Iterator[Params]:
+        """Every configuration of a finite space, each once, inactive parameters dropped. Raises SpaceError for other
+        spaces, and where constraints leave so little that listing on and on finds nothing more."""
+        if not self.is_finite:
+            raise SpaceError("the space has a continuous parameter; its configurations cannot be listed")
+        return self._walk()
+
+    def size(self, most: int) -> int | None:
+        """Number of configurations, or None when there are more than `most` or infinitely many, or when counting them
+        takes too long."""
+        if not self.is_finite or self._at_least(most) > most:
+            return None
+        try:
+            count = sum(1 for _ in itertools.islice(self.enumerate(), most + 1))
+        except SpaceError:
+            return None
+        return count if count <= most else None
+
+    def _at_least(self, most: int) -> int:
+        """A number of configurations that there are at least, counted until it exceeds `most`: the combinations of
+        parameters that nothing holds back."""
+        parents = {parent for p in self.parameters.values() for parent in p.active_if} if self.linear else set()
+        held_back = parents.union(*(c.coefficients for c in self.linear))
+        count = 1
+        for name, p in self.parameters.items():
+            if not p.active_if and name not in held_back:
+                count *= p.size or 1
+            if count > most:
+                break
+        return count
+
+    def _walk(self) -> Iterator[Params]:
+        """Depth first along the order of the conditions, without recursion: a space may have thousands of parameters."""
+        rows = {name: [c for c in self.linear if name in c.coefficients] for name in self.order}
+        short = {name: p for name, p in self.parameters.items() if not rows[name] and (p.size or 0) <= 1000}
+        listed = {name: p.values() for name, p in short.items()}
+        chosen: Params = {}
+
+        def values(name: str) -> Iterator[Any]:
+            if not self.is_active(name, chosen):
+                return iter((_ABSENT,))
+            return iter(listed.get(name) or map(self.parameters[name].nth, self._left(name, rows[name], chosen)))
+
+        levels: list[Iterator[Any]] = [values(self.order[0])]
+        in_vain = 0
+        while levels:
+            name = self.order[len(levels) - 1]
+            chosen.pop(name, None)
+            in_vain += 1
+            if in_vain > _MOST_IN_VAIN:
+                raise SpaceError(
+                    f"listing the space was given up: no further configuration that meets {self._named_constraints()} "
+                    f"was found in {_MOST_IN_VAIN} steps"
+                )
+            value = next(levels[-1], _END)
+            if value is _END:
+                levels.pop()
+                continue
+            if value is not _ABSENT:
+                chosen[name] = value
+            if len(levels) < len(self.order):
+                levels.append(values(self.order[len(levels)]))
+            elif all(c.holds(chosen) for c in self.linear):
+                in_vain = 0
+                yield {name: chosen[name] for name in self.names if name in chosen}
+
+    def _sample_box(self, rng: np.random.Generator, n: int) -> list[Params]:
+        """Up to `n` draws, as many as the constraints allow soon enough."""
         out: list[Params] = []
         tries = 0
         while len(out) < n and tries < 200 + 50 * len(out):
@@ -175,39 +268,7 @@ class Space:
             params = self.at(rng.random(len(self)))
             if all(c.holds(params) for c in self.linear):
                 out.append(params)
-        if len(out) < n:
-            out += self._sample_polytope(rng, n - len(out))
         return out
-
-    def enumerate(self) -> Iterator[Params]:
-        """Every configuration of a finite space, each once, inactive parameters dropped."""
-        if not self.is_finite:
-            raise SpaceError("the space has a continuous parameter; its configurations cannot be listed")
-
-        def walk(i: int, chosen: Params) -> Iterator[Params]:
-            if i == len(self.order):
-                params = {name: chosen[name] for name in self.names if name in chosen}
-                if all(c.holds(params) for c in self.linear):
-                    yield params
-                return
-            name = self.order[i]
-            if not self.is_active(name, chosen):
-                yield from walk(i + 1, chosen)
-                return
-            for value in listed.get(name) or map(self.parameters[name].nth, self._left(name, rows[name], chosen)):
-                yield from walk(i + 1, {**chosen, name: value})
-
-        rows = {name: [c for c in self.linear if name in c.coefficients] for name in self.order}
-        short = {name: p for name, p in self.parameters.items() if not rows[name] and (p.size or 0) <= 1000}
-        listed = {name: p.values() for name, p in short.items()}
-        return walk(0, {})
-
-    def size(self, most: int) -> int | None:
-        """Number of configurations, or None when there are more than `most` or infinitely many."""
-        if not self.is_finite:
-            return None
-        count = sum(1 for _ in itertools.islice(self.enumerate(), most + 1))
-        return count if count <= most else None
 
     def _left(self, name: str, rows: Sequence[LinearConstraint], chosen: Params) -> range:
         """Which values of `name`, counted from its first, leave the constraints `rows` on it a chance, given what was
@@ -241,38 +302,68 @@ class Space:
 
     # -- building -------------------------------------------------------------------------------------------------
 
-    def _name_faults(self) -> Iterator[str]:
-        for name, p in self.parameters.items():
-            if not isinstance(name, str) or not _NAME.fullmatch(name):
-                yield f"parameter name {name!r} is not letters, digits and underscores, with dots between stages"
-            if not isinstance(p, Float | Int | Categorical):
-                yield f"parameter {name!r} is {p!r}; it must be a Float, Int or Categorical"
+    def _given_parameters(self) -> tuple[dict[str, Parameter], list[str]]:
+        """The parameters by name, and what is wrong with names and values."""
+        parameters: dict[str, Parameter] = {}
+        faults = []
+        for name, given in self.parameters.items():
+            if isinstance(name, str) and (fault := forbidden_characters(name)):
+                faults.append(f"parameter name {shown(name)} {fault}")
+            elif not isinstance(name, str) or not _NAME.fullmatch(name):
+                faults.append(
+                    f"parameter name {shown(name)} is not letters, digits and underscores, with dots between stages"
+                )
+            try:
+                parameters[name] = parameter(given)
+            except SpaceError as error:
+                faults += [f"parameter {shown(name)}: {problem}" for problem in error.problems]
+        return parameters, faults
 
     def _sorted_by_condition(self) -> tuple[tuple[str, ...], list[str]]:
-        faults = []
-        parents = {n: list(getattr(p, "active_if", {})) for n, p in self.parameters.items()}
+        faults: list[str] = []
         for name, p in self.parameters.items():
-            for parent, values in getattr(p, "active_if", {}).items():
+            for parent, values in p.active_if.items():
                 other = self.parameters.get(parent)
                 if other is None:
-                    hint = did_you_mean(parent, self.parameters)
-                    faults.append(f"parameter {name!r}: active_if names {parent!r}, which is no parameter.{hint}")
+                    hint = did_you_mean(parent, self.parameters) if len(faults) < _MOST_HINTS else ""
+                    faults.append(f"parameter {name!r}: active_if names {shown(parent)}, which is no parameter.{hint}")
                 elif isinstance(other, Float):
                     faults.append(f"parameter {name!r}: active_if needs a Categorical or Int, {parent!r} is a Float")
                 else:
                     faults += [
-                        f"parameter {name!r}: active_if[{parent!r}] lists {v!r}, which {fault}"
+                        f"parameter {name!r}: active_if[{parent!r}] lists {shown(v)}, which {fault}"
                         for v in values
                         if (fault := other.fault(v))
                     ]
+        if faults:
+            return (), faults
+        waits_for = {name: len(p.active_if) for name, p in self.parameters.items()}
+        children: dict[str, list[str]] = {name: [] for name in self.parameters}
+        for name, p in self.parameters.items():
+            for parent in p.active_if:
+                children[parent].append(name)
+        place = {name: i for i, name in enumerate(self.parameters)}
         order: list[str] = []
-        while not faults and len(order) < len(parents):
-            ready = [n for n in parents if n not in order and all(x in order for x in parents[n])]
-            if not ready:
-                loop = [n for n in parents if n not in order]
-                faults.append(f"the conditions of {listing(map(repr, loop))} wait for one another")
+        ready = [name for name, n in waits_for.items() if not n]
+        while ready:  # those without parents, then those whose parents are among them, and so on
             order += ready
+            freed: list[str] = []
+            for child in (child for name in ready for child in children[name]):
+                waits_for[child] -= 1
+                if not waits_for[child]:
+                    freed.append(child)
+            ready = sorted(freed, key=place.__getitem__)
+        if loop := [name for name, n in waits_for.items() if n]:
+            faults.append(f"the conditions of {listing(map(repr, loop))} wait for one another")
         return tuple(order), faults
+
+    def _with_exact_conditions(self) -> dict[str, Parameter]:
+        """The parameters, with the values of their conditions written as the parents hold them: 3 for 3.0."""
+        out = {}
+        for name, p in self.parameters.items():
+            exact = {n: tuple(map(self.parameters[n].canonical, values)) for n, values in p.active_if.items()}
+            out[name] = p if repr(exact) == repr(p.active_if) else replace(p, active_if=exact)
+        return out
 
     def _parsed_constraints(self) -> tuple[tuple[LinearConstraint, ...], list[str]]:
         linear: list[LinearConstraint] = []
@@ -285,11 +376,14 @@ class Space:
                 continue
             for name in {n: None for c in parsed for n in c.coefficients}:
                 if name not in self.parameters:
-                    hint = did_you_mean(name, self.parameters)
+                    hint = did_you_mean(name, self.parameters) if len(faults) < _MOST_HINTS else ""
                     faults.append(f"constraint {text!r} names {name!r}, which is no parameter.{hint}")
                 elif isinstance(self.parameters[name], Categorical):
                     faults.append(f"constraint {text!r} names {name!r}, a Categorical; only numbers can be added")
-            linear += [replace(c, tolerance=self._tolerance(c)) for c in parsed]
+            for c in parsed:
+                linear.append(replace(c, tolerance=self._tolerance(c)))
+                if not math.isfinite(linear[-1].tolerance):
+                    faults.append(f"constraint {shown(text)} has sums beyond the largest 64-bit float, about 1.8e308")
         return tuple(linear), faults
 
     def _tolerance(self, c: LinearConstraint) -> float:
@@ -297,7 +391,8 @@ class Space:
         named = [(abs(factor), self.parameters.get(name)) for name, factor in c.coefficients.items()]
         sizes = [(f * max(abs(p.low), abs(p.high)), p) for f, p in named if isinstance(p, Float | Int)]
         rounded = sum(size for size, p in sizes if isinstance(p, Float))
-        return 1e-9 * rounded + 1e-12 * max(abs(c.upper), sum(size for size, _ in sizes))
+        total = sum(size for size, _ in sizes)
+        return 1e-9 * rounded + 1e-12 * max(abs(c.upper), total) if math.isfinite(total + abs(c.upper)) else math.inf
 
     def _gap(self, name: str, a: Value, b: Value) -> float:
         p = self.parameters[name]
@@ -305,14 +400,15 @@ class Space:
             return float(not same_value(a, b))
         return abs(p.position(a) - p.position(b))  # type: ignore[arg-type]
 
-    def _sample_polytope(self, rng: np.random.Generator, n: int) -> list[Params]:
+    def _sample_polytope(self, rng: np.random.Generator, n: int, n_vertices: int | None = None) -> list[Params]:
         """Draws for spaces where rejection fails: a random branch of the discrete choices, then a random mixture of
-        vertices of what the constraints allow there."""
+        vertices of what the constraints allow there, of which `n_vertices` are looked for a draw. Raises SpaceError."""
         out: list[Params] = []
         polytopes: dict[tuple[object, ...], Polytope] = {}
         parents = {parent for p in self.parameters.values() for parent in p.active_if}
+        until = time.monotonic() + 2.0 * MOST_SECONDS
         for _ in range(20 * n + 20):
-            if len(out) == n:
+            if len(out) == n or time.monotonic() > until:
                 break
             params = self.at(rng.random(len(self)))
             rows = [c for c in self.linear if all(name in params for name in c.coefficients)]
@@ -320,7 +416,7 @@ class Space:
             branch = (*(c.text for c in rows), *(params[name] for name in names if name in parents))
             if branch not in polytopes:
                 polytopes[branch] = self._polytope(rows, names, {n: params[n] for n in names if n in parents})
-            for x in polytopes[branch].draw(rng):
+            for x in polytopes[branch].draw(rng, n_vertices):
                 candidate = self.snapped({**self._middle(), **params, **dict(zip(names, x.tolist(), strict=True))})
                 if all(c.holds(candidate) for c in self.linear):
                     out.append(candidate)
@@ -328,8 +424,13 @@ class Space:
         if len(out) < n:
             if out:
                 return [out[i % len(out)] for i in range(n)]
-            raise SpaceError(f"no configuration found that meets {listing(map(repr, self.constraints))}")
+            is_open = time.monotonic() > until or any(p.is_given_up for p in polytopes.values())
+            ending = "; looking was given up for the time it takes: loosen or simplify them" if is_open else ""
+            raise SpaceError(f"no configuration found that meets {self._named_constraints()}{ending}")
         return out
+
+    def _named_constraints(self) -> str:
+        return listing(map(shown, self.constraints))
 
     def _polytope(self, rows: Sequence[LinearConstraint], names: Sequence[str], fixed: Params) -> Polytope:
         """What `rows` allow of the parameters `names`, some of them `fixed`."""
@@ -349,21 +450,16 @@ class Space:
         return {name: p.value_at(0.5) for name, p in self.parameters.items()}
 
 
-def _exact(p: Parameter, given: Any) -> Value:
-    value = plain(given)
-    if isinstance(p, Float):
-        return p.snap(float(value)) if p.step is not None else float(value)
-    return p.choices[p.index(value)] if isinstance(p, Categorical) else int(value)
-
-
 def _within(p: Float | Int, factor: float, room: float) -> tuple[int, int]:
     """From which of the values of `p` on, and before which, `factor * value <= room`."""
     n = p.size or 0
     if factor * (p.high if factor > 0 else p.low) <= room:
         return 0, n
-    if factor > 0:
-        return 0, bisect_right(range(n), room, key=lambda k: factor * p.nth(k))
-    return bisect_left(range(n), -room, key=lambda k: -factor * p.nth(k)), n
+    fits, misses = (-1, n) if factor > 0 else (n, -1)
+    while abs(fits - misses) > 1:
+        k = (fits + misses) // 2
+        fits, misses = (k, misses) if factor * p.nth(k) <= room else (fits, k)
+    return (0, fits + 1) if factor > 0 else (fits, n)
 
 
 def _condition_words(p: Parameter) -> str:

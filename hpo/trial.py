@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
+from hpo.frozen import Frozen
 from hpo.metrics import Measurement
 
 
@@ -47,20 +48,15 @@ FAILURE_KINDS = LEARNED_KINDS + RETRIED_KINDS
 
 
 def key(params: Mapping[str, object]) -> str:
-    """Equal for equal configurations: canonical params as JSON with sorted names."""
-    return json.dumps(dict(params), sort_keys=True, separators=(",", ":"))
+    """Equal for equal configurations: canonical params as JSON with sorted names (and -0.0 as 0.0)."""
+    plain = {name: 0.0 if value == 0 and type(value) is float else value for name, value in params.items()}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 
-class Fixed(dict[str, Any]):
+class Fixed(Frozen[str, Any]):
     """Params of a trial in the log: a plain mapping that refuses to be changed, for the study would change with it."""
 
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("the params of a trial cannot be changed; work on a copy: params = dict(trial.params)")
-
-    __setitem__ = __delitem__ = __ior__ = pop = popitem = clear = update = setdefault = _refuse
-
-    def __reduce__(self) -> tuple[type[Fixed], tuple[dict[str, Any]]]:
-        return Fixed, (dict(self),)
+    refusal = "the params of a trial cannot be changed; work on a copy: params = dict(trial.params)"
 
 
 @dataclass(frozen=True)
@@ -96,6 +92,9 @@ class Trial:
     def key(self) -> str:
         """The key of its params."""
         return key(self.params)
+
+    def __hash__(self) -> int:
+        return hash((self.number, self.seed))
 
     def __repr__(self) -> str:
         params = ", ".join(f"{k}={_short(v)}" for k, v in self.params.items())

@@ -75,7 +75,7 @@ def test_params_of_numpy_are_the_same_configuration() -> None:
     [
         (Int(1, 9), np.int64(30), "is outside [1, 9]"),
         (Int(0, 9), np.bool_(True), "is not a whole number"),
-        (Int(0, 9), np.float64(3.0), "is not a whole number"),
+        (Int(0, 9), np.float64(3.5), "is not a whole number"),
         (Float(0, 1), np.bool_(True), "is not a number"),
         (Float(0, 1), np.complex128(0.5), "is not a number"),
         (Float(0, 1), np.array([0.5]), "is not a number"),

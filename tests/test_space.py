@@ -233,7 +233,10 @@ def test_true_is_not_one() -> None:
         (lambda: Float(1, 1), "low and high are both 1; a fixed value is not a parameter, set it in your code"),
         (lambda: Int(1, 5.5), "high=5.5 is not a whole number. Use Float for real numbers"),  # type: ignore[arg-type]
         (lambda: Int(0, 10**13 - 1, step=10**13), f"step={10**13} is wider than the range 0..{10**13 - 1}"),
-        (lambda: Int(10**400, 0), f"low={10**400} is above high=0; did you swap them? Int(0, {10**400})"),
+        (
+            lambda: Int(10**400, 0),
+            "low=(a whole number of 401 digits) is not a finite number as 64-bit floats go (at most about 1.8e308)",
+        ),
         (lambda: Float(0, 1, step=3), "step=3 is wider than the range 0..1"),
         (lambda: Float(0, 1, default=2), "default 2.0 is outside [0, 1]"),
         (lambda: Categorical([]), "a Categorical needs at least one choice, got none"),

@@ -9,8 +9,9 @@ import pytest
 from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
-    {"errors", "pareto", "provenance", "randomness", "scalars"},
+    {"errors", "frozen", "pareto", "provenance", "randomness", "scalars", "silence", "text"},
     {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
+    {"shorthand"},
     {"space", "trial"},
     {"encoding", "problem"},
     {"effort", "history", "serialize", "suggestion"},

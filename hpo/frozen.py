@@ -1,0 +1,25 @@
+"""Frozen: a mapping that cannot be changed, so that values that hold one stay what they were."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Frozen(dict[K, V]):
+    """A dict that refuses every change. It compares, prints and pickles as a dict, and has a hash where its values do."""
+
+    refusal = "this mapping cannot be changed; work on a copy: dict(...)"
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError(self.refusal)
+
+    __setitem__ = __delitem__ = __ior__ = pop = popitem = clear = update = setdefault = _refuse
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[type[Any], tuple[dict[K, V]]]:
+        return type(self), (dict(self),)
