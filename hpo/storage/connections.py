@@ -131,8 +131,7 @@ class Connections:
                 self._engine = self._database.engine()
             engine = self._engine
             self._uses.add(use)
-        # Nothing is begun yet, and a server may not answer for long: a signal comes through.
-        with self.explained(), deferral.stopped_by(deferral.heed):
+        with self.explained():
             use.connection = engine.connect()
             use.raw = use.connection.connection.dbapi_connection
         return use.connection

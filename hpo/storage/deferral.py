@@ -8,6 +8,7 @@ called when the step is over, or at a place that waits for another and can stop 
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -58,7 +59,7 @@ class _Step:
             handler = signal.getsignal(number)
             if callable(handler):
                 self._before[number] = handler
-                signal.signal(number, self._note)
+                signal.signal(number, functools.update_wrapper(functools.partial(self._note), handler))
 
     def end(self) -> None:
         """Call the handlers of what came, now and from now on at once. To be called again if it was interrupted."""
@@ -70,10 +71,11 @@ class _Step:
         global _now
         if _now is self:
             _now = None
-        self._is_over = True
+        if self._is_over:
+            return
         for number, handler in self._before.items():
-            if signal.getsignal(number) == self._note:
-                signal.signal(number, handler)
+            signal.signal(number, handler)
+        self._is_over = True
 
     def heed(self) -> None:
         """Call the handlers of what has come: the step can stop here. What they raise is raised."""

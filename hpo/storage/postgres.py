@@ -48,7 +48,7 @@ class PostgresServer:
         import sqlalchemy as sa
 
         try:
-            return sa.create_engine(
+            engine = sa.create_engine(
                 self._url,
                 isolation_level="READ COMMITTED",
                 pool_pre_ping=True,
@@ -66,6 +66,8 @@ class PostgresServer:
                 f"{self.url} has the driver {self._url.get_driver_name()!r}, which SQLAlchemy does not know: "
                 f"write postgresql+psycopg://... and {_INSTALL}"
             ) from error
+        sa.event.listen(engine, "do_connect", _connected)
+        return engine
 
     def begin_writing(self, connection: sa.Connection) -> None:
         """Wait for locks as long as on SQLite. LOCAL, because poolers lend a session to others after a transaction."""
@@ -130,3 +132,9 @@ class PostgresServer:
                 "not: read the study before you repeat it"
             )
         return f"{self.where}: {text} (SQLSTATE {state}). Nothing of this step was stored"
+
+
+def _connected(dialect: sa.Dialect, _: object, args: list[Any], options: dict[str, Any]) -> object:
+    """A new connection. A server may not answer for long, and nothing is begun yet: a signal comes through."""
+    with deferral.stopped_by(deferral.heed):
+        return dialect.connect(*args, **options)
