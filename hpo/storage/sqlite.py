@@ -21,7 +21,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -119,7 +119,8 @@ class SqliteFile:
                         raise
                 deferral.heed()
         finally:
-            raw.execute(f"PRAGMA busy_timeout = {int(1000 * self.patience)}")
+            with suppress(sqlite3.Error):  # closed, where the step was interrupted
+                raw.execute(f"PRAGMA busy_timeout = {int(1000 * self.patience)}")
 
     def lock_study(self, connection: sa.Connection, study: int) -> None:
         """The write lock is on the whole file."""
