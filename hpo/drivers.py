@@ -83,9 +83,13 @@ class Heartbeat:
         return dict(self._held())
 
     def beat(self) -> None:
-        """Renew all leases now."""
-        works = self.held()
-        gone = {trial.number for trial in self.study.renew(works.values(), self._me, self._lease)}
+        """Renew all leases now; what stands in the way is logged, and they are tried again at the next beat."""
+        try:
+            works = self.held()
+            gone = {trial.number for trial in self.study.renew(works.values(), self._me, self._lease)}
+        except Exception:
+            log.exception("the leases could not be renewed; tried again in %g s", self._lease / 3)
+            return
         with self._guard:
             self._lost |= {id for id, trial in works.items() if trial.number in gone}
 
@@ -101,11 +105,8 @@ class Heartbeat:
 
     def _beat_on(self) -> None:
         while not self._over.wait(self._lease / 3):
-            try:
+            with suppress(BaseException):  # a run whose leases are renewed no more loses all its trials
                 self.beat()
-            except BaseException:  # a run whose leases are renewed no more loses all its trials, whatever the reason
-                with suppress(BaseException):  # and a log that cannot be written is none
-                    log.exception("the leases could not be renewed; tried again in %g s", self._lease / 3)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
-    {"errors", "pareto", "provenance", "randomness", "scalars"},
+    {"errors", "pareto", "processes", "provenance", "randomness", "scalars"},
     {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
     {"space", "trial"},
     {"encoding", "problem"},
