@@ -27,6 +27,8 @@ from pathlib import Path
 import psutil
 
 _PROC = Path("/proc")
+_LOADED = time.time()
+"""What tells processes apart where the system does not say when they started."""
 _NAME = re.compile(
     r"(?P<host>.*?):(?:(?P<boot>[0-9A-Fa-f-]{36}|):(?P<space>\d*):)?(?P<pid>\d+):(?P<start>\d+(?:\.\d+)?)"
 )
@@ -128,12 +130,7 @@ def _own_start(pid: int) -> float:
     try:
         return _state_and_start("self" if sys.platform.startswith("linux") else pid)[1]
     except (OSError, psutil.Error):
-        return _first_seen(pid)
-
-
-@functools.cache
-def _first_seen(pid: int) -> float:
-    return time.time()
+        return _LOADED
 
 
 def _state_and_start(pid: int | str) -> tuple[str, float]:

@@ -86,7 +86,9 @@ def test_names_of_the_old_form_are_understood_as_a_guess() -> None:
     assert not is_gone(f"{host}:{pid}:{start}")
 
 
-@pytest.mark.parametrize("name", ["", "ada", "ci:job:7", "host:12:soon", "host:-3:1.0", ":::::", f"{'9' * 30}:1:1", "a:b:c:d:e"])
+@pytest.mark.parametrize(
+    "name", ["", "ada", "ci:job:7", "host:12:soon", "host:-3:1.0", ":::::", f"{'9' * 30}:1:1", "a:b:c:d:e"]
+)
 def test_names_that_people_choose_are_never_gone(name: str) -> None:
     assert not is_gone(name)
 

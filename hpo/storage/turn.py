@@ -68,4 +68,4 @@ class Turn:
 
     def _give(self, place: _Place) -> None:
         if place.has_turn:
-            place.has_turn = bool(self._lock.release())
+            place.has_turn = bool(self._lock.release())  # type: ignore[func-returns-value]  # in one line, or not at all

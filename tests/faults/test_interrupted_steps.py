@@ -133,9 +133,7 @@ def check_log(study: hpo.Study) -> list[Event]:
 
 @pytest.mark.parametrize("raised", [True, False], ids=["raised", "signal"])
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_that_is_interrupted_was_done_or_not(
-    pair: tuple[Storage, Storage], name: str, raised: bool
-) -> None:
+def test_a_step_that_is_interrupted_was_done_or_not(pair: tuple[Storage, Storage], name: str, raised: bool) -> None:
     storage, elsewhere = pair
     step, before = STEPS[name], signal.getsignal(signal.SIGINT)
 
