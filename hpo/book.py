@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from hpo.errors import TrialNotFound
+from hpo.errors import HpoError, TrialNotFound
 from hpo.events import Draft, Event, Ledger, trial_after
 from hpo.history import History
 from hpo.problem import Problem
 from hpo.serialize import problem_from_json
 from hpo.storage.base import Lease, Log, Storage, StudyRecord
+from hpo.storage.forks import renewed_in_children
 from hpo.storage.persistence import persistently
 from hpo.storage.steps import Decide, Step, Steps
 from hpo.trial import Trial, TrialState
@@ -24,21 +26,30 @@ _NEAR = 8
 
 
 class Book:
-    """Safe to use from many threads. What a method returns is stored; nothing is remembered that is not."""
+    """Safe to use from many threads. What a method returns is stored; nothing is remembered that is not.
+
+    The ledger is in nobody's hands while it is changed, in a transaction or not: should that fail or be interrupted
+    anywhere, it is gone, and the next who needs it makes it anew from the log.
+    """
 
     def __init__(self, record: StudyRecord, storage: Storage) -> None:
         self._id = record.id
         self._storage = storage
-        self._ledger = Ledger(problem_from_json(record.definition), record.facts["seed"])
-        self._asking = threading.Lock()
+        self._problem, self._seed = problem_from_json(record.definition), int(record.facts["seed"])
+        self._ledger: Ledger | None = None
+        self.renew_locks()
+        renewed_in_children(self)
+
+    def renew_locks(self) -> None:
+        """New locks: those that another thread holds while a process is forked are never released in the child."""
+        self._asking = threading.RLock()
         self._lock = threading.RLock()
         self._steps = Steps(self._attempt)
 
     def history(self) -> History:
         """Everything known now."""
         with self._lock:
-            self._refresh()
-            return self._ledger.history()
+            return self._refreshed().history()
 
     def events(self) -> list[Event]:
         """The whole log."""
@@ -58,6 +69,7 @@ class Book:
         """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
         what concerns the trial is read: with many processes that tell, reading all would be most of their work. Raises
         TrialNotFound."""
+        found: list[Trial] = []
         now: list[Trial] = []
 
         def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
@@ -68,11 +80,15 @@ class Book:
             if trial is None:
                 ledger.apply(log.events(ledger.seq))
                 trial = _known(ledger, number)
-            now[:] = [trial]
+            found[:] = [trial]
             return decide(problem, trial)
 
-        for event in self._steps.write(decide_there):
-            now[:] = [trial_after(now[0], event, self._ledger.seed)]
+        def fold(written: Sequence[Event]) -> None:
+            now[:] = found
+            for event in written:
+                now[:] = [trial_after(now[0], event, self._seed)]
+
+        self._steps.write(decide_there, fold)
         return now[0]
 
     def give_out(
@@ -91,29 +107,28 @@ class Book:
         def step(again: bool) -> list[Event] | None:
             """One try; None when another has asked meanwhile, or ended a trial that waits: by a late result, perhaps."""
             with self._lock:
-                self._refresh()
-                history, saw, last_ask = self._ledger.history(), self._ledger.seq, self._ledger.last_ask
+                seen = self._refreshed()
+                history, saw, last_ask = seen.history(), seen.seq, seen.last_ask
             most = n if within is None else max(0, int(min(n, within(history))))
             waiting = history.waiting[:most]
             drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
             if len(drafts) < most and not (request and self._is_answered(request)):
                 new = suggest(history, most - len(drafts), saw)
                 drafts += [Draft(draft.kind, draft.number, draft.data, name) for draft in new]
-            with self._lock:
-                with self._storage.transaction(self._id) as log:
-                    self._ledger.apply(log.events(self._ledger.seq))
-                    if (again or request) and (answered := log.answered(name)):
-                        return answered
-                    now = self._ledger.trials
-                    is_outdated = self._ledger.last_ask != last_ask or len(now) != len(history.trials)
-                    if is_outdated or any(now[t.number].state is not TrialState.WAITING for t in waiting):
-                        return None
-                    if lease is not None:
-                        until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
-                        numbers = [draft.number for draft in drafts if draft.number is not None]
-                        log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
-                    written = log.append(drafts)
-                self._ledger.apply(written)
+            with self._writing() as (ledger, log):
+                ledger.apply(log.events(ledger.seq))
+                if (again or request) and (answered := log.answered(name)):
+                    return answered
+                now = ledger.trials
+                is_outdated = ledger.last_ask != last_ask or len(now) != len(history.trials)
+                if is_outdated or any(now[t.number].state is not TrialState.WAITING for t in waiting):
+                    return None
+                if lease is not None:
+                    until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
+                    numbers = [draft.number for draft in drafts if draft.number is not None]
+                    log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
+                written = log.append(drafts)
+                ledger.apply(written)
                 return written
 
         with self._asking:
@@ -124,28 +139,53 @@ class Book:
     def trials_of(self, events: Sequence[Event]) -> list[Trial]:
         """The trials that these concern, as they are now or were after these."""
         with self._lock:
-            if events and self._ledger.seq < events[-1].seq:  # found there, after their answer got lost
-                self._refresh()
-            return [self._ledger.trials[event.number] for event in events if event.number is not None]
+            ledger = self._ledger
+            if ledger is None or (events and ledger.seq < events[-1].seq):  # found there, after their answer got lost
+                ledger = self._refreshed()
+            return [ledger.trials[event.number] for event in events if event.number is not None]
 
     def _is_answered(self, request: str) -> bool:
         with self._storage.transaction(self._id) as log:
             return bool(log.answered(request))
 
     def _attempt(self, steps: Sequence[Step]) -> None:
+        with self._writing() as (ledger, log):
+            for step in steps:
+                step.write(ledger, log)
+                ledger.apply(step.news(ledger))
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Ledger, Log]]:
+        """The ledger and the log in one transaction. What is written is to be applied to the ledger inside: events that
+        it refuses are not stored."""
         with self._lock:
             with self._storage.transaction(self._id) as log:
-                ledger = self._ledger.copy() if len(steps) > 1 else self._ledger
-                for step in steps:
-                    step.write(ledger, log)
-                    if ledger is not self._ledger:
-                        ledger.apply(step.news(ledger))
-            if ledger is self._ledger:
-                ledger.apply(steps[0].news(ledger))
+                ledger = self._ledger
+                if ledger is None or ledger.seq > log.last:  # more than there is: the storage has been set back
+                    ledger = self._read(log.events())
+                self._ledger = None
+                yield ledger, log
             self._ledger = ledger
 
-    def _refresh(self) -> None:
-        self._ledger.apply(persistently(lambda _: self._storage.events(self._id, self._ledger.seq)))
+    def _refreshed(self) -> Ledger:
+        """The ledger, with all that is stored. Where it does not fit to the log, the log counts."""
+        ledger = self._ledger or Ledger(self._problem, self._seed)
+        seen = ledger.seq
+        news = persistently(lambda _: self._storage.events(self._id, seen))
+        self._ledger = None
+        try:
+            ledger.apply(news)
+        except HpoError:
+            if not seen:
+                raise
+            ledger = self._read(persistently(lambda _: self._storage.events(self._id)))
+        self._ledger = ledger
+        return ledger
+
+    def _read(self, events: Sequence[Event]) -> Ledger:
+        ledger = Ledger(self._problem, self._seed)
+        ledger.apply(events)
+        return ledger
 
 
 def _known(ledger: Ledger, number: int) -> Trial:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
-import platform
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
-import psutil
-
-from hpo.errors import HpoError
+from hpo.processes import is_certain, is_gone, this_process
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 
@@ -24,20 +18,33 @@ LEASE = 60.0
 
 
 def owner() -> str:
-    """This process, as trials name it: `host:pid:start`."""
-    return f"{platform.node()}:{os.getpid()}:{_start(os.getpid()):.2f}"
+    """This process, as trials name it: `host:boot:namespace:pid:start`, see `hpo.processes`."""
+    return this_process()
 
 
 def reclaim(study: Study) -> list[Trial]:
-    """Hand back the running trials of runs on this machine whose process is gone, and those whose lease is over. Returns
-    them."""
-    return study.reclaim({trial.owner for trial in study.trials if is_orphan(trial)})
+    """Hand back the running trials of runs whose process is seen to be gone, and those whose lease is over. Those of
+    runs of this process it leaves alone: they live, even where their leases ran out while the machine slept. Returns
+    what it has handed back."""
+    living = _watched_here(study)
+    dead = {trial.owner for trial in study.trials if is_orphan(trial)}
+    if guessed := {name for name in dead if not is_certain(name)}:  # their leases decide, where they have any
+        held = study.held()
+        dead -= guessed & {trial.owner for trial in study.trials if trial.number in held}
+    return study.reclaim(dead, living)
 
 
 def left_behind(study: Study) -> list[Trial]:
     """The running trials that no driver watches: those `reclaim` would hand back."""
+    living = {trial.number: trial.attempt for trial in _watched_here(study)}
     held = study.held()
-    return [t for t in study.trials if is_orphan(t) or (_is_driven(t) and t.number not in held)]
+
+    def is_left(trial: Trial) -> bool:
+        if not _is_driven(trial) or living.get(trial.number) == trial.attempt:
+            return False
+        return trial.number not in held or (is_gone(trial.owner) and is_certain(trial.owner))
+
+    return [trial for trial in study.trials if is_left(trial)]
 
 
 def others_at_work(study: Study, me: str) -> bool:
@@ -46,60 +53,89 @@ def others_at_work(study: Study, me: str) -> bool:
 
 
 def is_orphan(trial: Trial) -> bool:
-    """Whether it runs, and the process of this machine that ran it is gone."""
-    return _is_driven(trial) and _is_gone(trial.owner)
+    """Whether it runs, and the process that ran it is gone, as far as can be seen from here."""
+    return _is_driven(trial) and is_gone(trial.owner)
+
+
+class Heartbeat:
+    """Renews the leases of what a run holds, from a thread of its own, and keeps what other drivers have taken over
+    until the run asks."""
+
+    def __init__(self, study: Study, me: str, lease: float, held: Callable[[], Mapping[str, Trial]]) -> None:
+        self.study, self._me, self._lease, self._held = study, me, lease, held
+        self._lost: set[str] = set()
+        self._guard = threading.Lock()
+        self._over = threading.Event()
+        self._thread = self._started()
+
+    def lost(self) -> set[str]:
+        """The works, by id, whose trials other drivers have taken over, or that have ended otherwise; each is told once.
+        Called in the loop of the run, which acts on them. Should the thread have died, another is started."""
+        if not self._thread.is_alive() and not self._over.is_set():
+            log.error("the thread that renews the leases of this run has died; another is started")
+            self._thread = self._started()
+        with self._guard:
+            lost, self._lost = self._lost, set()
+        return lost
+
+    def held(self) -> dict[str, Trial]:
+        """What the run holds now, by the ids of its works."""
+        return dict(self._held())
+
+    def beat(self) -> None:
+        """Renew all leases now; what stands in the way is logged, and they are tried again at the next beat."""
+        try:
+            works = self.held()
+            gone = {trial.number for trial in self.study.renew(works.values(), self._me, self._lease)}
+        except Exception:
+            log.exception("the leases could not be renewed; tried again in %g s", self._lease / 3)
+            return
+        with self._guard:
+            self._lost |= {id for id, trial in works.items() if trial.number in gone}
+
+    def stop(self) -> None:
+        """Renew nothing any more."""
+        self._over.set()
+        self._thread.join()
+
+    def _started(self) -> threading.Thread:
+        thread = threading.Thread(target=self._beat_on, name="hpo-heartbeat", daemon=True)
+        thread.start()
+        return thread
+
+    def _beat_on(self) -> None:
+        while not self._over.wait(self._lease / 3):
+            with suppress(BaseException):  # a run whose leases are renewed no more loses all its trials
+                self.beat()
 
 
 @contextmanager
-def heartbeat(
-    study: Study, me: str, lease: float, held: Callable[[], Mapping[str, Trial]], on_lost: Callable[[set[str]], None]
-) -> Iterator[None]:
-    """Renew the leases of what is `held`, by work id, from a thread of its own; `on_lost` is called there with those that
-    another driver has taken over."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(lease / 3):
-            works = held()
-            try:
-                gone = {trial.number for trial in study.renew(works.values(), me, lease)}
-            except HpoError:
-                log.exception("the leases could not be renewed")
-                continue
-            if lost := {id for id, trial in works.items() if trial.number in gone}:
-                on_lost(lost)
-
-    thread = threading.Thread(target=beat, name="hpo-heartbeat", daemon=True)
-    thread.start()
+def heartbeat(study: Study, me: str, lease: float, held: Callable[[], Mapping[str, Trial]]) -> Iterator[Heartbeat]:
+    """Meanwhile the leases of what is `held`, by work id, are renewed. The loop of the run asks for what was `lost`."""
+    beating = Heartbeat(study, me, lease, held)
+    _beating.append(beating)
     try:
-        yield
+        yield beating
     finally:
-        over.set()
-        thread.join()
+        _beating.remove(beating)
+        beating.stop()
+
+
+_beating: list[Heartbeat] = []
+"""Of the runs of this process."""
+
+
+def _watched_here(study: Study) -> list[Trial]:
+    """The trials that runs of this process hold, their leases renewed right now: nobody else shall take them meanwhile."""
+    mine = [beating for beating in _beating if _is_same(beating.study, study)]
+    for beating in mine:
+        beating.beat()
+    return [trial for beating in mine for trial in beating.held().values()]
+
+
+def _is_same(one: Study, other: Study) -> bool:
+    return (one.name, one.storage.url, one.facts) == (other.name, other.storage.url, other.facts)
 
 
 def _is_driven(trial: Trial) -> bool:
     return trial.state is TrialState.RUNNING and bool(trial.owner)
-
-
-def _is_gone(who: str) -> bool:
-    try:
-        host, pid, started = who.rsplit(":", 2)
-        number, start = int(pid), float(started)
-    except ValueError:  # a name that its user has chosen
-        return False
-    if host != platform.node():
-        return False
-    try:
-        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE or abs(_start(number) - start) > 1.0
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def _start(pid: int) -> float:
-    """When a process started, in seconds since the machine did: a time of day would be another one after the clock was
-    set, and a living driver a dead one. Where the kernel does not say, the time of day all the same."""
-    if not sys.platform.startswith("linux"):
-        return psutil.Process(pid).create_time()
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[19]) / os.sysconf("SC_CLK_TCK")

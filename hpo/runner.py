@@ -7,11 +7,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from hpo.budget import Budget, Room
-from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, reclaim
+from hpo.drivers import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
 from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
 from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
@@ -149,8 +148,9 @@ class _Runner:
             if pool.survives:  # what another driver left is known by its id: that of no other study of this name
                 self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
             self._take_over(pool)
-            with self.interrupts.watched(lambda: self._first_words(pool), self._last_words), self._heartbeat(pool):
-                reason = self._loop(pool)
+            words = self.interrupts.watched(lambda: self._first_words(pool), self._last_words)
+            with words, heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running)) as beating:
+                reason = self._loop(pool, beating)
                 mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN
                 with self.interrupts.waiting():
                     self.ended.extend(pool.close(mode))
@@ -166,12 +166,13 @@ class _Runner:
         was_told = self.interrupts.count > 0 or self.interrupts.terminated_at is not None
         return Run(reason, self._elapsed(), was_told, tuple(self.stopped), tuple(self.running.values()))
 
-    def _loop(self, pool: Pool) -> str:
+    def _loop(self, pool: Pool, beating: Heartbeat) -> str:
         ending = ""
         while True:
             if time.monotonic() - self.looked > self.limits.lease / 3:
                 self.looked = time.monotonic()
                 self._take_over(pool)
+            self._lose(pool, beating.lost())
             ending = ending or self._interruption(pool) or self._fill(pool)
             if self._is_detaching(pool):
                 return ending
@@ -309,14 +310,10 @@ class _Runner:
         if reclaimed := reclaim(self.study):
             self._say(f"{len(reclaimed)} trials of a killed run are run again: #{reclaimed[0].number} ...")
 
-    def _heartbeat(self, pool: Pool) -> AbstractContextManager[None]:
-        def lose(ids: set[str]) -> None:
-            self._lose(pool, ids)
-
-        return heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running), lose)
-
     def _lose(self, pool: Pool, ids: set[str]) -> None:
-        """Another driver has taken these over; their works are ended, but for those that it watches now."""
+        """Other drivers have taken these over; their works are ended, but for those that they watch now."""
+        if not ids:
+            return
         lost = {id: trial for id, trial in self.running.items() if id in ids}
         self.lost |= set(lost)
         now = self.study.trials

@@ -134,13 +134,18 @@ class Study:
 
     def held(self) -> frozenset[int]:
         """Numbers of the trials whose lease has not run out."""
-        with self._storage.transaction(self._record.id) as log:
-            now = log.time()
-            return frozenset(lease.number for lease in log.leases() if lease.until >= now)
 
-    def reclaim(self, dead: Collection[str] = ()) -> list[Trial]:
-        """Hand back the trials whose lease has run out, and those of owners known to be `dead`. Returns them: waiting, or
-        failed after the third attempt, the tenth where owners died."""
+        def look(_: bool) -> frozenset[int]:
+            with self._storage.transaction(self._record.id) as log:
+                now = log.time()
+                return frozenset(lease.number for lease in log.leases() if lease.until >= now)
+
+        return persistently(look)
+
+    def reclaim(self, dead: Collection[str] = (), living: Iterable[Trial] = ()) -> list[Trial]:
+        """Hand back the trials whose lease has run out, and those of owners known to be `dead`; not those known to be
+        `living`. Returns them: waiting, or failed after the third attempt, the tenth where owners died."""
+        spared = {(trial.number, trial.attempt) for trial in living}
 
         def decide(ledger: Ledger, log: Log) -> list[Draft]:
             now, over, idle = log.time(), [], []
@@ -148,10 +153,11 @@ class Study:
                 trial = ledger.trials[lease.number]
                 if trial.state is not TrialState.RUNNING or trial.attempt != lease.attempt:
                     idle.append(lease.number)
-                elif lease.until < now:
+                elif lease.until < now and (lease.number, lease.attempt) not in spared:
                     over.append(lease.number)
             log.drop([*idle, *over])
-            lost = [t for t in ledger.trials if dead and t.state is TrialState.RUNNING and t.owner in dead]
+            running = [t for t in ledger.trials if dead and t.state is TrialState.RUNNING]
+            lost = [t for t in running if t.owner in dead and (t.number, t.attempt) not in spared]
             unheard = [t for n in over if (t := ledger.trials[n]).owner not in dead]
             return [
                 *(handed_back(t, "infra", "its driver died", most=MOST_DEATHS) for t in lost),

@@ -78,7 +78,7 @@ class Trial:
     message: str = ""
     attempt: int = 1
     owner: str = ""
-    """The driver that runs it, as `host:pid:start`; empty for plain ask/tell."""
+    """The driver that runs it, as `hpo.processes` names processes; empty for plain ask/tell."""
     asked_at: str = ""
     started_at: str = ""
     """When its present attempt was given out; empty while it waits."""

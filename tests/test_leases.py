@@ -237,6 +237,7 @@ STEPS: Sequence[tuple[str, Callable[[hpo.Study], object]]] = [
     ("enqueue", lambda study: study.enqueue({"x": 0.5}).number),
     ("add", lambda study: study.add({"x": 0.5}, {"y": 1.0}).number),
     ("reclaim", lambda study: [t.number for t in study.reclaim()]),
+    ("held", lambda study: sorted(study.held())),
 ]
 
 

@@ -7,10 +7,13 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from hpo.errors import ConnectionLost, StorageError
+from hpo.storage import deferral
 from hpo.storage.database import Database
 from hpo.storage.turn import Turn
 
@@ -34,17 +37,18 @@ class Connections:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """For one statement that changes nothing. Never waits for a writer."""
-        with self._connected() as connection:
+        with deferral.deferred(), self._connected() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """An exclusive transaction: committed at the end, rolled back at an exception."""
+        """An exclusive transaction: committed at the end, rolled back at an exception. Signals wait for its end."""
         self.check()
         with self._turn.taken(), self._connected() as connection:
             with self.explained():
                 connection.begin()
                 self._database.begin_writing(connection)
+            deferral.heed()
             yield connection
             self.check()
             with self.explained():
@@ -82,7 +86,7 @@ class Connections:
     def before_fork(self) -> None:
         """Close what is idle, and let nobody connect until the fork is done."""
         self._gate.acquire()
-        if not self._in_use:
+        if not self._uses:
             self._dispose()
 
     def after_fork_in_parent(self) -> None:
@@ -91,14 +95,14 @@ class Connections:
 
     def after_fork_in_child(self) -> None:
         """Start afresh, or never again."""
-        if self._in_use:
+        if self._uses:
             _torn.add(self._database.where)
         self._renew()
 
     def _renew(self) -> None:
         self._turn = Turn(self._database.patience)
-        self._gate = threading.Lock()
-        self._in_use = 0
+        self._gate = threading.RLock()
+        self._uses: set[_Use] = set()
         self._engine: sa.Engine | None = None
 
     def _dispose(self) -> None:
@@ -107,32 +111,73 @@ class Connections:
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
+        use = _Use(os.getpid())
+        try:
+            try:
+                yield self._connection(use)
+                use.is_sound = True
+            except Exception:
+                use.is_sound = True
+                raise
+            finally:
+                self._let_go(use)
+        finally:
+            self._let_go(use)  # for what interrupted even that, and is no signal
+
+    def _connection(self, use: _Use) -> sa.Connection:
         with self._gate:
             self.check()
             if self._engine is None:
                 self._engine = self._database.engine()
             engine = self._engine
-            self._in_use += 1
-        process, connection = os.getpid(), None
+            self._uses.add(use)
+        with self.explained():
+            use.connection = engine.connect()
+            use.raw = use.connection.connection.dbapi_connection
+        return use.connection
+
+    def _let_go(self, use: _Use) -> None:
+        """Give back what `use` has. May be called again."""
+        if os.getpid() != use.process:
+            _keep_for_ever(use.connection)
+            return
+        if not use.is_sound:
+            self._abandon(use)
         try:
-            with self.explained():
-                connection = engine.connect()
-            yield connection
-        finally:
-            if os.getpid() != process:
-                _keep_for_ever(connection)
-            else:
+            if use.connection is not None:
                 # One that broke cannot be rolled back; the server has done so, and the pool throws it away.
-                try:
-                    if connection is not None:
-                        with suppress(sa.exc.DBAPIError):
-                            connection.close()
-                finally:
-                    with self._gate:
-                        self._in_use -= 1
+                with suppress(sa.exc.DBAPIError):
+                    use.connection.close()
+        finally:
+            self._uses.discard(use)
+
+    def _abandon(self, use: _Use) -> None:
+        """Of a step that was interrupted nobody knows where it stood: its connection is closed, not used again, and with
+        it go the locks that it holds in the database; and so are those that lie in the pool."""
+        if use.raw is not None:
+            with suppress(Exception):
+                use.raw.close()
+        if use.connection is not None:
+            with suppress(Exception):
+                use.connection.invalidate()
+        with suppress(Exception):
+            self._dispose()
+        use.is_sound = True
 
 
-_registering = threading.Lock()
+@dataclass(eq=False)
+class _Use:
+    """What one step has of the database."""
+
+    process: int
+    connection: sa.Connection | None = None
+    raw: Any = None
+    """The driver's own connection below."""
+    is_sound: bool = False
+    """Whether it went through, or ended by an error that says so."""
+
+
+_registering = threading.RLock()
 _alive: weakref.WeakSet[Connections] = weakref.WeakSet()
 _forking: list[Connections] = []
 _torn: set[str] = set()

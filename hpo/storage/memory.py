@@ -8,21 +8,24 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from hpo.errors import StorageError, StudyNotFound
 from hpo.events import Draft, Event
 from hpo.storage.base import Lease, Log, StudyRecord
+from hpo.storage.forks import renewed_in_children
 from hpo.storage.line import Line, checked_name, lines, to_text
 from hpo.storage.turn import Turn
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Study:
     definition: str
     facts: str
-    committed: list[Line] = field(default_factory=list)
-    leases: dict[int, Lease] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    state: tuple[int, Mapping[int, Lease]] = (0, MappingProxyType({}))
+    """How many of the lines are committed, and the leases: set in one go, so that a step is there whole or not at all."""
 
 
 class MemoryStorage:
@@ -30,10 +33,15 @@ class MemoryStorage:
     whatever works here works on disk."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._turn = Turn()
         self._studies: dict[str, _Study] = {}
         self._closed = False
+        self.renew_locks()
+        renewed_in_children(self)
+
+    def renew_locks(self) -> None:
+        """New locks, for the child of a fork; what it holds is a copy from then on."""
+        self._guard = threading.RLock()
+        self._turn = Turn()
 
     @property
     def url(self) -> str:
@@ -63,8 +71,9 @@ class MemoryStorage:
     def events(self, study: int, after: int = 0) -> list[Event]:
         """The committed events with `seq > after`."""
         with self._guard:
-            found = self._find(study).committed[max(after, 0) :]
-        return [line.event() for line in found]
+            found = self._find(study)
+            shown = found.lines[max(after, 0) : found.state[0]]
+        return [line.event() for line in shown]
 
     @contextmanager
     def transaction(self, study: int) -> Iterator[Log]:
@@ -73,25 +82,23 @@ class MemoryStorage:
         with self._turn.taken():
             with self._guard:
                 found = self._find(study)
-            log = _MemoryLog(found.committed, found.leases)
+            n, held = found.state
+            del found.lines[n:]  # of a step that was interrupted
+            log = _MemoryLog(found.lines, held)
             try:
                 yield log
             finally:
                 log.ended = True
-            with self._guard:
-                found.committed.extend(log.new)
-                for number, lease in log.changed.items():
-                    if lease is None:
-                        found.leases.pop(number, None)
-                    else:
-                        found.leases[number] = lease
+            found.lines.extend(log.new)
+            found.state = len(found.lines), log.now_held()
 
     def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
         """Renew the owner's leases."""
         with self._turn.taken(), self._guard:
-            leases = self._find(study).leases
+            found = self._find(study)
+            n_lines, leases = found.state
             kept = {n for n, a in held.items() if n in leases and (leases[n].owner, leases[n].attempt) == (owner, a)}
-            leases.update({n: replace(leases[n], until=time.time() + seconds) for n in kept})
+            found.state = n_lines, {**leases, **{n: replace(leases[n], until=time.time() + seconds) for n in kept}}
         return kept
 
     def close(self) -> None:
@@ -157,8 +164,7 @@ class _MemoryLog:
 
     def leases(self) -> list[Lease]:
         self._check()
-        now = {**self._held, **self.changed}
-        return [lease for _, lease in sorted(now.items()) if lease is not None]
+        return [lease for _, lease in sorted(self.now_held().items())]
 
     def put(self, leases: Sequence[Lease]) -> None:
         self._check()
@@ -167,6 +173,12 @@ class _MemoryLog:
     def drop(self, numbers: Sequence[int]) -> None:
         self._check()
         self.changed.update(dict.fromkeys(numbers))
+
+    def now_held(self) -> Mapping[int, Lease]:
+        """The leases with what was changed."""
+        if not self.changed:
+            return self._held
+        return {n: lease for n, lease in {**self._held, **self.changed}.items() if lease is not None}
 
     def _check(self) -> None:
         if self.ended:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from hpo.errors import MissingExtra, StorageError
+from hpo.storage import deferral
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -14,6 +16,8 @@ _PASSING = ("08", "57P0", "40001", "40P01", "53300")
 """SQLSTATEs: lost connection, shutting down or starting up, serialisation failure, deadlock, too many connections."""
 _INSTALL = "pip install 'psycopg[binary]'"
 _SCHEMA_LOCK = 0x68706F
+_CANCELLING = 5.0
+"""Seconds to reach the server to have it break off a wait."""
 
 
 class PostgresServer:
@@ -44,7 +48,7 @@ class PostgresServer:
         import sqlalchemy as sa
 
         try:
-            return sa.create_engine(
+            engine = sa.create_engine(
                 self._url,
                 isolation_level="READ COMMITTED",
                 pool_pre_ping=True,
@@ -62,6 +66,8 @@ class PostgresServer:
                 f"{self.url} has the driver {self._url.get_driver_name()!r}, which SQLAlchemy does not know: "
                 f"write postgresql+psycopg://... and {_INSTALL}"
             ) from error
+        sa.event.listen(engine, "do_connect", _connected)
+        return engine
 
     def begin_writing(self, connection: sa.Connection) -> None:
         """Wait for locks as long as on SQLite. LOCAL, because poolers lend a session to others after a transaction."""
@@ -70,7 +76,7 @@ class PostgresServer:
     def lock_study(self, connection: sa.Connection, study: int) -> None:
         """An advisory lock before that of the row: those who wait for a row that is updated all the time look through its
         versions again whenever it is their turn."""
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK}, {study})")
+        self._wait(connection, f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK}, {study})")
 
     def now(self) -> sa.ColumnElement[float]:
         """The server's clock, that of the statement and not of the transaction's beginning."""
@@ -80,7 +86,7 @@ class PostgresServer:
 
     def lock_schema(self, connection: sa.Connection) -> None:
         """An advisory lock, since there may be no table yet to lock."""
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+        self._wait(connection, f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
 
     def adopt(self, connection: sa.Connection, tables: frozenset[str], own: frozenset[str]) -> None:
         """Raises StorageError when some of our names, but not all, are taken."""
@@ -93,6 +99,18 @@ class PostgresServer:
 
     def back_up(self, revision: str) -> None:
         """Left to the server's own backups; the upgrade is one transaction, and it ends whole or not at all."""
+
+    def _wait(self, connection: sa.Connection, lock: str) -> None:
+        """For a lock. A signal has the server break off the wait, and its handler is called then: raised inside of the
+        driver's own wait, its exception would leave the connection in a state that nobody knows."""
+        raw: Any = connection.connection.dbapi_connection
+
+        def stop() -> None:
+            with suppress(Exception):
+                raw.cancel_safe(timeout=_CANCELLING)
+
+        with deferral.stopped_by(stop):
+            connection.exec_driver_sql(lock)
 
     def is_passing(self, error: sa.exc.DBAPIError) -> bool:
         """Without an SQLSTATE nobody has answered; the others are the server's own words for it."""
@@ -114,3 +132,9 @@ class PostgresServer:
                 "not: read the study before you repeat it"
             )
         return f"{self.where}: {text} (SQLSTATE {state}). Nothing of this step was stored"
+
+
+def _connected(dialect: sa.Dialect, _: object, args: list[Any], options: dict[str, Any]) -> object:
+    """A new connection. A server may not answer for long, and nothing is begun yet: a signal comes through."""
+    with deferral.stopped_by(deferral.heed):
+        return dialect.connect(*args, **options)

@@ -21,18 +21,21 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from hpo.errors import StorageError
+from hpo.storage import deferral
 from hpo.storage.mounts import network_file_system, read_mountinfo
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-_creating = threading.Lock()
+_GLANCE = 0.5
+"""Seconds between two looks for signals while a lock is waited for: inside SQLite none comes through."""
+_creating = threading.RLock()
 """Held while a file is made and while one is opened, so that the descriptor that made it is closed before any lock."""
 
 
@@ -82,16 +85,42 @@ class SqliteFile:
 
     def begin_writing(self, connection: sa.Connection) -> None:
         """Take the write lock. Raises StorageError when the file is no longer the one that was opened."""
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._begin(connection)
         try:
             there = _identity(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             there = None
+        except OSError as error:
+            raise StorageError(
+                f"{self.path} cannot be reached any more: {error.strerror}. Nothing was stored; see to the rights of its "
+                "folders and repeat the step"
+            ) from error
         if there != self._identity:
             raise StorageError(
                 f"{self.path} was moved, replaced or deleted while it was open. Nothing was stored; put it back or open "
                 "the study again"
             )
+
+    def _begin(self, connection: sa.Connection) -> None:
+        """BEGIN IMMEDIATE, with `patience` for the lock."""
+        import sqlalchemy as sa
+
+        raw, end = connection.connection.dbapi_connection, time.monotonic() + self.patience
+        assert isinstance(raw, sqlite3.Connection)
+        try:
+            while True:
+                left = end - time.monotonic()
+                raw.execute(f"PRAGMA busy_timeout = {int(1000 * max(0.0, min(_GLANCE, left)))}")
+                try:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    return
+                except sa.exc.OperationalError as error:
+                    if not _is_busy(error) or left <= _GLANCE:
+                        raise
+                deferral.heed()
+        finally:
+            with suppress(sqlite3.Error):  # closed, where the step was interrupted
+                raw.execute(f"PRAGMA busy_timeout = {int(1000 * self.patience)}")
 
     def lock_study(self, connection: sa.Connection, study: int) -> None:
         """The write lock is on the whole file."""
@@ -180,7 +209,7 @@ class SqliteFile:
 
 def _after_fork() -> None:
     global _creating
-    _creating = threading.Lock()
+    _creating = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -221,10 +250,14 @@ def _wal(connection: sa.Connection, deadline: float) -> str:
         try:
             return str(connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one())
         except sa.exc.OperationalError as error:
-            busy = getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-            if not busy or time.monotonic() > deadline:
+            if not _is_busy(error) or time.monotonic() > deadline:
                 raise
+            deferral.heed()
             time.sleep(0.01)
+
+
+def _is_busy(error: sa.exc.OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from hpo.errors import StorageError
+from hpo.storage import deferral
 from hpo.storage.base import PATIENCE
+
+_GLANCE = 0.1
+"""Seconds between two looks for signals."""
+
+
+@dataclass(eq=False)
+class _Place:
+    """What one step has of the turn."""
+
+    has_turn: bool = False
+    thread: int = field(default_factory=threading.get_ident)
 
 
 class Turn:
@@ -20,22 +34,38 @@ class Turn:
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
         self._lock = threading.Lock()
-        self._holder: int | None = None
+        self._last = _Place()
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Hold the turn. Raises StorageError when this thread has it or another has not let go in time."""
-        me = threading.get_ident()
-        if self._holder == me:
+        """Hold the turn; signals wait until it is given back. Raises StorageError when this thread has it or another has
+        not let go in time."""
+        place = _Place()
+        with deferral.deferred():
+            try:
+                try:
+                    self._take(place)
+                    yield
+                finally:
+                    self._give(place)
+            finally:
+                self._give(place)  # for what interrupted even that, and is no signal
+
+    def _take(self, place: _Place) -> None:
+        if self._last.has_turn and self._last.thread == place.thread:
             raise StorageError("this thread is inside a transaction of this storage already; end that one first")
-        if not self._lock.acquire(timeout=self._patience):
-            raise StorageError(
-                f"another thread has been inside a transaction for more than {self._patience:g} s; "
-                "compute before a transaction, not in it"
-            )
-        self._holder = me
-        try:
-            yield
-        finally:
-            self._holder = None
-            self._lock.release()
+        end = time.monotonic() + self._patience
+        while not place.has_turn:
+            left = end - time.monotonic()
+            place.has_turn = self._lock.acquire(timeout=max(0.0, min(_GLANCE, left)))
+            if not place.has_turn and left <= 0.0:
+                raise StorageError(
+                    f"another thread has been inside a transaction for more than {self._patience:g} s; "
+                    "compute before a transaction, not in it"
+                )
+            deferral.heed()
+        self._last = place
+
+    def _give(self, place: _Place) -> None:
+        if place.has_turn:
+            place.has_turn = bool(self._lock.release())  # type: ignore[func-returns-value]  # in one line, or not at all

@@ -27,6 +27,7 @@ COUNTS = {
     "HPO_SERVER_KILLS": "200",
     "HPO_MIGRATION_KILLS": "600",
     "HPO_ENGINE_KILLS": "60",
+    "HPO_INTERRUPTS": "0",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
-    {"errors", "frozen", "pareto", "provenance", "randomness", "scalars", "silence", "text"},
+    {"errors", "frozen", "pareto", "processes", "provenance", "randomness", "scalars", "silence", "text"},
     {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
     {"shorthand"},
     {"space", "trial"},
