@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.errors import SettingsError, StorageError, did_you_mean, listing
-from hpo.metrics import Constraint, Measurement, Metric, Objective, Tracked
+from hpo.measurement import Measurement
+from hpo.metrics import Constraint, Metric, Objective, Tracked
 from hpo.parameters import Categorical, Float, Int, Parameter, describe
 from hpo.problem import Problem
 from hpo.space import Space

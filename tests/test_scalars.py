@@ -13,8 +13,8 @@ import torch
 import hpo
 from hpo.encoding import key
 from hpo.errors import MetricError, NotANumber, NotFinite, ParamsError, SpaceError
-from hpo.metrics import checked_result
 from hpo.parameters import Categorical, Float, Int
+from hpo.results import checked_result
 from hpo.scalars import plain
 from hpo.serialize import problem_from_json, problem_to_json
 from hpo.space import Space
@@ -129,7 +129,7 @@ def test_bounds_beyond_64_bits_are_not_finite(build: Callable[[], object]) -> No
 )
 def test_results_of_array_libraries_count(value: Any) -> None:
     for given in (value, hpo.Measurement(value, value)):
-        measured = checked_result(Y, {"y": given}, "trial 0")["y"]
+        measured = checked_result(Y, {"y": given}, "trial 0").values["y"]
         assert measured.value == 0.5
         assert type(measured.value) is float
         assert measured.sem in (None, 0.5)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from hpo.history import History
-from hpo.metrics import Measurement, Metric, limit_words, shortfall
+from hpo.measurement import Measurement
+from hpo.metrics import Metric, limit_words, shortfall
 from hpo.trial import Trial
 
 DIGITS = 4

@@ -9,12 +9,12 @@ import pytest
 from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
-    {"errors", "pareto", "provenance", "randomness", "scalars"},
+    {"errors", "measurement", "pareto", "provenance", "randomness", "scalars"},
     {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
     {"space", "trial"},
     {"encoding", "problem"},
     {"effort", "history", "serialize", "suggestion"},
-    {"tally"},
+    {"results", "tally"},
     {"bayes", "budget", "events"},
     {"storage", "strategies"},
     {"drafts", "replay"},
