@@ -83,15 +83,25 @@ def _with(checked: Checked, metric: Metric, given: object, where: str) -> Checke
     except ResultError:
         if not is_tracked:
             raise
-        value = given.value if isinstance(given, Measurement) else given
-        note = f"{metric.name} is not recorded: {words(value)} is not a finite number"
-        return replace(checked, notes=(*checked.notes, note))
+        return _dropped(checked, metric, given, where)
     if not is_in_range(metric, told.value):
         note = f"{metric.name} {told.value:.6g} is outside its range {range_words(metric)}"
         if is_tracked:
             return replace(checked, notes=(*checked.notes, f"{note}; it is not recorded"))
         checked = checked.aside(RANGE, note)
     return replace(checked, values={**checked.values, metric.name: told})
+
+
+def _dropped(checked: Checked, metric: Metric, given: object, where: str) -> Checked:
+    """Without what is no number of a metric that is only tracked: all of it, or its standard error alone."""
+    value, sem = (given.value, given.sem) if isinstance(given, Measurement) else (given, None)
+    try:
+        told = _measurement(metric.name, value, where)
+    except ResultError:
+        note = f"{metric.name} is not recorded: {words(value)} is not a finite number"
+        return replace(checked, notes=(*checked.notes, note))
+    note = f"the standard error of {metric.name} is not recorded: {words(sem)} is no finite number of at least 0"
+    return _with(replace(checked, notes=(*checked.notes, note)), metric, told, where)
 
 
 def compared(checked: Checked, metrics: Sequence[Metric], others: Sequence[Trial], number: int = -1) -> Checked:
@@ -109,8 +119,8 @@ def compared(checked: Checked, metrics: Sequence[Metric], others: Sequence[Trial
             checked = checked.aside(
                 LEAP,
                 f"{name} {told.value:.6g} is {abs(told.value) / max(map(abs, counted)):.3g} times the size of the "
-                f"largest of {len(counted)} other results, and {far:.3g} robust deviations off all of them; is its unit or "
-                "sign wrong?",
+                f"largest of {len(counted)} other results, and {far:.3g} robust deviations off all of them (is a unit or "
+                "a sign wrong?)",
             )
     return checked
 

@@ -69,6 +69,13 @@ def best_words(history: History) -> str:
     return f"best feasible {objective.name} {value} (#{best.number})"
 
 
+def aside_words(history: History, most: int = 3) -> str:
+    """`2 results: #12 (accuracy 93 is outside its range 0..1), #14 (...)`; the latest ones, with what to know of them."""
+    trials = history.set_aside
+    shown = ", ".join(f"#{t.number} ({'; '.join(t.notes)})" for t in trials[-most:])
+    return f"{len(trials)} result{'s' if len(trials) > 1 else ''}: {'..., ' if len(trials) > most else ''}{shown}"
+
+
 def duration(seconds: float) -> str:
     """`0.8 s`, `42 s`, `6 min`, `2 h 5 min`."""
     if seconds < 10:

@@ -20,9 +20,9 @@ import numpy as np
 
 from hpo.effort import SPREAD, Allowance, Unlimited
 from hpo.encoding import key
-from hpo.errors import SettingsError, SpaceExhausted
+from hpo.errors import SpaceExhausted
 from hpo.history import History
-from hpo.scalars import whole
+from hpo.strategies.grid import at_least_one
 from hpo.suggestion import Suggestion, random_distinct
 from hpo.trial import DATA, LEARNED_KINDS
 
@@ -44,10 +44,7 @@ class Bayesian:
 
     def __post_init__(self) -> None:
         if self.n_initial is not None:
-            n = whole(self.n_initial)
-            if n is None or n < 1:
-                raise SettingsError(f"n_initial={self.n_initial!r} is not a whole number of at least 1")
-            object.__setattr__(self, "n_initial", n)
+            object.__setattr__(self, "n_initial", at_least_one("n_initial", self.n_initial))
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""

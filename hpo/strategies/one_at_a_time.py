@@ -32,7 +32,7 @@ class OneAtATime:
     values: int = 10
 
     def __post_init__(self) -> None:
-        at_least_one("values", self.values)
+        object.__setattr__(self, "values", at_least_one("values", self.values))
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest. What is still in flight is not waited for: the best known value is kept."""
