@@ -78,7 +78,8 @@ def measurements_from_json(data: Mapping[str, Any]) -> dict[str, Measurement]:
 
 def trial_to_json(trial: Trial) -> dict[str, Any]:
     """Everything about one trial, for export."""
-    out = {f.name: getattr(trial, f.name) for f in dataclasses.fields(trial)}
+    out = {f.name: getattr(trial, f.name) for f in dataclasses.fields(trial) if f.compare}
+    out["notes"] = list(trial.notes)
     out["state"] = str(trial.state)
     out["params"] = dict(trial.params)
     out["why"] = dict(trial.why)

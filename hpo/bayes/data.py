@@ -62,6 +62,8 @@ class TrainingData:
 MOST_MODELLED = 1500
 """Completed trials that the surrogates are built on at most: an exact GP costs the third power of their number."""
 MOST_FAILED = 500
+_LARGEST = 1e300
+"""Of larger values and limits the models see this: sums and differences of theirs overflow."""
 
 
 def relevant(history: History) -> History:
@@ -114,7 +116,7 @@ def _learned(history: History) -> list[Trial]:
 def _series(history: History, metric: Objective | Constraint) -> Series:
     sign = -1.0 if isinstance(metric, Objective) and metric.goal == "minimize" else 1.0
     told = [t.values[metric.name] for t in history.completed]
-    y = sign * np.array([m.value for m in told], dtype=float)
+    y = np.clip(sign * np.array([m.value for m in told], dtype=float), -_LARGEST, _LARGEST)
     leaps = np.array([t.set_aside == LEAP for t in history.completed], dtype=bool)
     if isinstance(metric, Objective) and leaps.any() and not leaps.all():
         y[leaps] = np.minimum(y[leaps], y[~leaps].max())
@@ -125,6 +127,10 @@ def _series(history: History, metric: Objective | Constraint) -> Series:
         sign=sign,
         y=y,
         sem=np.array([np.nan if m.sem is None else m.sem for m in told], dtype=float),
-        lower=float(limits[0]),
-        upper=float(limits[1]),
+        lower=_kept(limits[0]),
+        upper=_kept(limits[1]),
     )
+
+
+def _kept(limit: float) -> float:
+    return float(limit) if np.isinf(limit) else float(np.clip(limit, -_LARGEST, _LARGEST))
