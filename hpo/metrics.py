@@ -194,18 +194,13 @@ def _check_range(metric: Metric) -> None:
         return
     given: object = metric.range
     ends = [plain(end) for end in given] if isinstance(given, Sequence) and not isinstance(given, str) else []
-    if len(ends) != 2 or not all(
-        end is None or (isinstance(end, int | float) and not isinstance(end, bool) and not math.isnan(end))
-        for end in ends
-    ):
-        raise MetricError(
-            f"metric {metric.name!r}: range={given!r} is not a pair of numbers, lowest and highest value that can be: "
-            "range=(0, 1), or (0, None) without an upper end"
-        )
-    lowest, highest = (-math.inf if ends[0] is None else ends[0]), (math.inf if ends[1] is None else ends[1])
+    are_numbers = all(end is None or (isinstance(end, int | float) and not isinstance(end, bool)) for end in ends)
+    lowest, highest = math.inf, -math.inf
+    if len(ends) == 2 and are_numbers:
+        lowest, highest = (-math.inf if ends[0] is None else ends[0]), (math.inf if ends[1] is None else ends[1])
     if not lowest < highest or (lowest, highest) == (-math.inf, math.inf):
         raise MetricError(
-            f"metric {metric.name!r}: range={given!r} must go from the lowest value that can be to the highest: "
+            f"metric {metric.name!r}: range={given!r} is no pair of numbers, the lowest and the highest value that can be: "
             "range=(0, 1), or (0, None) without an upper end"
         )
     low, high = (float(end) if is_finite(end) else None for end in (lowest, highest))

@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
     """Python's own bool, int, float, str or None for a scalar of another library: the `item()` of numpy's and torch's, on
     any device, and of arrays with one element; a Decimal, a Fraction, a subclass of int or float. Anything else as it is.
     """
-    if type(value) in _OWN:
+    if type(value) in _OWN or isinstance(value, type):
         return value
     found = _element(value)
     if type(found) not in _OWN and not isinstance(found, str) and hasattr(found, "as_integer_ratio"):

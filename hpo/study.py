@@ -23,6 +23,7 @@ from hpo.scalars import whole
 from hpo.serialize import metric_to_json, problem_from_json
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
+from hpo.storage.opening import missing_file
 from hpo.storage.persistence import persistently
 from hpo.strategies import Strategy
 from hpo.strategies.base import AnytimeStrategy
@@ -395,9 +396,9 @@ class Study:
 
 def _reopened(name: str, id: object, url: str, strategy: Strategy) -> Study:
     """The study of this name and id. Raises StudyNotFound where it is gone."""
-    storage = open_storage(url)
-    record = storage.load(name)
-    if record is None or record.facts.get("id") != id:
+    storage = None if missing_file(url) else open_storage(url)
+    record = storage.load(name) if storage else None
+    if storage is None or record is None or record.facts.get("id") != id:
         raise StudyNotFound(f"the study {name!r} that was pickled is no longer in {url}; open another with open_study")
     return Study(record, storage, strategy)
 
