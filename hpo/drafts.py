@@ -10,6 +10,7 @@ from hpo.encoding import key
 from hpo.errors import ResultConflict, TrialStateError
 from hpo.events import Draft, Ledger, check_step
 from hpo.results import Checked
+from hpo.scalars import plain
 from hpo.suggestion import Suggestion
 from hpo.trial import RETRIED_KINDS, Trial, TrialState
 
@@ -41,6 +42,7 @@ def handed_back(
     trial: Trial, kind: str, message: str, seconds: float | None = None, *, most: int = MOST_ATTEMPTS
 ) -> Draft:
     """How a trial without a result goes on: to be run again after a failure of the machines, `most` times, else failed."""
+    seconds = plain(seconds)
     if kind in RETRIED_KINDS and trial.attempt < most:
         reason = f"{kind}: {message}" if message else kind
         return Draft("requeued", trial.number, {"reason": reason, "seconds": seconds})
@@ -49,7 +51,7 @@ def handed_back(
 
 def told(current: Trial, checked: Checked, attempt: int, seconds: float | None) -> list[Draft]:
     """The result of an attempt: nothing new if it is the one that is known. Raises ResultConflict, TrialStateError."""
-    data = {**checked.to_json(), "seconds": seconds, "attempt": attempt}
+    data = {**checked.to_json(), "seconds": plain(seconds), "attempt": attempt}
     if current.state is not TrialState.COMPLETED:
         check_step(current, TrialState.COMPLETED)
         return [Draft("told", current.number, data)]

@@ -183,7 +183,7 @@ def _ask_for_goal(name: str) -> None:
     if less and not any(_TURNED.fullmatch(word.lower()) for word in said) and not re.match(r"\s*(1\s*)?-", name):
         warnings.warn(
             f"objective {name!r} is maximized, as no goal is given, and by its name less is better. Write "
-            f'Objective({name!r}, goal="minimize"); or goal="maximize" if more is meant',
+            'goal="minimize", or goal="maximize" if more is meant',
             stacklevel=4,  # past __post_init__ and __init__
         )
 

@@ -19,7 +19,7 @@ from hpo.randomness import generator
 from hpo.replay import Replay
 from hpo.replay import replay as replayed
 from hpo.results import checked_result, compared, may_leap, on_data
-from hpo.scalars import whole
+from hpo.scalars import plain, whole
 from hpo.serialize import metric_to_json, problem_from_json
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
@@ -320,8 +320,8 @@ class Study:
         return joined[-1] if joined else {"owner": trial.owner, "command": [], "facts": self.facts}
 
     def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
-        """Change a metric's limits, unit, description or owner; the edit is logged with its reason and feasibility is
-        judged anew. Role and goal stay what they are. Raises MetricError, NotFound."""
+        """Change a metric's limits, range, unit, description or owner; the edit is logged with its reason and feasibility
+        is judged anew; a range counts for results to come. Role and goal stay what they are. Raises MetricError, NotFound."""
         if not isinstance(metric, Metric):
             raise MetricError(
                 f"edit_metric({metric!r}): give the whole metric as it shall be: Constraint(name, upper=...)"
@@ -389,7 +389,7 @@ class Study:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return []
             check_step(current, state)
-            return [Draft(kind, number, {"reason": reason, "seconds": seconds})]
+            return [Draft(kind, number, {"reason": reason, "seconds": plain(seconds)})]
 
         return self._book.change(number, decide)
 

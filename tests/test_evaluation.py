@@ -15,9 +15,10 @@ from hpo.errors import MissingMetric, NotANumber, UnknownMetric
 from hpo.evaluation import Evaluate, Failure, Reading, result_of
 from hpo.executors import Subprocess
 from hpo.measurement import Measurement
+from hpo.metrics import Metric
 from hpo.runner import Progress
 
-METRICS = [hpo.Objective("y"), hpo.Constraint("c", upper=1.0), hpo.Tracked("z")]
+METRICS: list[Metric] = [hpo.Objective("y"), hpo.Constraint("c", upper=1.0), hpo.Tracked("z")]
 PAYLOAD = {"number": 0, "params": {}, "seed": 1}
 
 

@@ -54,10 +54,23 @@ def test_whatever_finite_numbers_there_are_closest_is_a_trial_and_violations_are
 def test_with_one_limit_the_closest_misses_it_by_least(values: list[float], limit: float, is_upper: bool) -> None:
     metric = hpo.Constraint("c", upper=limit) if is_upper else hpo.Constraint("c", lower=limit)
     h = history([metric], [[v] for v in values])
-    closest = h.closest().values["c"].value
-    assert shortfall(metric, closest) == min(shortfall(metric, v) for v in values)
-    if not h.has_best:
-        assert closest == (min(values) if is_upper else max(values))
+    least = min(shortfall(metric, v) for v in values)
+    assert shortfall(metric, h.closest().values["c"].value) == pytest.approx(least, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("limit", "values"),
+    [
+        (hpo.Constraint("c", upper=-1e308), [1.7e308, 1e308, 1.5e308]),
+        (hpo.Constraint("c", lower=1e308), [-1.7e308, -1e308, -1.5e308]),
+        (hpo.Constraint("c", lower=-LARGEST, upper=-1.7e308), [LARGEST, 1e308, 1.7e308]),
+        (hpo.Constraint("c", upper=0.0), [2e300, 1e300, 2e300, 2e300, 2e300]),
+        (hpo.Constraint("c", upper=0.0), [1.5e-323, 5e-324, 1e-323]),
+        (hpo.Constraint("c", upper=0.0), [LARGEST, 5e-324, 1e-323, 1e-323, 1e-323, 1e-323]),
+    ],
+)
+def test_misses_of_every_size_are_in_order(limit: hpo.Constraint, values: list[float]) -> None:
+    assert history([limit], [[v] for v in values]).closest().number == 1
 
 
 def test_ordinary_violations_are_shortfalls_in_units_of_the_interquartile_range() -> None:
@@ -91,7 +104,7 @@ def test_the_value_of_a_trial_is_that_of_the_single_objective() -> None:
     told = study.tell(trial, {"z": 3.0, "c": 0.5, "y": 2.0})
     assert (told.value, study.best.value, study.trials[0].value) == (2.0, 2.0, 2.0)
     assert type(told.value) is float
-    assert told == Trial(**{f: getattr(told, f) for f in told.__dataclass_fields__ if f != "objectives"})  # type: ignore[arg-type]
+    assert told == Trial(**{f: getattr(told, f) for f in told.__dataclass_fields__ if f != "objectives"})
     for metrics, have in (
         ([hpo.Objective("a"), hpo.Objective("b")], "a, b"),
         ([hpo.Constraint("a", upper=1.0)], "none"),

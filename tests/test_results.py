@@ -15,12 +15,12 @@ from numpy.random import Generator
 import hpo
 from hpo.errors import NotANumber, NotFinite
 from hpo.measurement import Measurement
-from hpo.metrics import Constraint, Objective, Tracked
+from hpo.metrics import Constraint, Metric, Objective, Tracked
 from hpo.results import FEWEST, Checked, checked_result, leap
 from hpo.strategies import Random
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-METRICS = [Objective("y"), Constraint("c", upper=1.0), Tracked("z"), Tracked("share", range=(0, 1))]
+METRICS: list[Metric] = [Objective("y"), Constraint("c", upper=1.0), Tracked("z"), Tracked("share", range=(0, 1))]
 GOOD = {"y": 1.0, "c": 0.5}
 NO_NUMBERS = [
     *(None, "high", [0.5], (0.5,), {"a": 1}, 1j, True, object()),
@@ -62,7 +62,7 @@ def test_a_repr_that_fails_or_is_long_costs_nothing() -> None:
 
 
 def test_what_is_out_of_range_is_set_aside_or_dropped() -> None:
-    metrics = [
+    metrics: list[Metric] = [
         Objective("y", range=(0, 1)),
         Constraint("c", upper=1.0, range=(0, None)),
         Tracked("share", range=(0, 1)),
@@ -185,7 +185,7 @@ def test_a_leap_is_set_aside_before_it_becomes_best_by_every_face(face: str, cap
             s.fail(trial, "timeout")
             s.tell(trial, {"acc": 93.0})
     slip = s.trials[-1]
-    assert (slip.state, slip.set_aside, slip.values["acc"]) == ("completed", "leap", 93.0)
+    assert (str(slip.state), slip.set_aside, float(slip.values["acc"])) == ("completed", "leap", 93.0)
     assert "acc 93 is 102 times the size of the largest of 10 other results" in slip.notes[0]
     assert "trial 10 is set aside: acc 93 is 102 times" in caplog.text
     assert 'study.accept(10, reason="...")' in caplog.text
@@ -318,7 +318,8 @@ def test_old_results_leave_the_initial_design_and_a_finite_space_to_the_new_data
 def test_without_any_result_that_counts_the_answers_say_why() -> None:
     s = study(Objective("acc", range=(0, 1)))
     told(s, 93.0)
-    for answer in (lambda: s.best, s.closest, lambda: s.recommended):
+    answers: list[Callable[[], hpo.Trial]] = [lambda: s.best, s.closest, lambda: s.recommended]
+    for answer in answers:
         with pytest.raises(
             hpo.NoFeasibleTrial, match=r"1 set aside, the last #0: acc 93 is outside .* study\.accept\(0, "
         ):
