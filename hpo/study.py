@@ -320,8 +320,8 @@ class Study:
         return joined[-1] if joined else {"owner": trial.owner, "command": [], "facts": self.facts}
 
     def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
-        """Change a metric's limits, range, unit, description or owner; the edit is logged with its reason and feasibility
-        is judged anew; a range counts for results to come. Role and goal stay what they are. Raises MetricError, NotFound."""
+        """Change a metric's limits, range, unit, description or owner; the edit is logged with its reason. Feasibility is
+        judged anew, a range counts for results to come; role and goal stay what they are. Raises MetricError, NotFound."""
         if not isinstance(metric, Metric):
             raise MetricError(
                 f"edit_metric({metric!r}): give the whole metric as it shall be: Constraint(name, upper=...)"
