@@ -56,7 +56,7 @@ class History:
     @cached_property
     def feasible(self) -> tuple[Trial, ...]:
         """Completed trials that meet every limit and are not set aside: what may be an answer."""
-        return tuple(t for t in self.completed if not t.set_aside and is_feasible(self.problem.metrics, t.values))
+        return tuple(t for t in self.completed if self._is_feasible(t))
 
     @cached_property
     def set_aside(self) -> tuple[Trial, ...]:
@@ -116,6 +116,9 @@ class History:
         """One flat row a trial: number, state, `param.*`, `metric.*`, `ok.*` (limit met), seconds, role, kind."""
         return [self._record(t) for t in self.trials]
 
+    def _is_feasible(self, t: Trial) -> bool:
+        return not t.set_aside and is_feasible(self.problem.metrics, t.values)
+
     def _record(self, t: Trial) -> dict[str, Any]:
         told = t.values
         return {
@@ -127,7 +130,7 @@ class History:
                 f"ok.{m.name}": shortfall(m, told[m.name].value) == 0 if m.name in told else None
                 for m in self.problem.limited
             },
-            "is_feasible": is_feasible(self.problem.metrics, told) if t.state is TrialState.COMPLETED else None,
+            "is_feasible": self._is_feasible(t) if t.state is TrialState.COMPLETED else None,
             "seconds": t.seconds,
             "role": t.why.get("role"),
             "kind": t.kind,

@@ -12,7 +12,15 @@ from dataclasses import asdict, dataclass
 
 from hpo.budget import Budget, Room
 from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, reclaim
-from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
+from hpo.errors import (
+    ExecutorError,
+    ResultConflict,
+    ResultError,
+    SettingsError,
+    SpaceExhausted,
+    TrialStateError,
+    listing,
+)
 from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.history import History
@@ -279,9 +287,7 @@ class _Runner:
                 return self.study.fail(trial, result.kind, result.message, seconds=seconds)
             if result.ignored and not self.is_log_said:
                 self.is_log_said = True
-                self._say(
-                    f"the command also prints {', '.join(result.ignored)}, no metrics of the problem: taken for log"
-                )
+                self._say(f"taken for log, as no metrics of the problem: {listing(result.ignored)}")
             return self.study.tell(trial, result.values, seconds=seconds)
         except ResultConflict:
             raise

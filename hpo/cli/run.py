@@ -140,7 +140,7 @@ def summarise(study: Study, ended: Run) -> None:
             more = f" and {len(trials) - _SHOWN} more" if len(trials) > _SHOWN else ""
             click.echo(f"{words}: {named}{more}; {len(history.completed)} results are kept")
     if history.set_aside:
-        click.echo(f"set aside, and no answer until accepted: {aside_words(history)}")
+        click.echo(f"set aside until accepted: {aside_words(history)}")
     if not history.completed:
         click.echo("no trial has a result" + (" that counts" if history.set_aside else ""))
         return

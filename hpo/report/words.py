@@ -69,11 +69,11 @@ def best_words(history: History) -> str:
     return f"best feasible {objective.name} {value} (#{best.number})"
 
 
-def aside_words(history: History, most: int = 3) -> str:
-    """`2 results: #12 (accuracy 93 is outside its range 0..1), #14 (...)`; the latest ones, with what to know of them."""
+def aside_words(history: History) -> str:
+    """`#12: accuracy 93 is outside its range 0..1`, or of several results their number and the last."""
     trials = history.set_aside
-    shown = ", ".join(f"#{t.number} ({'; '.join(t.notes)})" for t in trials[-most:])
-    return f"{len(trials)} result{'s' if len(trials) > 1 else ''}: {'..., ' if len(trials) > most else ''}{shown}"
+    last = f"#{trials[-1].number}: {'; '.join(trials[-1].notes)}"
+    return last if len(trials) == 1 else f"{len(trials)} results, the last {last}"
 
 
 def duration(seconds: float) -> str:
