@@ -99,7 +99,7 @@ def test_a_command_may_log_json_lines(tmp_path: Path) -> None:
     assert [dict(t.values) for t in s.trials] == [{"y": 0.75, "c": 0.5}] * 3, "the last value wins"
     assert [t.notes for t in s.trials] == [("z is not recorded: nan (float) is not a finite number",)] * 3
     said = [step.message for step in steps if "log" in step.message]
-    assert said == ["the command also prints done, epoch, level, msg, nested, no metrics of the problem: taken for log"]
+    assert said == ["taken for log, as no metrics of the problem: done, epoch, level, msg, nested"]
 
 
 def test_a_misspelt_metric_of_a_command_is_an_error(tmp_path: Path) -> None:
