@@ -12,7 +12,7 @@ from hpo.events import Draft, Ledger, check_step
 from hpo.results import Checked
 from hpo.scalars import plain
 from hpo.suggestion import Suggestion
-from hpo.trial import RETRIED_KINDS, Trial, TrialState
+from hpo.trial import DATA, RETRIED_KINDS, Trial, TrialState
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,8 @@ def corrected(current: Trial, checked: Checked, reason: str) -> list[Draft]:
         raise ResultConflict(
             f'trial {current.number}: a correction needs a reason: tell(..., replace=True, reason="...")'
         )
+    if current.set_aside == DATA:  # other numbers, from where they were before
+        checked = checked.aside(DATA, "measured on other data than the study's")
     return [Draft("corrected", current.number, {**checked.to_json(), "reason": reason})]
 
 

@@ -54,8 +54,8 @@ class Checked:
         return {**data, "set_aside": self.set_aside} if self.set_aside else data
 
     def aside(self, kind: str, note: str) -> Checked:
-        """The same, set aside for one reason more."""
-        return replace(self, notes=(*self.notes, note), set_aside=self.set_aside or kind)
+        """The same, set aside for one reason more; of several the first counts, but other data come before all."""
+        return replace(self, notes=(*self.notes, note), set_aside=DATA if kind == DATA else self.set_aside or kind)
 
 
 def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], where: str) -> Checked:

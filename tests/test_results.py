@@ -328,6 +328,24 @@ def test_without_any_result_that_counts_the_answers_say_why() -> None:
     assert repr(s).startswith("<Study 's': 1 trials")
 
 
-def test_a_checked_result_names_the_first_reason() -> None:
-    checked = Checked({}).aside("range", "a").aside("data", "b")
-    assert (checked.set_aside, checked.notes) == ("range", ("a", "b"))
+def test_of_several_reasons_other_data_come_first() -> None:
+    assert Checked({}).aside("range", "a").aside("leap", "b") == Checked({}, ("a", "b"), "range")
+    assert Checked({}).aside("range", "a").aside("data", "b") == Checked({}, ("a", "b"), "data")
+
+
+def test_a_correction_does_not_move_a_result_to_the_data_of_the_study() -> None:
+    s = study(data="now")
+    s.add({"x": 0.5}, {"acc": 5.0}, data="then")
+    corrected = s.tell(0, {"acc": 0.5}, replace=True, reason="typing error")
+    assert (corrected.set_aside, corrected.notes) == ("data", ("measured on other data than the study's",))
+    assert not s.history.has_best
+
+
+def test_no_strategy_starts_from_a_leap() -> None:
+    problem = hpo.Problem(hpo.Space({"a": hpo.Float(0, 1), "b": hpo.Float(0, 1)}), [Objective("acc")])
+    s = hpo.open_study("s", problem, storage=":memory:", seed=1, strategy=hpo.strategies.OneAtATime(10))
+    for i in range(10):
+        s.tell(s.ask(), {"acc": 0.9 + 0.001 * i})
+    slip = s.tell(s.ask(), {"acc": 93.0})
+    assert slip.set_aside == "leap"
+    assert s.ask().params["a"] == s.best.params["a"] != slip.params["a"]
