@@ -87,8 +87,8 @@ def accepted(current: Trial, reason: str) -> list[Draft]:
 
 
 def said(trial: Trial) -> Trial:
-    """The same trial, after a warning in the log if its result is set aside."""
-    if trial.set_aside:
+    """The same trial, after a warning in the log if its result is set aside as probably wrong."""
+    if trial.set_aside and trial.set_aside != DATA:  # who adds a result of other data means to
         log.warning(
             'trial %d is set aside: %s. If it is right: study.accept(%d, reason="..."); else '
             'study.tell(%d, ..., replace=True, reason="...") corrects it',
