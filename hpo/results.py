@@ -32,6 +32,7 @@ _LEAPS = 2
 """Results set aside as leaps from which on another of their size is a level that has been reached, not a slip."""
 _FAR = 30.0  # robust standard deviations off the best of the others
 _TIMES = 10.0  # times the size of the largest of the others
+_PARTS = 300.0  # into which the size of the smallest of the others is divided
 _FAR_IN_LOGARITHMS = 5.0  # the same in robust standard deviations of the logarithms of their sizes
 _NORMAL = 1.4826  # standard deviation of a normal variable / median absolute deviation
 
@@ -118,9 +119,8 @@ def compared(checked: Checked, metrics: Sequence[Metric], others: Sequence[Trial
         if far := leap(told.value, counted, goals[name]):
             checked = checked.aside(
                 LEAP,
-                f"{name} {told.value:.6g} is {abs(told.value) / max(map(abs, counted)):.3g} times the size of the "
-                f"largest of {len(counted)} other results, and {far:.3g} robust deviations off all of them (is a unit or "
-                "a sign wrong?)",
+                f"{name} {told.value:.6g} is {far:.3g} robust deviations better than the best of {len(counted)} other "
+                f"results, which are {min(counted):.4g} to {max(counted):.4g} (is a unit or a sign wrong?)",
             )
     return checked
 
@@ -152,31 +152,39 @@ def _unbounded(checked: Checked, metrics: Sequence[Metric]) -> dict[str, Measure
 
 
 def _is_near(told: Measurement, other: Measurement | None) -> bool:
-    return other is not None and abs(told.value) <= _TIMES * abs(other.value)
+    """Whether the other is too near in size for a leap between them."""
+    if other is None:
+        return False
+    a, b = abs(told.value), abs(other.value)
+    return a <= _TIMES * b and b <= _PARTS * a
 
 
 def leap(value: float, others: Sequence[float], goal: str) -> float:
     """How many robust deviations `value` is off all `others` in the good direction, if that is far and no honest progress
     looks like it; else 0.
 
-    Far is: 30 deviations (1.4826 times the median distance from the median) better than the best of at least 8 others,
-    and ten times their largest size. Honest progress is spared in three ways. A value nearer to zero than the others is
-    never far: losses fall by decades. Nor is a share, of at most 1: at chance level 0.01, an accuracy of 0.6 is a result.
-    And where the others are spread over decades themselves, a value must be 5 deviations of their logarithms above.
+    Far is: 30 deviations (1.4826 times the median distance from the median) better than the best of at least 8 others, and
+    ten times the largest of them in size, or a 300th of the smallest. Honest progress is spared in three ways. Numbers of
+    at most 1 are not looked at: at chance level 0.01, an accuracy of 0.6 is a result, and losses fall by decades. Nor is
+    a value within 5 deviations of the logarithms, where the others are spread over decades. And towards zero, 30 deviations
+    themselves are far only for others that lie within a few percent of each other.
     """
-    if len(others) < FEWEST:
+    if len(others) < FEWEST or value == 0:
         return 0.0
-    largest = max(map(abs, others))
-    if abs(value) <= max(_TIMES * largest, 1.0) or largest == 0:
+    sizes = [abs(other) for other in others]
+    largest, smallest = max(sizes), min(sizes)
+    has_grown = largest > 0 and abs(value) > max(_TIMES * largest, 1.0)
+    has_shrunk = smallest > 1 and abs(value) < smallest / _PARTS
+    if not (has_grown or has_shrunk):
         return 0.0
     sign = 1.0 if goal == "maximize" else -1.0
     scaled = [sign * other / largest for other in others]  # no sum or difference of these overflows
     spread = _spread(scaled)
     margin = sign * (value / largest) - max(scaled)
-    decades = [math.log(abs(other)) for other in others if other]
     if not spread or margin <= _FAR * spread:
         return 0.0
-    if math.log(abs(value)) - math.log(largest) <= _FAR_IN_LOGARITHMS * _spread(decades):
+    decades = _spread([math.log(size) for size in sizes if size])
+    if has_grown and math.log(abs(value)) - math.log(largest) <= _FAR_IN_LOGARITHMS * decades:
         return 0.0
     return margin / spread
 
