@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from hpo.errors import SpaceExhausted as SpaceExhausted
     from hpo.errors import TrialFailed as TrialFailed
     from hpo.history import History as History
+    from hpo.measurement import Measurement as Measurement
     from hpo.metrics import Constraint as Constraint
-    from hpo.metrics import Measurement as Measurement
     from hpo.metrics import Objective as Objective
     from hpo.metrics import Tracked as Tracked
     from hpo.opening import open_study as open_study
@@ -53,7 +53,7 @@ _HOME = {
     "History": "history",
     "HpoError": "errors",
     "Int": "parameters",
-    "Measurement": "metrics",
+    "Measurement": "measurement",
     "NoFeasibleTrial": "errors",
     "Objective": "metrics",
     "Problem": "problem",

@@ -21,6 +21,9 @@ from hpo.trial import Trial, TrialState
 Suggest = Callable[[History, int, int], Sequence[Draft]]
 """Makes drafts of at most n new trials from a history and the last event that it saw: (history, n, saw)."""
 
+Look = Callable[[bool], Sequence[Trial]]
+"""The study's trials as far as this process has read the log, or with True as they stand."""
+
 _NEAR = 8
 """Events of others that are read at once rather than looked through."""
 
@@ -65,7 +68,7 @@ class Book:
 
         return self._steps.write(decide_there)
 
-    def change(self, number: int, decide: Callable[[Problem, Trial], Sequence[Draft]]) -> Trial:
+    def change(self, number: int, decide: Callable[[Problem, Trial, Look], Sequence[Draft]]) -> Trial:
         """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
         what concerns the trial is read: with many processes that tell, reading all would be most of their work. Raises
         TrialNotFound."""
@@ -81,7 +84,13 @@ class Book:
                 ledger.apply(log.events(ledger.seq))
                 trial = _known(ledger, number)
             found[:] = [trial]
-            return decide(problem, trial)
+
+            def look(is_all_read: bool) -> Sequence[Trial]:
+                if is_all_read:
+                    ledger.apply(log.events(ledger.seq))
+                return ledger.trials
+
+            return decide(problem, trial, look)
 
         def fold(written: Sequence[Event]) -> None:
             now[:] = found

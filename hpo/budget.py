@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from hpo.errors import SettingsError
 from hpo.history import History
 from hpo.problem import Problem
+from hpo.scalars import plain, whole
 from hpo.trial import Trial, TrialState
 
 _UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -55,8 +56,14 @@ class Budget:
     target: float | None = None
 
     def __post_init__(self) -> None:
-        if self.trials is not None and (not isinstance(self.trials, int) or self.trials < 1):
-            raise SettingsError(f"budget.trials: {self.trials!r} is not a whole number of at least 1")
+        given = self.trials
+        for f in fields(self):
+            object.__setattr__(self, f.name, plain(getattr(self, f.name)))
+        if isinstance(self.cost_of, Mapping):
+            object.__setattr__(self, "cost_of", {name: plain(rate) for name, rate in self.cost_of.items()})
+        trials = whole(self.trials)
+        if given is not None and (trials is None or trials < 1):
+            raise SettingsError(f"budget.trials: {given!r} is not a whole number of at least 1")
         for name in ("wall", "overtime", "worker_seconds", "trial_seconds"):
             self._time(name)
         for name in ("cost", "reserve"):

@@ -17,6 +17,7 @@ from hpo.opening import open_study
 from hpo.problem import Problem
 from hpo.randomness import trial_seed
 from hpo.runner import run
+from hpo.scalars import whole
 from hpo.strategies import Random, Strategy
 from hpo.strategies.settings import from_json
 from hpo.study import Study
@@ -125,7 +126,8 @@ def simulate(
 
     Raises SettingsError when nothing tells how long trials take, and for numbers that cannot be.
     """
-    workers, history = _checked(workers, repeats, rate), what.history if isinstance(what, Study) else None
+    workers, repeats, seed = _checked(workers, repeats, rate, seed)
+    history = what.history if isinstance(what, Study) else None
     problem = what.problem if isinstance(what, Study) else what
     budget = Budget(trials=trials, wall=wall)
     recorded = [t.seconds for t in history.trials if t.seconds is not None] if history else []
@@ -225,14 +227,17 @@ def _known(recorded: Sequence[float], what: Study | Problem) -> Sequence[float]:
     )
 
 
-def _checked(workers: Sequence[int], repeats: int, rate: float | None) -> list[int]:
+def _checked(workers: Sequence[int], repeats: int, rate: float | None, seed: int) -> tuple[list[int], int, int]:
+    counts, n_repeats, own_seed = [whole(n) or 0 for n in workers], whole(repeats) or 0, whole(seed)
     faults = []
-    if not workers or not all(isinstance(n, int) and n >= 1 for n in workers):
+    if own_seed is None:
+        faults.append(f"seed: {seed!r} is not a whole number")
+    if not counts or min(counts) < 1:
         faults.append(f"workers: whole numbers of at least 1, like 1,8,32, got {workers!r}")
-    if not isinstance(repeats, int) or repeats < 1:
+    if n_repeats < 1:
         faults.append(f"repeats: {repeats!r} is not a whole number of at least 1")
     if rate is not None and not 0 <= rate < math.inf:
         faults.append(f"rate: {rate!r} is no cost per hour")
-    if faults:
+    if faults or own_seed is None:
         raise SettingsError(*faults)
-    return sorted(set(workers))
+    return sorted(set(counts)), n_repeats, own_seed

@@ -1,14 +1,20 @@
-"""Drafts: what a study writes when a trial is opened, given out, or handed back without a result."""
+"""Drafts: what a study writes when a trial is opened, given out, told, or handed back without a result."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from hpo.encoding import key
-from hpo.events import Draft, Ledger
+from hpo.errors import ResultConflict, TrialStateError
+from hpo.events import Draft, Ledger, check_step
+from hpo.results import Checked
+from hpo.scalars import plain
 from hpo.suggestion import Suggestion
-from hpo.trial import RETRIED_KINDS, Trial
+from hpo.trial import DATA, RETRIED_KINDS, Trial, TrialState
+
+log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 3
 """How often a trial is run before a failure of the machines counts as its failure."""
@@ -36,7 +42,56 @@ def handed_back(
     trial: Trial, kind: str, message: str, seconds: float | None = None, *, most: int = MOST_ATTEMPTS
 ) -> Draft:
     """How a trial without a result goes on: to be run again after a failure of the machines, `most` times, else failed."""
+    seconds = plain(seconds)
     if kind in RETRIED_KINDS and trial.attempt < most:
         reason = f"{kind}: {message}" if message else kind
         return Draft("requeued", trial.number, {"reason": reason, "seconds": seconds})
     return Draft("failed", trial.number, {"kind": kind, "message": str(message)[:_LONGEST_MESSAGE], "seconds": seconds})
+
+
+def told(current: Trial, checked: Checked, attempt: int, seconds: float | None) -> list[Draft]:
+    """The result of an attempt: nothing new if it is the one that is known. Raises ResultConflict, TrialStateError."""
+    data = {**checked.to_json(), "seconds": plain(seconds), "attempt": attempt}
+    if current.state is not TrialState.COMPLETED:
+        check_step(current, TrialState.COMPLETED)
+        return [Draft("told", current.number, data)]
+    if dict(current.values) == checked.values:
+        return []
+    if attempt != current.attempt:
+        return [Draft("extra", current.number, data)]
+    stored = ", ".join(f"{k}={v.value:.4g}" for k, v in current.values.items())
+    raise ResultConflict(
+        f"trial {current.number} already has {stored} ({current.ended_at[:19]}). Same values are ignored; to correct it: "
+        f'tell({current.number}, ..., replace=True, reason="...")'
+    )
+
+
+def corrected(current: Trial, checked: Checked, reason: str) -> list[Draft]:
+    """Another result in place of the one that is known; the same one again accepts it. Raises ResultConflict."""
+    if dict(current.values) == checked.values:
+        return accepted(current, reason) if reason else []
+    if not reason:
+        raise ResultConflict(
+            f'trial {current.number}: a correction needs a reason: tell(..., replace=True, reason="...")'
+        )
+    if current.set_aside == DATA:  # other numbers, from where they were before
+        checked = checked.aside(DATA, "measured on other data than the study's")
+    return [Draft("corrected", current.number, {**checked.to_json(), "reason": reason})]
+
+
+def accepted(current: Trial, reason: str) -> list[Draft]:
+    """A result that is set aside counts from now on. Raises TrialStateError where there is none."""
+    if current.state is not TrialState.COMPLETED:
+        raise TrialStateError(f"trial {current.number} is {current.state}; only a result can be accepted")
+    return [Draft("accepted", current.number, {"reason": reason})] if current.set_aside else []
+
+
+def said(trial: Trial) -> Trial:
+    """The same trial, after a warning in the log if its result is set aside as probably wrong."""
+    if trial.set_aside and trial.set_aside != DATA:  # who adds a result of other data means to
+        log.warning(
+            'trial %d is set aside: %s. If it is right: study.accept(%d, reason="..."); else '
+            'study.tell(%d, ..., replace=True, reason="...") corrects it',
+            *(trial.number, "; ".join(trial.notes), trial.number, trial.number),
+        )
+    return trial

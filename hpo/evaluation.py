@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hpo.errors import NotANumber, TrialFailed, listing
-from hpo.metrics import Measurement, Result
+from hpo.measurement import Measurement
+from hpo.metrics import Metric, Result, Tracked
+from hpo.scalars import NoNumber, is_finite, plain, words
 from hpo.trial import FAILURE_KINDS, Trial, TrialState
 
 Objective = Callable[[Trial], Mapping[str, Result]]
@@ -30,7 +31,7 @@ class Evaluate:
             return {"failed": [failure.kind, str(failure)]}
         if not isinstance(told, Mapping):
             return {"returned": repr(told)[:_SHOWN]}
-        return {"values": {name: _plain(value) for name, value in told.items()}}
+        return {"values": {str(name): _packed(value) for name, value in told.items()}}
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class Failure:
 
     kind: str
     message: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a training reported."""
+
+    values: Mapping[str, Result]
+    ignored: tuple[str, ...] = ()
+    """Names in the log of a command that are no metrics."""
 
 
 def payload_of(trial: Trial) -> dict[str, Any]:
@@ -52,29 +62,44 @@ def payload_of(trial: Trial) -> dict[str, Any]:
     }
 
 
-def result_of(value: Mapping[str, Any], *, is_command: bool) -> dict[str, Any] | Failure:
-    """The metrics that an executor brought: of a command as they are, of an objective as `Evaluate` packed them. Raises
-    NotANumber for what is no mapping."""
+def result_of(value: Mapping[str, Any], metrics: Sequence[Metric], *, is_command: bool) -> Reading | Failure:
+    """The result that an executor brought: of a command as it printed it, of an objective as `Evaluate` packed it. Raises
+    NotANumber for what is no mapping.
+
+    A command's standard output is a log too: names that are no metrics are ignored there, unless a metric is missing that
+    one of them may be a misspelling of. NaN or infinity in an objective or a constraint is a failure, `diverged`.
+    """
     told = dict(value)
     if not is_command:
         if "returned" in told:
             raise NotANumber(f"the objective returned {told['returned']}; return a mapping of metric name to number")
         if "failed" in told:
             return _failure(*told["failed"])
-        told = {name: Measurement(*packed) for name, packed in told["values"].items()}
-    broken = [name for name, result in told.items() if not _is_finite(result)]
-    return Failure("diverged", f"{', '.join(broken)} not finite") if broken else told
+        told = {name: Measurement(*map(_unpacked, pair)) for name, pair in told["values"].items()}
+    required = {m.name for m in metrics if not isinstance(m, Tracked)}
+    if broken := [name for name, result in told.items() if name in required and not _is_finite(result)]:
+        return Failure("diverged", f"{', '.join(broken)} not finite")
+    ignored = sorted(told.keys() - {m.name for m in metrics}) if is_command and required <= told.keys() else []
+    return Reading({name: result for name, result in told.items() if name not in ignored}, tuple(ignored))
 
 
-def _plain(value: Any) -> list[Any]:
-    """[value, sem] with numbers as floats; what is no number stays as it is, for the contracts to refuse."""
-    pair: list[Any] = [value.value, value.sem] if isinstance(value, Measurement) else [value, None]
-    return [float(v) if hasattr(v, "__float__") and not isinstance(v, str | bool) else v for v in pair]
+def _packed(value: Any) -> list[Any]:
+    """[value, sem] as JSON: numbers of every library as Python's own; of what is no number, what it looked like."""
+    pair = [value.value, value.sem] if isinstance(value, Measurement) else [value, None]
+    return [number if _is_number(number := plain(v)) or v is None else {"shown": words(v)} for v in pair]
+
+
+def _unpacked(value: Any) -> Any:
+    return NoNumber(value["shown"]) if isinstance(value, dict) else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_finite(told: Any) -> bool:
-    numbers = (told.value, told.sem) if isinstance(told, Measurement) else (told,)
-    return all(not isinstance(number, float) or math.isfinite(number) for number in numbers)
+    pair = (told.value, told.sem) if isinstance(told, Measurement) else (told,)
+    return all(is_finite(number) for number in pair if _is_number(number))
 
 
 def _failure(kind: str, message: str) -> Failure:

@@ -4,11 +4,12 @@
 |-----------|--------|----------------------------------------------------------------------------------------|
 | asked     | yes    | params, why, saw (last event seen), batch [first number, size], strategy, owner, fitted |
 | enqueued  | yes    | params, why, note                                                                      |
-| added     | yes    | params, why, values, note                                                              |
+| added     | yes    | params, why, values, note, notes, set_aside, data                                      |
 | started   | yes    | owner                                                                                  |
-| told      | yes    | values, seconds, attempt                                                               |
+| told      | yes    | values, seconds, attempt, notes, set_aside                                             |
 | extra     | yes    | values, seconds, attempt                                                               |
-| corrected | yes    | values, reason                                                                         |
+| corrected | yes    | values, reason, notes, set_aside                                                       |
+| accepted  | yes    | reason                                                                                 |
 | failed    | yes    | kind, message, seconds                                                                 |
 | adopted   | yes    | owner                                                                                  |
 | requeued  | yes    | reason, seconds                                                                        |
@@ -18,7 +19,8 @@
 | noted     | no     | text                                                                                   |
 
 `adopted` is a running attempt that another driver watches from now on; `extra` is a result of a trial that had one from
-another attempt already. Values are stored as `{name: [value, sem or null]}`.
+another attempt already; `accepted` is a result that was set aside and counts from now on. Values are stored as
+`{name: [value, sem or null]}`; notes, set_aside and data only where there are any.
 """
 
 from __future__ import annotations
@@ -69,6 +71,7 @@ class Ledger:
     def __init__(self, problem: Problem, seed: int) -> None:
         self.problem = problem
         self.seed = seed
+        self.objectives = tuple(objective.name for objective in problem.objectives)
         self.trials: list[Trial] = []
         self.seq = 0
         self.last_ask = 0
@@ -106,14 +109,14 @@ class Ledger:
             if event.kind == "edited":
                 problem = problem.with_metric(metric_from_json(event.data["metric"]))
             elif event.number == number:
-                trial = trial_after(trial, event, self.seed)
+                trial = trial_after(trial, event, self.seed, self.objectives)
         return problem, trial
 
     def _apply(self, event: Event) -> None:
         if event.kind in _OPENING:
             if event.number != len(self.trials):
                 raise StorageError(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
-            self.trials.append(trial_after(None, event, self.seed))
+            self.trials.append(trial_after(None, event, self.seed, self.objectives))
             self._tally.put(None, self.trials[-1])
         elif event.kind in _CHANGING:
             number = event.number
@@ -134,14 +137,14 @@ class Ledger:
 
 
 _OPENING = ("asked", "enqueued", "added")
-_CHANGING = ("started", "adopted", "told", "extra", "corrected", "failed", "requeued", "cancelled")
+_CHANGING = ("started", "adopted", "told", "extra", "corrected", "accepted", "failed", "requeued", "cancelled")
 
 
-def trial_after(trial: Trial | None, event: Event, seed: int) -> Trial:
-    """What an event makes of its trial; of none, where it opens one. `seed` is the study's."""
+def trial_after(trial: Trial | None, event: Event, seed: int, objectives: tuple[str, ...] = ()) -> Trial:
+    """What an event makes of its trial; of none, where it opens one. `seed` and `objectives` are the study's."""
     data = event.data
     if trial is None:
-        return _opened(event, seed)
+        return _opened(event, seed, objectives)
     state: TrialState | None = None
     fields: dict[str, Any] = {}
     match event.kind:
@@ -152,11 +155,13 @@ def trial_after(trial: Trial | None, event: Event, seed: int) -> Trial:
         case "told":
             state, fields = TrialState.COMPLETED, {"kind": None, "message": "", "seconds": data.get("seconds")}
             fields |= {
-                "values": measurements_from_json(data["values"]),
+                **_result(data),
                 "attempt": data.get("attempt") or trial.attempt,
             }
         case "corrected":
-            fields = {"values": measurements_from_json(data["values"]), "message": data["reason"]}
+            fields = {**_result(data), "message": data["reason"]}
+        case "accepted":
+            fields = {"set_aside": "", "notes": (*trial.notes, f"accepted: {data['reason']}")}
         case "failed":
             state, fields = TrialState.FAILED, {"kind": data["kind"], "message": data.get("message", "")}
             fields["seconds"] = data.get("seconds")
@@ -176,7 +181,15 @@ def trial_after(trial: Trial | None, event: Event, seed: int) -> Trial:
     return dataclasses.replace(trial, **fields)
 
 
-def _opened(event: Event, seed: int) -> Trial:
+def _result(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "values": measurements_from_json(data["values"]),
+        "notes": tuple(data.get("notes", ())),
+        "set_aside": data.get("set_aside", ""),
+    }
+
+
+def _opened(event: Event, seed: int, objectives: tuple[str, ...]) -> Trial:
     data, number = event.data, event.number
     assert number is not None
     fields: dict[str, Any]
@@ -186,8 +199,7 @@ def _opened(event: Event, seed: int) -> Trial:
         case "enqueued":
             fields = {"state": TrialState.WAITING, "message": data.get("note", "")}
         case "added":
-            values = measurements_from_json(data["values"])
-            fields = {"state": TrialState.COMPLETED, "values": values, "message": data.get("note", "")}
+            fields = {"state": TrialState.COMPLETED, **_result(data), "message": data.get("note", "")}
             fields["ended_at"] = event.at
         case _:
             raise StorageError(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
@@ -198,6 +210,7 @@ def _opened(event: Event, seed: int) -> Trial:
         source=event.kind,
         asked_at=event.at,
         why=data.get("why", {}),
+        objectives=objectives,
         **fields,
     )
 

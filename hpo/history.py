@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from hpo.errors import NoFeasibleTrial
-from hpo.metrics import Objective, is_feasible, limit_words, shortfall
+from hpo.metrics import Metric, Objective, is_feasible, limit_words, shortfall
 from hpo.pareto import is_non_dominated
 from hpo.problem import Problem
-from hpo.trial import Trial, TrialState
+from hpo.trial import DATA, LEAP, Trial, TrialState
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class History:
 
     @cached_property
     def completed(self) -> tuple[Trial, ...]:
-        """Trials with a result."""
-        return tuple(t for t in self.trials if t.state is TrialState.COMPLETED)
+        """Trials with a result, without those that are set aside for their range or their data: what models learn from."""
+        return tuple(t for t in self.trials if has_result(t))
 
     @cached_property
     def failed(self) -> tuple[Trial, ...]:
@@ -55,8 +55,13 @@ class History:
 
     @cached_property
     def feasible(self) -> tuple[Trial, ...]:
-        """Completed trials that meet every limit."""
-        return tuple(t for t in self.completed if is_feasible(self.problem.metrics, t.values))
+        """Completed trials that meet every limit and are not set aside: what may be an answer."""
+        return tuple(t for t in self.completed if self._is_feasible(t))
+
+    @cached_property
+    def set_aside(self) -> tuple[Trial, ...]:
+        """Trials whose result is no answer until it is accepted; `notes` of each say why."""
+        return tuple(t for t in self.trials if t.set_aside)
 
     @cached_property
     def taken(self) -> Set[str]:
@@ -85,20 +90,18 @@ class History:
     def closest(self) -> Trial:
         """The completed trial that misses the limits by least: the sum over metrics of the shortfall in units of the
         spread seen. The best one where trials are feasible. Raises NoFeasibleTrial while nothing has completed."""
-        if not self.completed:
+        if all(t.set_aside for t in self.completed):
             raise NoFeasibleTrial(self._nothing_completed())
         if len(self.problem.objectives) <= 1 and self.feasible:
             return self.best
-        return self.completed[int(np.argmin(self.violations()))]
+        aside = np.array([bool(t.set_aside) for t in self.completed])
+        return self.completed[int(np.argmin(np.where(aside, np.inf, self.violations())))]
 
     def violations(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Of each completed trial `[n]`: the sum over limited metrics of shortfall / spread; 0 when feasible."""
+        """Of each completed trial `[n]`: the sum over limited metrics of shortfall / spread, finite; 0 when feasible."""
         total = np.zeros(len(self.completed))
         for metric in self.problem.limited if self.completed else ():
-            values = np.array([t.values[metric.name].value for t in self.completed])
-            misses = np.array([shortfall(metric, v) for v in values])
-            spread = float(np.subtract(*np.percentile(values, [75, 25]))) or float(np.max(np.abs(values))) or 1.0
-            total += misses / spread
+            total += _relative_misses(metric, np.array([t.values[metric.name].value for t in self.completed]))
         return total
 
     @cached_property
@@ -113,6 +116,9 @@ class History:
         """One flat row a trial: number, state, `param.*`, `metric.*`, `ok.*` (limit met), seconds, role, kind."""
         return [self._record(t) for t in self.trials]
 
+    def _is_feasible(self, t: Trial) -> bool:
+        return not t.set_aside and is_feasible(self.problem.metrics, t.values)
+
     def _record(self, t: Trial) -> dict[str, Any]:
         told = t.values
         return {
@@ -124,7 +130,7 @@ class History:
                 f"ok.{m.name}": shortfall(m, told[m.name].value) == 0 if m.name in told else None
                 for m in self.problem.limited
             },
-            "is_feasible": is_feasible(self.problem.metrics, told) if t.state is TrialState.COMPLETED else None,
+            "is_feasible": self._is_feasible(t) if t.state is TrialState.COMPLETED else None,
             "seconds": t.seconds,
             "role": t.why.get("role"),
             "kind": t.kind,
@@ -132,6 +138,8 @@ class History:
             "seed": t.seed,
             "asked_at": t.asked_at,
             "ended_at": t.ended_at,
+            "set_aside": t.set_aside,
+            "notes": "; ".join(t.notes),
         }
 
     def misses(self) -> dict[str, int]:
@@ -141,15 +149,26 @@ class History:
         }
 
     def _nothing_completed(self) -> str:
+        if self.set_aside:
+            return f"no trial has completed with a result that counts.{self._aside_words()}"
         if not self.failed:
             return "no trial has completed yet"
         last = self.failed[-1]
         said = f"#{last.number} ({last.kind}): {last.message}"
         return f"no trial has completed yet; {len(self.failed)} failed, the last, {said}"
 
+    def _aside_words(self) -> str:
+        if not self.set_aside:
+            return ""
+        last = self.set_aside[-1]
+        return (
+            f" {len(self.set_aside)} set aside, the last #{last.number}: {'; '.join(last.notes)}. If it is right: "
+            f'study.accept({last.number}, reason="...")'
+        )
+
     def _nothing_feasible(self) -> str:
         n = len(self.completed)
-        if not n:
+        if all(t.set_aside for t in self.completed):
             return self._nothing_completed()
         trial = self.closest()
         broken = [
@@ -160,13 +179,18 @@ class History:
         missed = ", ".join(f"{name} {count}/{n}" for name, count in self.misses().items() if count)
         return (
             f"no trial of {n} meets every limit. Closest: #{trial.number} ({'; '.join(broken)}). "
-            f"Missed: {missed}. See study.closest()"
+            f"Missed: {missed}. See study.closest().{self._aside_words()}".removesuffix(".")
         )
+
+
+def has_result(trial: Trial) -> bool:
+    """Whether models may learn from it. A leap they see as equal to the best of the others."""
+    return trial.state is TrialState.COMPLETED and trial.set_aside in ("", LEAP)
 
 
 def needs_no_further_trial(trial: Trial) -> bool:
     """Whether its configuration shall not be suggested again."""
-    return trial.state is not TrialState.CANCELLED
+    return trial.state is not TrialState.CANCELLED and trial.set_aside != DATA
 
 
 def counts_as_started(trial: Trial) -> bool:
@@ -178,3 +202,19 @@ def oriented(objective: Objective, trial: Trial) -> float:
     """The trial's value of `objective`, signed so that larger is better."""
     value = trial.values[objective.name].value
     return value if objective.goal == "maximize" else -value
+
+
+def _relative_misses(metric: Metric, values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, Any]:
+    """How far each value misses the metric's limits, in units of the spread of `values`; finite."""
+    limits = [limit for limit in metric.limits if limit is not None]
+    size = max(float(np.max(np.abs(values))), *map(abs, limits))
+    scale = 2.0**-8 if size > 1e300 else 1.0  # differences of the largest floats overflow
+    lower, upper = (None if limit is None else scale * limit for limit in metric.limits)
+    values = scale * values
+    misses = np.zeros(len(values))
+    if lower is not None:
+        misses = np.maximum(misses, lower - values)
+    if upper is not None:
+        misses = np.maximum(misses, values - upper)
+    spread = float(np.subtract(*np.percentile(values, [75, 25]))) or float(np.max(np.abs(values))) or 1.0
+    return misses / max(spread, 1e-300 * float(np.max(misses)))

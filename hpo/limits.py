@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from hpo.budget import Budget
 from hpo.drivers import LEASE
 from hpo.errors import ExecutorError, SettingsError
 from hpo.executors import Work
+from hpo.scalars import plain
 
 NOTICE = 30.0
 """Seconds that running trials have after SIGTERM."""
@@ -26,6 +27,8 @@ class Limits:
     idle: float = LEASE
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, plain(getattr(self, f.name)))
         try:
             Work(id="run", payload={}, timeout=self.timeout, memory=self.memory, cpus=self.cpus, gpus=self.gpus)
         except TypeError as error:

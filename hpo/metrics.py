@@ -1,38 +1,59 @@
-"""What is measured: Objective, Constraint, Tracked metrics, a Measurement, and the one decision of what is feasible.
+"""What is measured: Objective, Constraint, Tracked metrics, and the one decision of what is feasible.
 
-A metric is a contract: name, direction or limits, unit, description, owner. Results are checked against it.
+A metric is a contract: name, direction or limits, range, unit, description, owner. `results.py` checks results against it.
 """
 
 from __future__ import annotations
 
 import math
-import numbers
+import re
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hpo.errors import MetricError, MissingMetric, NotANumber, NotFinite, UnknownMetric, did_you_mean, listing
+from hpo.errors import MetricError
+from hpo.measurement import Measurement
 from hpo.scalars import is_finite, plain
 
 Goal = Literal["maximize", "minimize"]
+Range = tuple[float | None, float | None]
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One measured number. `sem` is its standard error in the same unit, when known: 0 says exact."""
+class _Unsaid(str):
+    """A goal that nobody wrote down."""
 
-    value: float
-    sem: float | None = None
+    __slots__ = ()
+
+
+_UNSAID: Goal = _Unsaid("maximize")  # type: ignore[assignment]
+
+_LESS_IS_BETTER = re.compile(
+    "loss|losses|logloss|errors?|err|rmse|mse|mae|mape|smape|rmsle|msle|nll|perplexity|ppl|deviance|regret|wer|cer"
+    "|latency|time|duration|runtime|seconds|costs?"
+)
+_TURNED = re.compile(
+    "neg|negative|minus|inv|inverse|inverted|non?|free|saved|savings?|reduction|gain|per|efficiency|effectiveness|tolerance"
+)
+"""Words beside which less is worse: `neg_mean_squared_error`, `time_saved`."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric to optimise. `threshold` is the least value of interest, inclusive, in the metric's unit: a trial that
-    misses it is not feasible, and with several objectives it is the reference point's component."""
+    """A metric to optimize. `threshold` is the least value of interest, inclusive, in the metric's unit: a trial that
+    misses it is not feasible, and with several objectives it is the reference point's component.
+
+    `range`, of every kind of metric: (lowest, highest) value that can be, None where there is no end. A result outside is
+    a slip, of a unit or a sign: it is kept but set aside (see `results.checked_result`); of a Tracked metric it is dropped.
+
+    Without a goal, a name that says that less is better, such as `val_loss`, is asked about in a UserWarning.
+    """
 
     name: str
-    goal: Goal = "maximize"
+    goal: Goal = _UNSAID
     threshold: float | None = field(default=None, kw_only=True)
+    range: Range | None = field(default=None, kw_only=True)
     unit: str = field(default="", kw_only=True)
     description: str = field(default="", kw_only=True)
     owner: str = field(default="", kw_only=True)
@@ -41,7 +62,11 @@ class Objective:
         _check_name(self.name)
         if self.goal not in ("maximize", "minimize"):
             raise MetricError(f"objective {self.name!r}: goal {self.goal!r} is not 'maximize' or 'minimize'")
+        if isinstance(self.goal, _Unsaid):
+            object.__setattr__(self, "goal", "maximize")
+            _ask_for_goal(self.name)
         _number_or_none(self, "threshold")
+        _check_range(self)
 
     @property
     def limits(self) -> tuple[float | None, float | None]:
@@ -56,6 +81,7 @@ class Constraint:
     name: str
     lower: float | None = field(default=None, kw_only=True)
     upper: float | None = field(default=None, kw_only=True)
+    range: Range | None = field(default=None, kw_only=True)
     unit: str = field(default="", kw_only=True)
     description: str = field(default="", kw_only=True)
     owner: str = field(default="", kw_only=True)
@@ -72,6 +98,7 @@ class Constraint:
             raise MetricError(
                 f"constraint {self.name!r}: lower={self.lower:g} is above upper={self.upper:g}; did you swap them?"
             )
+        _check_range(self)
 
     @property
     def limits(self) -> tuple[float | None, float | None]:
@@ -87,6 +114,7 @@ class Tracked:
     name: str
     goal: Goal = "maximize"
     business: bool = field(default=False, kw_only=True)
+    range: Range | None = field(default=None, kw_only=True)
     unit: str = field(default="", kw_only=True)
     description: str = field(default="", kw_only=True)
     owner: str = field(default="", kw_only=True)
@@ -95,6 +123,7 @@ class Tracked:
         _check_name(self.name)
         if self.goal not in ("maximize", "minimize"):
             raise MetricError(f"tracked metric {self.name!r}: goal {self.goal!r} is not 'maximize' or 'minimize'")
+        _check_range(self)
 
     @property
     def limits(self) -> tuple[None, None]:
@@ -108,11 +137,12 @@ Result = float | Measurement
 
 
 def shortfall(metric: Metric, value: float) -> float:
-    """How far `value` misses the metric's limits, in its unit; 0 when it meets them (equality meets)."""
+    """How far `value` misses the metric's limits, in its unit, at most the largest float; 0 when it meets them (equality
+    meets)."""
     lower, upper = metric.limits
     below = lower - value if lower is not None else 0.0
     above = value - upper if upper is not None else 0.0
-    return max(below, above, 0.0)
+    return min(max(below, above, 0.0), sys.float_info.max)
 
 
 def is_feasible(metrics: Sequence[Metric], values: Mapping[str, Measurement]) -> bool:
@@ -120,36 +150,6 @@ def is_feasible(metrics: Sequence[Metric], values: Mapping[str, Measurement]) ->
     return all(
         m.name in values and shortfall(m, values[m.name].value) == 0 for m in metrics if m.limits != (None, None)
     )
-
-
-def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], where: str) -> dict[str, Measurement]:
-    """`result` as measurements, after checking it against the contracts of `metrics`.
-
-    `where` begins the message (`trial 3`). Raises MissingMetric, UnknownMetric, NotANumber or NotFinite.
-    """
-    if not isinstance(result, Mapping):
-        raise NotANumber(
-            f"{where} reported {result!r}; a result is a mapping of metric name to number, like "
-            f"{{{', '.join(f'{m.name!r}: ...' for m in metrics)}}}. Nothing is recorded"
-        )
-    names = [m.name for m in metrics]
-    required = [m.name for m in metrics if not isinstance(m, Tracked)]
-    missing = [name for name in required if name not in result]
-    unknown = [str(name) for name in result if name not in names]
-    given = f"{where} reported {{{listing(map(repr, result))}}}"
-    if missing:
-        wanted = next(m for m in metrics if m.name == missing[0])
-        hint = did_you_mean(missing[0], unknown)
-        raise MissingMetric(
-            f"{given}; missing {listing(map(repr, missing))}{_limit_text(wanted)}.{hint} Nothing is recorded"
-        )
-    if unknown:
-        raise UnknownMetric(
-            f"{given}; unknown {listing(map(repr, unknown))} (have: {listing(names)})."
-            f"{did_you_mean(unknown[0], names)} "
-            "Add it to the problem as Tracked, or leave it out. Nothing is recorded"
-        )
-    return {name: _measurement(name, value, where) for name, value in result.items()}
 
 
 def limit_words(metric: Metric, digits: int = 4) -> str:
@@ -163,43 +163,54 @@ def limit_words(metric: Metric, digits: int = 4) -> str:
     return f"<= {upper:.{digits}g}{unit}" if upper is not None else ""
 
 
-def _limit_text(metric: Metric) -> str:
-    words = limit_words(metric)
-    return f" (limit {words})" if words else ""
+def range_words(metric: Metric) -> str:
+    """`0..1`, `at least 0`: the declared range in words; the empty string without one."""
+    low, high = metric.range or (None, None)
+    if low is not None and high is not None:
+        return f"{low:g}..{high:g}"
+    return f"at least {low:g}" if low is not None else f"at most {high:g}" if high is not None else ""
 
 
-def _measurement(name: str, given: object, where: str) -> Measurement:
-    value, sem = (given.value, given.sem) if isinstance(given, Measurement) else (given, None)
-    number = _float(name, value, where)
-    error = None if sem is None else _float(name, sem, where, "standard error of ")
-    if error is not None and error < 0:
-        raise NotFinite(f"{where}: the standard error of metric {name!r} is {sem!r}, below 0. Nothing is recorded")
-    return Measurement(number, error)
+def is_in_range(metric: Metric, value: float) -> bool:
+    """Whether `value` lies in the metric's declared range, ends included; True without one."""
+    low, high = metric.range or (None, None)
+    return (low is None or low <= value) and (high is None or value <= high)
 
 
-def _float(name: str, given: object, where: str, label: str = "") -> float:
-    number = plain(given)
-    if isinstance(number, bool) or (not isinstance(number, numbers.Real) and not _is_scalar_array(number)):
-        raise NotANumber(
-            f"{where}: {label}metric {name!r} is {given!r} ({type(given).__name__}), not a number. Nothing is recorded"
+def _ask_for_goal(name: str) -> None:
+    said = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    less = any(_LESS_IS_BETTER.fullmatch(word.lower()) for word in said)
+    if less and not any(_TURNED.fullmatch(word.lower()) for word in said) and not re.match(r"\s*(1\s*)?-", name):
+        warnings.warn(
+            f"objective {name!r} is maximized, as no goal is given, and by its name less is better. Write "
+            'goal="minimize", or goal="maximize" if more is meant',
+            stacklevel=4,  # past __post_init__ and __init__
         )
-    try:
-        value = float(number)
-        what = str(value)
-    except OverflowError:
-        value, what = math.inf, "beyond the largest 64-bit float"
-    if not math.isfinite(value):
-        raise NotFinite(
-            f"{where}: {label}metric {name!r} is {what}. "
-            'Report a finite number, or study.fail(trial, "diverged") so that the region is learned. '
-            "Nothing is recorded"
+
+
+def _check_range(metric: Metric) -> None:
+    """Make the range a pair of floats or None. Raises MetricError for another, and for a limit outside."""
+    if metric.range is None:
+        return
+    given: object = metric.range
+    ends = [plain(end) for end in given] if isinstance(given, Sequence) and not isinstance(given, str) else []
+    are_numbers = all(end is None or (isinstance(end, int | float) and not isinstance(end, bool)) for end in ends)
+    lowest, highest = math.inf, -math.inf
+    if len(ends) == 2 and are_numbers:
+        lowest, highest = (-math.inf if ends[0] is None else ends[0]), (math.inf if ends[1] is None else ends[1])
+    if not lowest < highest or (lowest, highest) == (-math.inf, math.inf):
+        raise MetricError(
+            f"metric {metric.name!r}: range={given!r} is no pair of numbers, the lowest and the highest value that can be: "
+            "range=(0, 1), or (0, None) without an upper end"
         )
-    return value
-
-
-def _is_scalar_array(value: object) -> bool:
-    """Whether `value` is a number in the clothes of an array that has no `item()`."""
-    return getattr(value, "shape", None) == () and hasattr(value, "__float__")
+    low, high = (float(end) if is_finite(end) else None for end in (lowest, highest))
+    object.__setattr__(metric, "range", (low, high))
+    for limit in metric.limits:
+        if limit is not None and not is_in_range(metric, limit):
+            raise MetricError(
+                f"metric {metric.name!r}: the limit {limit:g} is outside its range {range_words(metric)}. Do both have "
+                "the same unit?"
+            )
 
 
 def _check_name(name: object) -> None:

@@ -11,7 +11,15 @@ from dataclasses import asdict, dataclass
 
 from hpo.budget import Budget, Room
 from hpo.drivers import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
-from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
+from hpo.errors import (
+    ExecutorError,
+    ResultConflict,
+    ResultError,
+    SettingsError,
+    SpaceExhausted,
+    TrialStateError,
+    listing,
+)
 from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.history import History
@@ -132,6 +140,8 @@ class _Runner:
         self.hand_back = False
         """Whether trials that are ended shall be run again."""
         self.stopped: list[Trial] = []
+        self.is_log_said = False
+        """Whether it was said which names in a command's output are taken for log."""
         self.trace = ""
         """The last lines of the traceback, or of what was written, of the work that ended last."""
         self.ended: deque[Outcome] = deque()
@@ -273,10 +283,13 @@ class _Runner:
             return self.study.fail(trial, outcome.kind, _reason(outcome), seconds=seconds)
         assert outcome.value is not None
         try:
-            result = result_of(outcome.value, is_command=self.objective is None)
+            result = result_of(outcome.value, self.study.problem.metrics, is_command=self.objective is None)
             if isinstance(result, Failure):
                 return self.study.fail(trial, result.kind, result.message, seconds=seconds)
-            return self.study.tell(trial, result, seconds=seconds)
+            if result.ignored and not self.is_log_said:
+                self.is_log_said = True
+                self._say(f"taken for log, as no metrics of the problem: {listing(result.ignored)}")
+            return self.study.tell(trial, result.values, seconds=seconds)
         except ResultConflict:
             raise
         except ResultError as error:

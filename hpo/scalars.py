@@ -1,20 +1,47 @@
-"""Scalars: what array libraries call a number, as Python's own, without importing any of them."""
+"""Scalars: what other libraries call a number, as Python's own, without importing any of them."""
 
 from __future__ import annotations
 
 import math
+import operator
 import struct
 import sys
+from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 _OWN = frozenset({bool, int, float, str, type(None)})
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class NoNumber:
+    """What was given in place of a number and cannot be sent between processes: what it looked like."""
+
+    shown: str
 
 
 def plain(value: Any) -> Any:
-    """The `item()` of a numpy scalar, or of another array without dimensions; anything else as it is."""
-    if type(value) not in _OWN and getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return value.item()
-    return value
+    """Python's own bool, int, float, str or None for a scalar of another library: the `item()` of numpy's and torch's, on
+    any device, and of arrays with one element; a Decimal, a Fraction, a subclass of int or float. Anything else as it is.
+    """
+    if type(value) in _OWN or isinstance(value, type):
+        return value
+    found = _element(value)
+    if type(found) not in _OWN and not isinstance(found, str) and hasattr(found, "as_integer_ratio"):
+        return _own_number(found)
+    return found
+
+
+def whole(value: Any) -> int | None:
+    """A whole number of any library as an int; None for what is none, such as True and 3.0."""
+    number = plain(value)
+    if isinstance(number, bool):
+        return None
+    try:
+        return operator.index(number)
+    except TypeError:
+        return None
 
 
 def as_scalar(value: Any) -> Any:
@@ -55,3 +82,44 @@ def shown(value: object, most: int = 200) -> str:
 def is_finite(number: Any) -> bool:
     """Whether a real number lies in the range of 64-bit floats: neither NaN nor infinite, nor an int beyond them."""
     return bool(-sys.float_info.max <= number <= sys.float_info.max)
+
+
+def words(value: Any) -> str:
+    """`'high' (str)`: a value and its type, for a message."""
+    return value.shown if isinstance(value, NoNumber) else f"{brief(value)} ({type(value).__name__})"
+
+
+def brief(value: Any) -> str:
+    """The repr of a value, of bearable length, also where it has none."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = "something"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def _element(value: Any) -> Any:
+    """The one element of an array, as a scalar; what is no array of one element as it is."""
+    shape = getattr(value, "shape", None)
+    try:
+        if any(n != 1 for n in shape or ()) or (shape is None and not hasattr(value, "item")):
+            return value
+        found = value.item() if hasattr(value, "item") else float(value)
+    except Exception:  # what is no scalar may have an `item` and a `shape` of any kind
+        return value
+    is_scalar = found is None or isinstance(found, str | complex) or hasattr(found, "as_integer_ratio")
+    return found if is_scalar else value
+
+
+def _own_number(number: Any) -> int | float:
+    """As an int what is a whole number by its type or exactly; else as a float, infinite beyond the largest."""
+    if isinstance(number, Integral):
+        return int(number)
+    try:
+        value = float(number)
+    except OverflowError:  # a Fraction
+        return int(number)
+    except ValueError:  # a signaling NaN
+        return math.nan
+    is_exact = not isinstance(number, float) and not hasattr(number, "dtype")
+    return int(value) if is_exact and value.is_integer() and number == int(value) else value

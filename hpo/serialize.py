@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.errors import SettingsError, StorageError, did_you_mean, listing
-from hpo.metrics import Constraint, Measurement, Metric, Objective, Tracked
+from hpo.measurement import Measurement
+from hpo.metrics import Constraint, Metric, Objective, Tracked
 from hpo.parameters import Categorical, Float, Int, Parameter, describe
 from hpo.problem import Problem
 from hpo.space import Space
@@ -77,7 +78,8 @@ def measurements_from_json(data: Mapping[str, Any]) -> dict[str, Measurement]:
 
 def trial_to_json(trial: Trial) -> dict[str, Any]:
     """Everything about one trial, for export."""
-    out = {f.name: getattr(trial, f.name) for f in dataclasses.fields(trial)}
+    out = {f.name: getattr(trial, f.name) for f in dataclasses.fields(trial) if f.compare}
+    out["notes"] = list(trial.notes)
     out["state"] = str(trial.state)
     out["params"] = dict(trial.params)
     out["why"] = dict(trial.why)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from hpo.book import Book
-from hpo.drafts import MOST_DEATHS, asked, handed_back, opened
+from hpo.book import Book, Look
+from hpo.drafts import MOST_DEATHS, accepted, asked, corrected, handed_back, opened, said, told
 from hpo.effort import Allowance, Timed
-from hpo.errors import MetricError, MissingExtra, ResultConflict, SettingsError, TrialNotFound, did_you_mean, listing
+from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
 from hpo.history import History
-from hpo.metrics import Metric, Result, checked_result
+from hpo.metrics import Metric, Result
 from hpo.problem import Problem
 from hpo.provenance import masked, provenance
 from hpo.randomness import generator
 from hpo.replay import Replay
 from hpo.replay import replay as replayed
-from hpo.serialize import measurements_to_json, metric_to_json, problem_from_json
-from hpo.storage import Storage
+from hpo.results import checked_result, compared, may_leap, on_data
+from hpo.scalars import plain, whole
+from hpo.serialize import metric_to_json, problem_from_json
+from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
+from hpo.storage.opening import missing_file
 from hpo.storage.persistence import persistently
 from hpo.strategies import Strategy
 from hpo.strategies.base import AnytimeStrategy
@@ -91,13 +93,14 @@ class Study:
         spread), so that the answer comes in about that time; replaying skips the same.
         Raises SpaceExhausted when every configuration of a finite space has been given out.
         """
-        if n is not None and (not isinstance(n, int) or n < 1):
+        count = 1 if n is None else whole(n)
+        if count is None or count < 1:
             raise SettingsError(f"ask({n!r}): ask() gives one trial, ask(8) a list of up to eight")
         if max_seconds is not None and not max_seconds > 0:
             raise SettingsError(f"ask(max_seconds={max_seconds!r}): give the seconds the answer may take, more than 0")
         allowance = None if max_seconds is None else Timed(max_seconds)
         suggest = partial(self._suggested, owner=owner, allowance=allowance)
-        trials = self._book.give_out(n or 1, owner, suggest, request=request)
+        trials = self._book.give_out(count, owner, suggest, request=request)
         return trials if n is not None else trials[0]
 
     def claim(
@@ -109,8 +112,11 @@ class Study:
         gives it to another. `within` says how many more may start, given the history; nobody else is given a trial
         between its answer and these trials, so that drivers together do not start more.
         """
+        count = whole(n)
+        if count is None:
+            raise SettingsError(f"claim({n!r}): give the number of trials as a whole number")
         suggest = partial(self._suggested, owner=owner)
-        return self._book.give_out(n, owner, suggest, lease=lease, within=within)
+        return self._book.give_out(count, owner, suggest, lease=lease, within=within)
 
     def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
         """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
@@ -179,35 +185,20 @@ class Study:
         absent). Telling the same values again changes nothing; to correct them, `replace=True` and a `reason`.
 
         A result counts whichever attempt of the trial it comes from; one that comes after another attempt's is kept in
-        the log and changes nothing.
+        the log and changes nothing. What of it is dropped, and why it is set aside, is in the trial's `notes`.
         Raises a ResultError when the result breaks the metrics' contracts (nothing is recorded), TrialNotFound.
         """
         number = _number(trial)
 
-        def decide(problem: Problem, current: Trial) -> list[Draft]:
-            attempt = trial.attempt if isinstance(trial, Trial) else current.attempt
-            told = checked_result(problem.metrics, values, f"trial {number}")
-            plain = {"values": measurements_to_json(told)}
-            if current.state is not TrialState.COMPLETED:
-                check_step(current, TrialState.COMPLETED)
-                return [Draft("told", number, {**plain, "seconds": seconds, "attempt": attempt})]
-            if dict(current.values) == told:
-                return []
-            if attempt != current.attempt and not replace:
-                return [Draft("extra", number, {**plain, "seconds": seconds, "attempt": attempt})]
-            if not replace:
-                stored = ", ".join(f"{k}={v.value:.4g}" for k, v in current.values.items())
-                raise ResultConflict(
-                    f"trial {number} already has {stored} ({current.ended_at[:19]}). Same values are ignored; to correct "
-                    f'it: tell({number}, ..., replace=True, reason="...")'
-                )
-            if not reason:
-                raise ResultConflict(
-                    f'trial {number}: a correction needs a reason: tell(..., replace=True, reason="...")'
-                )
-            return [Draft("corrected", number, {**plain, "reason": reason})]
+        def decide(problem: Problem, current: Trial, look: Look) -> list[Draft]:
+            checked = checked_result(problem.metrics, values, f"trial {number}")
+            if may_leap(checked, problem.metrics, look(False), number):
+                checked = compared(checked, problem.metrics, look(True), number)
+            if replace and current.state is TrialState.COMPLETED:
+                return corrected(current, checked, reason)
+            return told(current, checked, trial.attempt if isinstance(trial, Trial) else current.attempt, seconds)
 
-        return self._book.change(number, decide)
+        return said(self._book.change(number, decide))
 
     def fail(
         self, trial: Trial | int, kind: str = "error", message: str = "", *, seconds: float | None = None
@@ -221,7 +212,7 @@ class Study:
             hint = did_you_mean(str(kind), FAILURE_KINDS)
             raise SettingsError(f"failure kind {kind!r} is not one of {listing(FAILURE_KINDS)}.{hint}")
 
-        def decide(_: Problem, current: Trial) -> list[Draft]:
+        def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return []
             draft = handed_back(current, kind, message, seconds)
@@ -245,14 +236,29 @@ class Study:
         written = self._book.write(lambda ledger, _: [opened(ledger, params, "enqueued", {"note": note})])
         return self._book.trials_of(written)[0]
 
-    def add(self, params: Mapping[str, Any], values: Mapping[str, Result], note: str = "") -> Trial:
-        """Record a result from elsewhere: production, an earlier study, a colleague. Raises ParamsError, ResultError."""
+    def add(self, params: Mapping[str, Any], values: Mapping[str, Result], note: str = "", *, data: str = "") -> Trial:
+        """Record a result from elsewhere: production, an earlier study, a colleague.
+
+        `data` names the data it was measured on, as in `open_study`. A result of other data than the study's is kept and
+        set aside: it is never among the answers, and the models do not learn from it. Raises ParamsError, ResultError.
+        """
 
         def decide(ledger: Ledger, _: Log) -> list[Draft]:
-            told = checked_result(ledger.problem.metrics, values, "the added result")
-            return [opened(ledger, params, "added", {"values": measurements_to_json(told), "note": note})]
+            metrics = ledger.problem.metrics
+            checked = on_data(checked_result(metrics, values, "the added result"), data, self.facts.get("data", ""))
+            checked = compared(checked, metrics, ledger.trials)
+            facts = {"note": note, "data": data} if data else {"note": note}
+            return [opened(ledger, params, "added", {**checked.to_json(), **facts})]
 
-        return self._book.trials_of(self._book.write(decide))[0]
+        return said(self._book.trials_of(self._book.write(decide))[0])
+
+    def accept(self, trial: Trial | int, *, reason: str) -> Trial:
+        """Let a result that was set aside count, as it is: among the answers, and for the models. For one that is wrong,
+        `tell` the right one with `replace=True`. Raises TrialStateError for a trial without a result, SettingsError without
+        a reason."""
+        if not isinstance(reason, str) or not reason.strip():
+            raise SettingsError('accept: why the result is right belongs into the log: accept(trial, reason="...")')
+        return self._book.change(_number(trial), lambda _, current, __: accepted(current, reason))
 
     # -- answers --------------------------------------------------------------------------------------------------
 
@@ -320,8 +326,8 @@ class Study:
         return joined[-1] if joined else {"owner": trial.owner, "command": [], "facts": self.facts}
 
     def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
-        """Change a metric's limits, unit, description or owner; the edit is logged with its reason and feasibility is
-        judged anew. Role and goal stay what they are. Raises MetricError, NotFound."""
+        """Change a metric's limits, range, unit, description or owner; the edit is logged with its reason. Feasibility is
+        judged anew, a range counts for results to come; role and goal stay what they are. Raises MetricError, NotFound."""
         if not isinstance(metric, Metric):
             raise MetricError(
                 f"edit_metric({metric!r}): give the whole metric as it shall be: Constraint(name, upper=...)"
@@ -357,6 +363,17 @@ class Study:
         best = f", best #{history.best.number}" if history.has_best and len(self.problem.objectives) < 2 else ""
         return f"<Study {self.name!r}: {len(history.trials)} trials, {len(history.in_flight)} in flight{best}>"
 
+    def __reduce__(self) -> tuple[Callable[..., Study], tuple[str, object, str, Strategy]]:
+        """Pickled and copied as its name and its storage's URL, and opened again there: the copy is the same study.
+        Passwords of a URL are left out. Raises TypeError for a study in memory, which no other process can reach."""
+        url = self._storage.url
+        if url == ":memory:":
+            raise TypeError(
+                f"study {self.name!r} lives in the memory of this process, so it can be neither pickled nor copied. Keep "
+                f'it in a file: open_study({self.name!r}, ..., storage="hpo.db"); or pass on study.history, a value'
+            )
+        return _reopened, (self.name, self.facts.get("id"), url, self._strategy)
+
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _suggested(
@@ -374,13 +391,22 @@ class Study:
     def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str, seconds: float | None) -> Trial:
         number = _number(trial)
 
-        def decide(_: Problem, current: Trial) -> list[Draft]:
+        def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return []
             check_step(current, state)
-            return [Draft(kind, number, {"reason": reason, "seconds": seconds})]
+            return [Draft(kind, number, {"reason": reason, "seconds": plain(seconds)})]
 
         return self._book.change(number, decide)
+
+
+def _reopened(name: str, id: object, url: str, strategy: Strategy) -> Study:
+    """The study of this name and id. Raises StudyNotFound where it is gone."""
+    storage = None if missing_file(url) else open_storage(url)
+    record = storage.load(name) if storage else None
+    if storage is None or record is None or record.facts.get("id") != id:
+        raise StudyNotFound(f"the study {name!r} that was pickled is no longer in {url}; open another with open_study")
+    return Study(record, storage, strategy)
 
 
 def _same_attempt(now: Trial, seen: Trial) -> bool:
@@ -390,7 +416,7 @@ def _same_attempt(now: Trial, seen: Trial) -> bool:
 def _number(trial: Trial | int) -> int:
     if isinstance(trial, Trial):
         return trial.number
-    try:
-        return operator.index(trial)
-    except TypeError:
-        raise TrialNotFound(f"{trial!r} is no trial; give a trial, or its number as an int") from None
+    number = whole(trial)
+    if number is None:
+        raise TrialNotFound(f"{trial!r} is no trial; give a trial, or its number as an int")
+    return number

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any
 
-from hpo.history import History, counts_as_started, needs_no_further_trial
+from hpo.history import History, counts_as_started, has_result, needs_no_further_trial
 from hpo.metrics import is_feasible
 from hpo.problem import Problem
 from hpo.trial import Trial, TrialState
@@ -17,7 +17,6 @@ from hpo.trial import Trial, TrialState
 _GROUPS = {
     "waiting": (TrialState.WAITING,),
     "in_flight": (TrialState.WAITING, TrialState.RUNNING),
-    "completed": (TrialState.COMPLETED,),
     "failed": (TrialState.FAILED,),
 }
 
@@ -47,7 +46,7 @@ class Tally:
 
     def __init__(self, problem: Problem, trials: Iterable[Trial] = ()) -> None:
         self._metrics = problem.metrics
-        self._groups: dict[str, list[Trial]] = {name: [] for name in (*_GROUPS, "feasible")}
+        self._groups: dict[str, list[Trial]] = {name: [] for name in (*_GROUPS, "completed", "feasible")}
         self._takers: Counter[str] = Counter()
         self._keys: list[str] = []
         self._places: dict[str, int] = {}
@@ -98,6 +97,8 @@ class Tally:
             self._keys.append(name)
 
     def _is_in(self, trial: Trial, group: str) -> bool:
+        if group == "completed":
+            return has_result(trial)
         if group == "feasible":
-            return trial.state is TrialState.COMPLETED and is_feasible(self._metrics, trial.values)
+            return has_result(trial) and not trial.set_aside and is_feasible(self._metrics, trial.values)
         return trial.state in _GROUPS[group]

@@ -9,8 +9,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from hpo.errors import NotFound, listing
 from hpo.frozen import Frozen
-from hpo.metrics import Measurement
+from hpo.measurement import Measurement
 
 
 class TrialState(StrEnum):
@@ -45,6 +46,9 @@ LEARNED_KINDS = ("oom", "diverged", "timeout", "crash", "error")
 RETRIED_KINDS = ("infra", "preempted")
 """Failures of the machines: the trial is run again and nothing is learned."""
 FAILURE_KINDS = LEARNED_KINDS + RETRIED_KINDS
+
+RANGE, LEAP, DATA = "range", "leap", "data"
+"""Why a result is set aside: outside a declared range, far off all others, measured on other data. See results.py."""
 
 
 def key(params: Mapping[str, object]) -> str:
@@ -87,6 +91,25 @@ class Trial:
     """How long the evaluation took, where the runner measured it."""
     earlier_seconds: float = 0.0
     """How long its earlier attempts took together; from given out to handed back where nobody measured it."""
+    notes: tuple[str, ...] = ()
+    """What to know of its result: what was dropped, why it is set aside, why it counts all the same."""
+    set_aside: str = ""
+    """Why its result is not among the answers until it is accepted: range, leap or data; empty where it counts."""
+    objectives: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Names of the problem's objectives, for `value`."""
+
+    @property
+    def value(self) -> float:
+        """The value of the single objective, in its own unit. Raises NotFound where there is no result, no objective, or
+        more than one."""
+        if not self.values:
+            raise NotFound(f"trial {self.number} has no value: it is {self.state}")
+        if len(self.objectives) != 1:
+            have = listing(self.objectives) or "none"
+            raise NotFound(
+                f"trial {self.number} has no single value: objectives of the problem: {have}. See trial.values[name]"
+            )
+        return float(self.values[self.objectives[0]])
 
     @cached_property
     def key(self) -> str:
@@ -100,7 +123,8 @@ class Trial:
         params = ", ".join(f"{k}={_short(v)}" for k, v in self.params.items())
         values = ", ".join(f"{k}={v.value:.4g}" for k, v in self.values.items())
         ending = f" -> {values}" if values else f" ({self.kind})" if self.kind else ""
-        return f"Trial {self.number} {self.state}: {params}{ending}"
+        aside = f" [set aside: {self.set_aside}]" if self.set_aside else ""
+        return f"Trial {self.number} {self.state}: {params}{ending}{aside}"
 
 
 def _short(value: object) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import decimal
+import enum
 import fractions
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +15,33 @@ import torch
 
 import hpo
 from hpo.encoding import key
-from hpo.errors import MetricError, NotANumber, NotFinite, ParamsError, SpaceError
-from hpo.metrics import checked_result
+from hpo.errors import MetricError, NotANumber, NotFinite, ParamsError, SettingsError, SpaceError
 from hpo.parameters import Categorical, Float, Int
-from hpo.scalars import plain
+from hpo.results import checked_result
+from hpo.scalars import plain, whole
 from hpo.serialize import problem_from_json, problem_to_json
 from hpo.space import Space
 
 Y = [hpo.Objective("y")]
+
+
+class OnDevice:
+    """A scalar of an accelerator: it has an item, and no array in the memory of this machine."""
+
+    shape = ()
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def item(self) -> float:
+        return self.value
+
+    def __float__(self) -> float:
+        raise TypeError("copy it to the host first")
+
+
+class Level(enum.IntEnum):
+    LOW = 1
 
 
 @pytest.mark.parametrize(
@@ -33,6 +55,20 @@ Y = [hpo.Objective("y")]
         (np.str_("a"), "a"),
         (np.array(3), 3),
         (torch.tensor(0.5), 0.5),
+        (np.array([0.5]), 0.5),
+        (np.array([[3]]), 3),
+        (np.array(["a"]), "a"),
+        (np.longdouble(0.5), 0.5),
+        (torch.tensor([0.5], requires_grad=True), 0.5),
+        (torch.tensor([[True]]), True),
+        (OnDevice(0.5), 0.5),
+        (decimal.Decimal("0.5"), 0.5),
+        (decimal.Decimal(3), 3),
+        (decimal.Decimal("1e999999999"), math.inf),
+        (fractions.Fraction(1, 2), 0.5),
+        (fractions.Fraction(3), 3),
+        (fractions.Fraction(10**400), 10**400),
+        (Level.LOW, 1),
         (3, 3),
         ("a", "a"),
         (None, None),
@@ -44,8 +80,58 @@ def test_scalars_become_pythons_own(given: object, wanted: object) -> None:
 
 
 def test_what_is_no_scalar_stays() -> None:
-    for value in ([1], (), {}, np.array([1]), object(), fractions.Fraction(1, 3)):
+    for value in (
+        [1],
+        (),
+        {},
+        np.array([1, 2]),
+        np.array([]),
+        object(),
+        np.datetime64("2026-01-01"),
+        np.float64,
+        Level,
+    ):
         assert plain(value) is value
+
+
+def test_whole_numbers_of_every_library() -> None:
+    for three in (
+        3,
+        np.int64(3),
+        np.uint8(3),
+        np.array([3]),
+        torch.tensor(3),
+        decimal.Decimal(3),
+        fractions.Fraction(3),
+    ):
+        assert whole(three) == 3
+        assert type(whole(three)) is int
+    for none in (True, np.bool_(True), 3.0, np.float64(3), fractions.Fraction(7, 2), "3", None, [3], np.array([3, 3])):
+        assert whole(none) is None
+
+
+def test_whole_numbers_of_every_library_are_counts_and_seeds() -> None:
+    problem = hpo.Problem(Space({"x": Float(0, 1)}), Y)
+    for n in (np.int64(3), np.array([3]), torch.tensor(3), fractions.Fraction(3)):
+        any_n: Any = n
+        study = hpo.open_study("s", problem, storage=":memory:", seed=any_n, strategy=hpo.strategies.Bayesian(any_n))
+        assert (study.seed, study.facts["strategy"]) == (3, {"name": "bayesian", "n_initial": 3})
+        assert len(study.ask(any_n)) == len(study.claim(any_n, "me", lease=9.0)) == 3
+        assert study.tell(any_n, {"y": 1.0}).number == 3
+        assert study.cancel(study.ask(any_n)[0], "enough").state == "cancelled"
+        assert hpo.Budget(trials=any_n, wall=any_n).to_json() == {"trials": 3, "wall": 3}
+        assert hpo.strategies.Grid({"x": any_n}).levels == {"x": 3}
+        assert (hpo.strategies.Grid(any_n).levels, hpo.strategies.OneAtATime(any_n).values) == (3, 3)
+        assert (
+            hpo.simulate(problem, workers=[any_n], trials=any_n, duration=1.0, repeats=any_n, seed=any_n).repeats == 3
+        )
+    for no_count in (True, 3.0, "3", 0):
+        wrong: Any = no_count
+        for refused in (study.ask, hpo.strategies.Bayesian, hpo.strategies.OneAtATime, hpo.strategies.Grid):
+            with pytest.raises(SettingsError):
+                refused(wrong)
+        with pytest.raises(SettingsError, match=r"^budget\.trials: "):
+            hpo.Budget(trials=wrong)
 
 
 def test_params_of_numpy_are_the_same_configuration() -> None:
@@ -78,7 +164,7 @@ def test_params_of_numpy_are_the_same_configuration() -> None:
         (Int(0, 9), np.float64(3.5), "is not a whole number"),
         (Float(0, 1), np.bool_(True), "is not a number"),
         (Float(0, 1), np.complex128(0.5), "is not a number"),
-        (Float(0, 1), np.array([0.5]), "is not a number"),
+        (Float(0, 1), np.array([0.5, 0.5]), "is not a number"),
         (Float(0, 1), np.float32("nan"), "is not finite"),
         (Float(0, 1), 10**400, "is outside [0, 1]"),
         (Int(0, 1), 10**400, "is outside [0, 1]"),
@@ -125,14 +211,25 @@ def test_bounds_beyond_64_bits_are_not_finite(build: Callable[[], object]) -> No
 
 @pytest.mark.parametrize(
     "value",
-    [np.float32(0.5), np.float16(0.5), np.longdouble(0.5), np.array(0.5), torch.tensor(0.5), fractions.Fraction(1, 2)],
+    [
+        *(np.float32(0.5), np.float16(0.5), np.longdouble(0.5), np.array(0.5), np.array([0.5]), np.array([[0.5]])),
+        *(torch.tensor(0.5), torch.tensor([0.5], requires_grad=True), fractions.Fraction(1, 2), decimal.Decimal("0.5")),
+    ],
 )
 def test_results_of_array_libraries_count(value: Any) -> None:
     for given in (value, hpo.Measurement(value, value)):
-        measured = checked_result(Y, {"y": given}, "trial 0")["y"]
+        measured = checked_result(Y, {"y": given}, "trial 0").values["y"]
         assert measured.value == 0.5
         assert type(measured.value) is float
         assert measured.sem in (None, 0.5)
+    problem = hpo.Problem(Space({"x": Float(0, 1)}), [*Y, hpo.Constraint("c", upper=value), hpo.Tracked("z")])
+    study = hpo.open_study("s", problem, storage=":memory:", seed=1)
+    hpo.run(study, lambda _: {"y": hpo.Measurement(value, value), "c": value, "z": value}, budget=hpo.Budget(trials=1))
+    study.add({"x": value}, {"y": value, "c": value})
+    study.tell(study.ask(), {"y": value, "c": hpo.Measurement(value), "z": value})
+    assert [list(map(float, t.values.values())) for t in study.trials] == [[0.5] * 3, [0.5] * 2, [0.5] * 3]
+    assert [t.notes for t in study.trials] == [()] * 3
+    assert study.trials[1].params == {"x": 0.5}
 
 
 @pytest.mark.parametrize(

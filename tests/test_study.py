@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import multiprocessing
 import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -425,3 +428,47 @@ def test_many_constraints_at_once() -> None:
         s.tell(trial, measure(trial.params))
     assert len(s.trials[-1].why["p_meets"]) == 10
     assert s.best.values["y"].value > 2.0
+
+
+def test_a_copy_of_a_study_is_the_same_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    s = hpo.open_study("s", problem(), storage="h.db", seed=1, strategy=Random())
+    other = hpo.open_study("s", storage="h.db", strategy=hpo.strategies.Sobol())
+    s.ask()
+    monkeypatch.chdir("/")
+    for again in (pickle.loads(pickle.dumps(s)), copy.copy(s), copy.deepcopy(s)):
+        n = len(s.trials)
+        assert (again.name, again.seed, again.trials) == (s.name, s.seed, s.trials)
+        assert again.ask().number == n
+        assert len(s.trials) == n + 1
+    assert pickle.loads(pickle.dumps(other)).ask().why == other.ask().why, "the strategy it was opened with goes along"
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(asked_there, s).result() == len(s.trials) - 1
+
+
+def asked_there(s: hpo.Study) -> int:
+    """The number of a trial asked for in another process."""
+    return s.ask().number
+
+
+def test_a_study_in_memory_can_be_neither_pickled_nor_copied() -> None:
+    s = study()
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(
+            TypeError, match=r"^study 'mnist' lives in the memory of this process.* storage=\"hpo\.db\""
+        ):
+            attempt(s)
+    assert pickle.loads(pickle.dumps(s.history)).problem == s.problem
+
+
+def test_a_pickled_study_that_is_gone_is_not_another_of_its_name(tmp_path: Path) -> None:
+    s = hpo.open_study("s", problem(), storage=tmp_path / "h.db", seed=1)
+    pickled = pickle.dumps(s)
+    s.storage.close()
+    (tmp_path / "h.db").unlink()
+    with pytest.raises(errors.StudyNotFound, match="the study 's' that was pickled is no longer in"):
+        pickle.loads(pickled)
+    assert list(tmp_path.iterdir()) == []
+    hpo.open_study("s", problem(), storage=tmp_path / "h.db", seed=1)
+    with pytest.raises(errors.StudyNotFound):
+        pickle.loads(pickled)

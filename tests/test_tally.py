@@ -20,18 +20,21 @@ def alone(history: History) -> History:
 @settings(deadline=None)
 @given(st.data())
 def test_it_answers_what_a_history_finds_by_itself(data: st.DataObject) -> None:
-    problem = hpo.Problem(hpo.Space({"x": hpo.Int(0, 9)}), [hpo.Objective("y"), hpo.Constraint("c", upper=0.5)])
+    problem = hpo.Problem(
+        hpo.Space({"x": hpo.Int(0, 9)}), [hpo.Objective("y", range=(0, 5)), hpo.Constraint("c", upper=0.5)]
+    )
     study = hpo.open_study("t", problem, storage=":memory:", seed=0, strategy=hpo.strategies.Random())
-    value = st.sampled_from([0.0, 0.4, 0.6, 1.0])
+    value, y = st.sampled_from([0.0, 0.4, 0.6, 1.0]), st.sampled_from([1.0, 7.0])
     seen: list[tuple[History, dict[str, object]]] = []
     for _ in range(data.draw(st.integers(1, 15), "steps")):
         step = data.draw(
-            st.sampled_from(["ask", "add", "enqueue", "tell", "fail", "cancel", "requeue", "edit"]), "step"
+            st.sampled_from(["ask", "add", "enqueue", "tell", "fail", "cancel", "requeue", "edit", "accept"]), "step"
         )
         trials = study.trials
         match step:
             case "add":
-                study.add({"x": data.draw(st.integers(0, 9))}, {"y": 1.0, "c": data.draw(value)})
+                where = data.draw(st.sampled_from(["", "elsewhere"]))
+                study.add({"x": data.draw(st.integers(0, 9))}, {"y": data.draw(y), "c": data.draw(value)}, data=where)
             case "enqueue":
                 study.enqueue({"x": data.draw(st.integers(0, 9))})
             case "edit":
@@ -44,8 +47,10 @@ def test_it_answers_what_a_history_finds_by_itself(data: st.DataObject) -> None:
                 if step == "tell" and trial.state is TrialState.COMPLETED:
                     study.tell(trial, {"y": 2.0, "c": data.draw(value)}, replace=True, reason="measured again")
                 elif step == "tell":
-                    study.tell(trial, {"y": 1.0, "c": data.draw(value)})
-                elif trial.state is TrialState.RUNNING:
+                    study.tell(trial, {"y": data.draw(y), "c": data.draw(value)})
+                elif step == "accept" and trial.state is TrialState.COMPLETED:
+                    study.accept(trial, reason="checked")
+                elif trial.state is TrialState.RUNNING and step != "accept":
                     getattr(study, step)(trial)
         history = study.history
         assert history.taken == set(alone(history).taken)

@@ -13,7 +13,7 @@ from hpo.bayes.kernel import Array
 from hpo.encoding import Encoder
 from hpo.history import History, oriented
 from hpo.metrics import Constraint, Objective, is_feasible
-from hpo.trial import LEARNED_KINDS, Trial
+from hpo.trial import LEAP, LEARNED_KINDS, Trial
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,8 @@ class Series:
 
     Attributes:
         metric: whose values these are.    sign: what they were multiplied by.
-        y: [n] values.    sem: [n] standard errors as told, NaN where none was.
+        y: [n] values; of an objective that leaps off all others, that of the best other.
+        sem: [n] standard errors as told, NaN where none was.
         lower, upper: limits in the units of y, infinite where there is none.
     """
 
@@ -41,7 +42,7 @@ class TrainingData:
     Attributes:
         history: the trials that the arrays are of.
         X: [n, d] completed trials.    X_failed: [f, d] trials whose params made them fail.
-        X_in_flight: [p, d].    feasible: [n] bool, every limit met as measured.
+        X_in_flight: [p, d].    feasible: [n] bool, every limit met as measured, and not set aside.
         objectives, constraints: their measured values, in the order of the problem.
         n_completed, n_failed: how many of either there are with those that are left out here.
     """
@@ -61,6 +62,8 @@ class TrainingData:
 MOST_MODELLED = 1500
 """Completed trials that the surrogates are built on at most: an exact GP costs the third power of their number."""
 MOST_FAILED = 500
+_LARGEST = 1e300
+"""Of larger values and limits the models see this: sums and differences of theirs overflow."""
 
 
 def relevant(history: History) -> History:
@@ -95,7 +98,9 @@ def training_data(history: History, encoder: Encoder) -> TrainingData:
         X=encoder.encode([t.params for t in history.completed]),
         X_failed=encoder.encode([t.params for t in _learned(history)]),
         X_in_flight=encoder.encode([t.params for t in history.in_flight]),
-        feasible=np.array([is_feasible(problem.metrics, t.values) for t in history.completed], dtype=bool),
+        feasible=np.array(
+            [not t.set_aside and is_feasible(problem.metrics, t.values) for t in history.completed], dtype=bool
+        ),
         objectives=tuple(_series(history, m) for m in problem.objectives),
         constraints=tuple(_series(history, m) for m in problem.constraints),
         n_completed=n_completed,
@@ -111,13 +116,21 @@ def _learned(history: History) -> list[Trial]:
 def _series(history: History, metric: Objective | Constraint) -> Series:
     sign = -1.0 if isinstance(metric, Objective) and metric.goal == "minimize" else 1.0
     told = [t.values[metric.name] for t in history.completed]
+    y = np.clip(sign * np.array([m.value for m in told], dtype=float), -_LARGEST, _LARGEST)
+    leaps = np.array([t.set_aside == LEAP for t in history.completed], dtype=bool)
+    if isinstance(metric, Objective) and leaps.any() and not leaps.all():
+        y[leaps] = np.minimum(y[leaps], y[~leaps].max())
     lower, upper = metric.limits
     limits = sorted([sign * (-np.inf if lower is None else lower), sign * (np.inf if upper is None else upper)])
     return Series(
         metric=metric,
         sign=sign,
-        y=sign * np.array([m.value for m in told], dtype=float),
+        y=y,
         sem=np.array([np.nan if m.sem is None else m.sem for m in told], dtype=float),
-        lower=float(limits[0]),
-        upper=float(limits[1]),
+        lower=_kept(limits[0]),
+        upper=_kept(limits[1]),
     )
+
+
+def _kept(limit: float) -> float:
+    return float(limit) if np.isinf(limit) else float(np.clip(limit, -_LARGEST, _LARGEST))

@@ -23,6 +23,7 @@ def recommended(history: History) -> Trial:
     with single_threaded():
         models = fit_models(data, history.fitted)
         meets = probable([(m.gp, limit) for m in models.by_metric if (limit := m.limit)], data.X)
+        meets &= np.array([not t.set_aside for t in data.history.completed], dtype=bool)
         rows = np.flatnonzero(meets if meets.any() else data.feasible)
         mean = models.objectives[0].gp.posterior_mean(data.X[rows])
     return data.history.completed[int(rows[np.argmax(mean)])]

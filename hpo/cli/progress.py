@@ -71,7 +71,8 @@ def trial_words(history: History, trial: Trial) -> str:
         if m.name in trial.values
     ]
     broken = misses(tuple(history.problem.metrics), trial)
-    return f"#{trial.number} {', '.join(values)}" + (f", missed {'; '.join(broken)}" if broken else "")
+    aside = ", set aside" if trial.set_aside else ""
+    return f"#{trial.number} {', '.join(values)}{aside}" + (f", missed {'; '.join(broken)}" if broken else "")
 
 
 def resume_words(history: History) -> str:

@@ -19,7 +19,7 @@ from hpo.cli.show import trial_table
 from hpo.errors import DefinitionChanged, SettingsError
 from hpo.executors.output import Output
 from hpo.opening import open_study
-from hpo.report.words import best_words, duration, misses
+from hpo.report.words import aside_words, best_words, duration, misses
 from hpo.runner import Progress, Run
 from hpo.runner import run as run_study
 from hpo.storage import Storage, open_storage
@@ -139,8 +139,10 @@ def summarise(study: Study, ended: Run) -> None:
             named = ", ".join(f"#{t.number} ({t.message})" if t.message else f"#{t.number}" for t in trials[:_SHOWN])
             more = f" and {len(trials) - _SHOWN} more" if len(trials) > _SHOWN else ""
             click.echo(f"{words}: {named}{more}; {len(history.completed)} results are kept")
+    if history.set_aside:
+        click.echo(f"set aside until accepted: {aside_words(history)}")
     if not history.completed:
-        click.echo("no trial has a result")
+        click.echo("no trial has a result" + (" that counts" if history.set_aside else ""))
         return
     if history.has_best and len(history.problem.objectives) > 1:
         click.echo(f"{best_words(history)}; see hpo best {shlex.quote(study.name)}")

@@ -31,11 +31,14 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+import click
 
 from hpo.budget import Budget, seconds
 from hpo.cli.engines import engine
@@ -198,7 +201,14 @@ class _Reader:
     def metric(self, i: int, table: Any) -> Metric | None:
         name = table.get("name") if isinstance(table, dict) else None
         where = f"metrics.{name}" if isinstance(name, str) and name else f"metrics[{i}]"
-        return self.built("", lambda: metric_from_json(table, where)) if self.fields(where, table) else None
+        if not self.fields(where, table):
+            return None
+        with warnings.catch_warnings(record=True) as asked:
+            warnings.simplefilter("always")
+            metric: Metric | None = self.built("", lambda: metric_from_json(table, where))
+        for question in asked:
+            click.echo(f"{self.where}: {question.message}", err=True)
+        return metric
 
     def budget(self, problem: Problem | None) -> Budget | None:
         if "budget" not in self.data:

@@ -18,7 +18,7 @@ from hpo.history import History, oriented
 from hpo.metrics import limit_words, shortfall
 from hpo.opening import open_study
 from hpo.report import tables
-from hpo.report.words import ago, best_words, measured, miss, misses, short
+from hpo.report.words import ago, aside_words, best_words, measured, miss, misses, short
 from hpo.study import Study
 from hpo.trial import Trial
 
@@ -60,7 +60,8 @@ def best(context: click.Context, name: str | None, storage: str, as_json: bool, 
     with existing_study(storage, name) as study:
         history = study.history
         if not history.completed:
-            raise NoFeasibleTrial(f"study {study.name!r}: no trial has a result yet")
+            counts = f" that counts; set aside: {aside_words(history)}" if history.set_aside else " yet"
+            raise NoFeasibleTrial(f"study {study.name!r}: no trial has a result{counts}")
         trials = _answers(history)
         if as_json:
             click.echo(json.dumps(_as_json(study, history, trials), indent=2))

@@ -12,7 +12,7 @@ from typing import Any
 from hpo.history import History, oriented
 from hpo.metrics import Constraint, Metric, Objective, Tracked, limit_words, shortfall
 from hpo.provenance import code_words, differences
-from hpo.report.words import duration, goal_words, measured, misses, short, with_unit
+from hpo.report.words import aside_words, duration, goal_words, measured, misses, short, with_unit
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 
@@ -26,10 +26,10 @@ class TrialRow:
 
     number: int
     state: str
-    """feasible, infeasible, failed, cancelled, running or waiting."""
+    """feasible, infeasible, set aside, failed, cancelled, running or waiting."""
     cells: tuple[str, ...]
     note: str
-    """What it broke, or why it failed."""
+    """What it broke, what else to know of its result, or why it failed."""
 
 
 def chosen(history: History) -> Trial | None:
@@ -104,6 +104,8 @@ def used_rows(history: History) -> list[list[str]]:
         ["trials", f"{len(states)} ({', '.join(ends)})" if states else "0"],
         ["feasible", f"{len(history.feasible)} of {len(history.completed)} with a result"],
     ]
+    if history.set_aside:
+        rows.append(["set aside", aside_words(history)])
     if kinds:
         rows.append(["failures", ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))])
     if spent := [
@@ -192,14 +194,14 @@ def _machine_words(facts: Mapping[str, Any]) -> str:
 
 
 def edit_rows(study: Study) -> list[list[str]]:
-    """Deviations a reader must know of: edited limits and corrected results, with their reasons."""
+    """Deviations a reader must know of: edited limits, corrected results, and accepted ones, with their reasons."""
     rows = []
     for event in study.events():
         reason = event.data.get("reason") or "-"
         if event.kind == "edited":
             rows.append([event.at[:19], f"metric {event.data['metric']['name']} edited", reason])
-        elif event.kind == "corrected":
-            rows.append([event.at[:19], f"result of trial {event.number} corrected", reason])
+        elif event.kind in ("corrected", "accepted"):
+            rows.append([event.at[:19], f"result of trial {event.number} {event.kind}", reason])
     return rows
 
 
@@ -230,7 +232,8 @@ def _trial_row(history: History, t: Trial, is_feasible: bool) -> TrialRow:
     seconds = "-" if t.seconds is None else f"{t.seconds:.3g}"
     state, note = str(t.state), t.message
     if t.state is TrialState.COMPLETED:
-        state, note = ("feasible", "") if is_feasible else ("infeasible", "; ".join(misses(tuple(problem.metrics), t)))
+        state = "set aside" if t.set_aside else "feasible" if is_feasible else "infeasible"
+        note = "; ".join([*misses(tuple(problem.metrics), t), *t.notes])
     elif t.state is TrialState.FAILED:
         note = f"{t.kind}: {t.message}" if t.message else str(t.kind)
     return TrialRow(t.number, state, (*params, *values, seconds), note)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from hpo.history import History
-from hpo.metrics import Measurement, Metric, limit_words, shortfall
+from hpo.measurement import Measurement
+from hpo.metrics import Metric, limit_words, shortfall
 from hpo.trial import Trial
 
 DIGITS = 4
@@ -66,6 +67,13 @@ def best_words(history: History) -> str:
     best, objective = history.best, objectives[0]
     value = with_unit(objective, best.values[objective.name].value)
     return f"best feasible {objective.name} {value} (#{best.number})"
+
+
+def aside_words(history: History) -> str:
+    """`#12: accuracy 93 is outside its range 0..1`, or of several results their number and the last."""
+    trials = history.set_aside
+    last = f"#{trials[-1].number}: {'; '.join(trials[-1].notes)}"
+    return last if len(trials) == 1 else f"{len(trials)} results, the last {last}"
 
 
 def duration(seconds: float) -> str:

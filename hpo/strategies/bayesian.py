@@ -20,10 +20,11 @@ import numpy as np
 
 from hpo.effort import SPREAD, Allowance, Unlimited
 from hpo.encoding import key
-from hpo.errors import SettingsError, SpaceExhausted
+from hpo.errors import SpaceExhausted
 from hpo.history import History
+from hpo.strategies.grid import at_least_one
 from hpo.suggestion import Suggestion, random_distinct
-from hpo.trial import LEARNED_KINDS
+from hpo.trial import DATA, LEARNED_KINDS
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +43,8 @@ class Bayesian:
     n_initial: int | None = None
 
     def __post_init__(self) -> None:
-        if self.n_initial is not None and (not isinstance(self.n_initial, int) or self.n_initial < 1):
-            raise SettingsError(f"n_initial={self.n_initial!r} is not a whole number of at least 1")
+        if self.n_initial is not None:
+            object.__setattr__(self, "n_initial", at_least_one("n_initial", self.n_initial))
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""
@@ -72,7 +73,8 @@ class Bayesian:
         """How many of the next `n` trials belong to the initial design: all until a model has something to learn from."""
         if not self._is_ready(history):
             return n
-        return min(max(self._n_initial(history) - len(history.trials), 0), n)
+        n_tried = sum(t.set_aside != DATA for t in history.trials)
+        return min(max(self._n_initial(history) - n_tried, 0), n)
 
     def _n_initial(self, history: History) -> int:
         return self.n_initial or min(max(len(history.problem.space) + 1, 6), 10)

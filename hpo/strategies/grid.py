@@ -12,6 +12,7 @@ import numpy as np
 from hpo.errors import SettingsError, SpaceExhausted, did_you_mean, listing
 from hpo.history import History
 from hpo.parameters import Parameter, Value
+from hpo.scalars import whole
 from hpo.space import Params, Space
 from hpo.suggestion import Suggestion, distinct
 
@@ -33,11 +34,11 @@ class Grid:
         if (self.levels is None) == (self.budget is None):
             raise SettingsError("a Grid takes either levels or budget, like Grid(levels=3) or Grid(budget=30)")
         if isinstance(self.levels, Mapping):
-            numbers: dict[str, object] = {f"levels[{name!r}]": k for name, k in self.levels.items()}
+            levels = {name: at_least_one(f"levels[{name!r}]", k) for name, k in self.levels.items()}
+            object.__setattr__(self, "levels", levels)
         else:
-            numbers = {"levels": self.levels} if self.budget is None else {"budget": self.budget}
-        for what, k in numbers.items():
-            at_least_one(what, k)
+            what = "levels" if self.budget is None else "budget"
+            object.__setattr__(self, what, at_least_one(what, getattr(self, what)))
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""
@@ -80,10 +81,12 @@ class Grid:
                 yield params
 
 
-def at_least_one(what: str, k: object) -> None:
-    """Raises SettingsError unless `k` is a whole number of at least 1."""
-    if not isinstance(k, int) or k < 1:
-        raise SettingsError(f"{what}={k!r} is not a whole number of at least 1")
+def at_least_one(what: str, given: object) -> int:
+    """A whole number of any library as an int. Raises SettingsError unless it is at least 1."""
+    k = whole(given)
+    if k is None or k < 1:
+        raise SettingsError(f"{what}={given!r} is not a whole number of at least 1")
+    return k
 
 
 def spread(p: Parameter, k: int, middle: Value = None, shift: float = 0.0) -> list[Value]:

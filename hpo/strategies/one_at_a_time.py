@@ -32,7 +32,7 @@ class OneAtATime:
     values: int = 10
 
     def __post_init__(self) -> None:
-        at_least_one("values", self.values)
+        object.__setattr__(self, "values", at_least_one("values", self.values))
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest. What is still in flight is not waited for: the best known value is kept."""
@@ -75,7 +75,7 @@ def _middles(space: Space) -> Params:
 
 
 def _ranks(history: History) -> dict[str, tuple[float, float]]:
-    """Of each completed configuration: what to maximise, feasibility first."""
+    """Of each completed configuration that is not set aside: what to maximise, feasibility first."""
     violations = history.violations()
 
     def rank(trial: Trial, violation: float) -> tuple[float, float]:
@@ -83,4 +83,5 @@ def _ranks(history: History) -> dict[str, tuple[float, float]]:
         value = sum(oriented(o, trial) for o in history.problem.objectives)
         return (0.0, value) if feasible else (-max(violation, 1e-300), value)
 
-    return {key(t.params): rank(t, v) for t, v in zip(history.completed, violations, strict=True)}
+    rows = zip(history.completed, violations, strict=True)
+    return {key(t.params): rank(t, v) for t, v in rows if not t.set_aside}

@@ -20,7 +20,8 @@ from benchmarks.contenders.spec import Spec, parse
 from benchmarks.environments import PINS
 from benchmarks.problems.base import Outcome
 from benchmarks.process import ContenderProcess
-from hpo.metrics import Measurement, is_feasible
+from hpo.measurement import Measurement
+from hpo.metrics import is_feasible
 from hpo.serialize import problem_to_json
 
 MIXED = hpo.Space(

@@ -30,7 +30,9 @@ from benchmarks.problems.functions import (
 from benchmarks.problems.mixed import GRADES, LEVELS, MODES, hartmann6_mixed
 from benchmarks.problems.scale import entries
 from benchmarks.problems.single import ACTIVE, HARTMANN6_SPACE, POWERS, lognormal_bowl4, rotated_ellipsoid8
-from hpo.metrics import Measurement, checked_result, is_feasible
+from hpo.measurement import Measurement
+from hpo.metrics import is_feasible
+from hpo.results import checked_result
 from hpo.serialize import problem_from_json, problem_to_json
 
 LIVE = ("svc_digits", "gbdt_diabetes", "cash_wine_digits")

@@ -44,6 +44,25 @@ def test_a_file_says_all_of_a_study(folder: Path) -> None:
     assert given.command == [sys.executable, "train.py", "{model.lr}", ["--momentum", "{model.momentum}"]]
 
 
+def test_a_goal_is_asked_for_and_a_range_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (folder / "study.toml").read_text()
+    head, tail = text.split('name = "accuracy"\n', 1)
+    path = folder / "study.toml"
+    path.write_text(f'{head}name = "val_loss"\nrange = [0, inf]\n{tail}')
+    assert read_study_file(path).problem.metric("val_loss").range == (0.0, None)
+    assert capsys.readouterr().err == (
+        f"{path}: objective 'val_loss' is maximized, as no goal is given, and by its name less is better. Write "
+        'goal="minimize", or goal="maximize" if more is meant\n'
+    )
+    path.write_text(f'{head}name = "val_loss"\ngoal = "maximize"\nrange = [1, 0]\n{tail}')
+    said = faults(path)
+    assert said == [
+        "metrics.val_loss: metric 'val_loss': range=[1, 0] is no pair of numbers, the lowest and the highest value that "
+        "can be: range=(0, 1), or (0, None) without an upper end"
+    ]
+    assert capsys.readouterr().err == ""
+
+
 def test_dotted_tables_mean_dotted_names(folder: Path) -> None:
     quoted = read_study_file(folder / "study.toml").problem
     edited(folder, '[space."model.lr"]', "[space.model.lr]")

@@ -9,13 +9,13 @@ import pytest
 from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
-    {"errors", "frozen", "pareto", "processes", "provenance", "randomness", "scalars", "silence", "text"},
+    {"errors", "frozen", "measurement", "pareto", "processes", "provenance", "randomness", "scalars", "silence", "text"},
     {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
     {"shorthand"},
     {"space", "trial"},
     {"encoding", "problem"},
     {"effort", "history", "serialize", "suggestion"},
-    {"tally"},
+    {"results", "tally"},
     {"bayes", "budget", "events"},
     {"storage", "strategies"},
     {"drafts", "replay"},

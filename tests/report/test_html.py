@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo.metrics import Constraint, Measurement, Metric, Objective, Tracked
+from hpo.measurement import Measurement
+from hpo.metrics import Constraint, Metric, Objective, Tracked
 from hpo.opening import open_study
 from hpo.parameters import Categorical, Float, Int
 from hpo.problem import Problem

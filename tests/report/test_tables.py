@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hpo.errors import SettingsError
 from hpo.history import History
-from hpo.metrics import Constraint, Measurement, Objective, shortfall
+from hpo.measurement import Measurement
+from hpo.metrics import Constraint, Objective, shortfall
 from hpo.parameters import Float
 from hpo.problem import Problem
 from hpo.report import Comparison, Contender
