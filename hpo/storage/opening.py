@@ -7,6 +7,7 @@ from pathlib import Path
 from hpo.errors import SettingsError
 from hpo.storage.base import Storage
 from hpo.storage.memory import MemoryStorage
+from hpo.storage.paths import file_of, reaching
 
 
 def open_storage(where: str | Path | Storage) -> Storage:
@@ -30,9 +31,11 @@ def open_storage(where: str | Path | Storage) -> Storage:
 
 
 def missing_file(where: str | Path | Storage) -> Path | None:
-    """The file that `open_storage` would make, or None: where it exists, or is none."""
+    """The file that `open_storage` would make, or None: where it exists, or is none. Raises StorageError."""
     if not isinstance(where, str | Path) or where == ":memory:":
         return None
-    text = str(where).removeprefix("sqlite:///")
-    path = Path(text).expanduser()
-    return None if "://" in text or path.exists() else path
+    path = file_of(where)
+    if path is None:
+        return None
+    with reaching(path):
+        return None if path.exists() else path
