@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from hpo.errors import TrialNotFound
+from hpo.errors import StudyDamaged, StudyNotFound, TrialNotFound
 from hpo.events import Draft, Event, Ledger, trial_after
 from hpo.history import History
 from hpo.problem import Problem
@@ -19,6 +20,7 @@ from hpo.trial import Trial, TrialState
 Suggest = Callable[[History, int, int], Sequence[Draft]]
 """Makes drafts of at most n new trials from a history and the last event that it saw: (history, n, saw)."""
 
+_WAYS_OUT = "Restore a backup of it; other studies there can be read all the same"
 _NEAR = 8
 """Events of others that are read at once rather than looked through."""
 
@@ -27,9 +29,9 @@ class Book:
     """Safe to use from many threads. What a method returns is stored; nothing is remembered that is not."""
 
     def __init__(self, record: StudyRecord, storage: Storage) -> None:
-        self._id = record.id
+        self._id, self._name = record.id, record.name
         self._storage = storage
-        self._ledger = Ledger(problem_from_json(record.definition), record.facts["seed"])
+        self._ledger = Ledger(self.first_problem(record), record.facts["seed"])
         self._asking = threading.Lock()
         self._lock = threading.RLock()
         self._steps = Steps(self._attempt)
@@ -40,9 +42,22 @@ class Book:
             self._refresh()
             return self._ledger.history()
 
-    def events(self) -> list[Event]:
-        """The whole log."""
-        return persistently(lambda _: self._storage.events(self._id))
+    def first_problem(self, record: StudyRecord) -> Problem:
+        """The problem as first given. Raises StudyDamaged where what is stored defines none."""
+        try:
+            if not isinstance(record.facts["seed"], int):
+                raise TypeError("the seed is no whole number")
+            return problem_from_json(record.definition)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise StudyDamaged(
+                f"the definition of study {record.name!r} in {self._storage.url} cannot be read: {type(error).__name__}: "
+                f"{error}. {_WAYS_OUT}"
+            ) from error
+
+    def events(self, after: int = 0) -> list[Event]:
+        """The log after event `after`."""
+        with self._named():
+            return persistently(lambda _: self._storage.events(self._id, after))
 
     def write(self, decide: Decide) -> list[Event]:
         """Append what `decide` makes of the ledger as it stands; nobody else appends in between."""
@@ -100,7 +115,7 @@ class Book:
                 new = suggest(history, most - len(drafts), saw)
                 drafts += [Draft(draft.kind, draft.number, draft.data, name) for draft in new]
             with self._lock:
-                with self._storage.transaction(self._id) as log:
+                with self._transaction() as log:
                     self._ledger.apply(log.events(self._ledger.seq))
                     if (again or request) and (answered := log.answered(name)):
                         return answered
@@ -129,12 +144,12 @@ class Book:
             return [self._ledger.trials[event.number] for event in events if event.number is not None]
 
     def _is_answered(self, request: str) -> bool:
-        with self._storage.transaction(self._id) as log:
+        with self._transaction() as log:
             return bool(log.answered(request))
 
     def _attempt(self, steps: Sequence[Step]) -> None:
         with self._lock:
-            with self._storage.transaction(self._id) as log:
+            with self._transaction() as log:
                 ledger = self._ledger.copy() if len(steps) > 1 else self._ledger
                 for step in steps:
                     step.write(ledger, log)
@@ -145,7 +160,29 @@ class Book:
             self._ledger = ledger
 
     def _refresh(self) -> None:
-        self._ledger.apply(persistently(lambda _: self._storage.events(self._id, self._ledger.seq)))
+        events = self.events(self._ledger.seq)
+        with self._named():
+            self._ledger.apply(events)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Log]:
+        with self._named(), self._storage.transaction(self._id) as log:
+            yield log
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors inside that concern the study as a whole name it, and say what to do."""
+        try:
+            yield
+        except StudyNotFound as error:
+            raise StudyNotFound(
+                f"study {self._name!r} is no longer in {self._storage.url}: it was deleted while it was open here. Nothing "
+                "more is recorded of it"
+            ) from error
+        except StudyDamaged as error:
+            raise StudyDamaged(
+                f"study {self._name!r} in {self._storage.url} cannot be read: {error}. {_WAYS_OUT}"
+            ) from error
 
 
 def _known(ledger: Ledger, number: int) -> Trial:

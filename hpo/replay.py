@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hpo.effort import Recorded
 from hpo.encoding import key
@@ -11,7 +12,7 @@ from hpo.errors import SpaceExhausted
 from hpo.events import Event, Ledger
 from hpo.problem import Problem
 from hpo.randomness import generator
-from hpo.strategies.base import AnytimeStrategy
+from hpo.strategies.base import AnytimeStrategy, Strategy
 from hpo.strategies.settings import from_json
 
 
@@ -39,10 +40,13 @@ class Replay:
         )
 
 
-def replay(problem: Problem, seed: int, events: Sequence[Event]) -> Replay:
+def replay(
+    problem: Problem, seed: int, events: Sequence[Event], strategy_of: Callable[[Mapping[str, Any]], Strategy] = from_json
+) -> Replay:
     """Walk the log and ask each strategy again with the history its ask saw.
 
-    `problem` is the definition as first given; edits are part of the log.
+    `problem` is the definition as first given; edits are part of the log. `strategy_of` makes a strategy of what is stored
+    of it.
     """
     ledger = Ledger(problem, seed)
     asked = [e for e in events if e.kind == "asked"]
@@ -54,7 +58,7 @@ def replay(problem: Problem, seed: int, events: Sequence[Event]) -> Replay:
         data = batch[0].data
         ledger.apply(events[ledger.seq : data["saw"]])
         try:
-            strategy, rng = from_json(data["strategy"]), generator(seed, "suggest", first)
+            strategy, rng = strategy_of(data["strategy"]), generator(seed, "suggest", first)
             if isinstance(strategy, AnytimeStrategy):
                 recorded = Recorded([event.data["why"] for event in batch])
                 again = strategy.suggest_within(ledger.history(), n, rng, recorded)

@@ -19,7 +19,7 @@ from hpo.provenance import masked, provenance
 from hpo.randomness import generator
 from hpo.replay import Replay
 from hpo.replay import replay as replayed
-from hpo.serialize import measurements_to_json, metric_to_json, problem_from_json
+from hpo.serialize import measurements_to_json, metric_to_json
 from hpo.storage import Storage
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.persistence import persistently
@@ -42,7 +42,7 @@ class Study:
     def __init__(self, record: StudyRecord, storage: Storage, strategy: Strategy | None = None) -> None:
         self._record = record
         self._storage = storage
-        self._strategy = strategy or from_json(record.facts["strategy"])
+        self._strategy = strategy
         self._book = Book(record, storage)
 
     # -- what it is -----------------------------------------------------------------------------------------------
@@ -72,6 +72,14 @@ class Study:
     def storage(self) -> Storage:
         """Where it is stored."""
         return self._storage
+
+    @property
+    def strategy(self) -> Strategy:
+        """What suggests: as given, else the stored one, which is made when it is first needed. Raises SettingsError where
+        that one is not installed."""
+        if self._strategy is None:
+            self._strategy = from_json(self.facts.get("strategy"))
+        return self._strategy
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -338,13 +346,24 @@ class Study:
         self._book.write(decide)
         return self.problem
 
+    def note(self, text: str) -> None:
+        """Keep a remark with the study: what was found, decided, or went wrong. Nothing follows from it."""
+        if not isinstance(text, str) or not text.strip():
+            raise SettingsError(f"note({text!r}): a note needs a text")
+        self._book.write(lambda *_: [Draft("noted", None, {"text": text})])
+
     def events(self) -> list[Event]:
         """The log: every step ever recorded, in order."""
         return self._book.events()
 
-    def replay(self) -> Replay:
-        """Derive every suggestion again from what its ask saw, and say where the first differs."""
-        return replayed(problem_from_json(self._record.definition), self.seed, self.events())
+    def replay(self, *, trust: bool = False) -> Replay:
+        """Derive every suggestion again from what its ask saw, and say where the first differs.
+
+        A strategy of yours is found again where the study was opened with one of its kind; with `trust`, every module
+        that the log names is imported, whoever wrote it. Raises SettingsError for a strategy that is not found.
+        """
+        strategy_of = partial(from_json, given=self._strategy, trust=trust)
+        return replayed(self._book.first_problem(self._record), self.seed, self.events(), strategy_of)
 
     def __repr__(self) -> str:
         history = self.history
@@ -356,7 +375,7 @@ class Study:
     def _suggested(
         self, history: History, n: int, saw: int, *, owner: str, allowance: Allowance | None = None
     ) -> list[Draft]:
-        first, strategy = len(history.trials), self._strategy
+        first, strategy = len(history.trials), self.strategy
         rng = generator(self.seed, "suggest", first)
         if allowance and isinstance(strategy, AnytimeStrategy):
             suggestions = strategy.suggest_within(history, n, rng, allowance)

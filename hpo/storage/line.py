@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from hpo.errors import StorageError, StudyNotFound, did_you_mean, listing
+from hpo.errors import StorageError, StudyDamaged, StudyNotFound, did_you_mean, listing
 from hpo.events import Draft, Event
 
 
@@ -24,7 +24,7 @@ class Line:
     request: str = ""
 
     def event(self) -> Event:
-        """The event, with data nobody else holds. Raises StorageError where they are damaged."""
+        """The event, with data nobody else holds. Raises StudyDamaged where they cannot be read."""
         return Event(self.seq, self.at, self.kind, self.number, from_text(self.data, f"event {self.seq} ({self.kind})"))
 
 
@@ -76,13 +76,13 @@ def to_text(data: Mapping[str, Any], what: str) -> str:
 
 
 def from_text(text: str, what: str) -> dict[str, Any]:
-    """What `to_text` wrote. Raises StorageError naming `what` for anything else."""
+    """What `to_text` wrote. Raises StudyDamaged naming `what` for anything else."""
     try:
         data = json.loads(text)
     except (TypeError, ValueError) as error:
-        raise StorageError(f"{what} is damaged: its text is no JSON ({error})") from error
+        raise StudyDamaged(f"{what} is damaged: its text is no JSON ({error})") from error
     if not isinstance(data, dict):
-        raise StorageError(f"{what} is damaged: its text is no JSON object")
+        raise StudyDamaged(f"{what} is damaged: its text is no JSON object")
     return data
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hpo.errors import StorageError, StudyNotFound
+from hpo.errors import StorageError, StudyDamaged, StudyNotFound
 from hpo.events import Draft, Event
 from hpo.storage import schema as tables
 from hpo.storage.base import PATIENCE, Lease, Log, StudyRecord
@@ -159,7 +159,7 @@ class SqlStorage:
                 raise _unknown(study)
             tables.check_version(row.version, self._database)
             if not isinstance(row.last_seq, int):
-                raise StorageError(f"the study with id {study} in {self._database.where} is damaged: {row.last_seq!r} events")
+                raise StudyDamaged(f"the number of its events is {row.last_seq!r}")
             log = _SqlLog(self._connections, connection, study, row.last_seq, self._database.now())
             try:
                 yield log
