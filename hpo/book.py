@@ -31,7 +31,9 @@ class Book:
     def __init__(self, record: StudyRecord, storage: Storage) -> None:
         self._id, self._name = record.id, record.name
         self._storage = storage
-        self._ledger = Ledger(self.first_problem(record), record.facts["seed"])
+        self.first_problem = _first_problem(record, storage)
+        """The problem as first given, before any edit."""
+        self._ledger = Ledger(self.first_problem, record.facts["seed"])
         self._asking = threading.Lock()
         self._lock = threading.RLock()
         self._steps = Steps(self._attempt)
@@ -42,22 +44,17 @@ class Book:
             self._refresh()
             return self._ledger.history()
 
-    def first_problem(self, record: StudyRecord) -> Problem:
-        """The problem as first given. Raises StudyDamaged where what is stored defines none."""
-        try:
-            if not isinstance(record.facts["seed"], int):
-                raise TypeError("the seed is no whole number")
-            return problem_from_json(record.definition)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise StudyDamaged(
-                f"the definition of study {record.name!r} in {self._storage.url} cannot be read: {type(error).__name__}: "
-                f"{error}. {_WAYS_OUT}"
-            ) from error
-
     def events(self, after: int = 0) -> list[Event]:
         """The log after event `after`."""
         with self._named():
             return persistently(lambda _: self._storage.events(self._id, after))
+
+    def ledger_of(self, events: Sequence[Event]) -> Ledger:
+        """What `events`, a beginning of the log, add up to."""
+        ledger = Ledger(self.first_problem, self._ledger.seed)
+        with self._named():
+            ledger.apply(events)
+        return ledger
 
     def write(self, decide: Decide) -> list[Event]:
         """Append what `decide` makes of the ledger as it stands; nobody else appends in between."""
@@ -115,7 +112,7 @@ class Book:
                 new = suggest(history, most - len(drafts), saw)
                 drafts += [Draft(draft.kind, draft.number, draft.data, name) for draft in new]
             with self._lock:
-                with self._transaction() as log:
+                with self.transaction() as log:
                     self._ledger.apply(log.events(self._ledger.seq))
                     if (again or request) and (answered := log.answered(name)):
                         return answered
@@ -143,13 +140,19 @@ class Book:
                 self._refresh()
             return [self._ledger.trials[event.number] for event in events if event.number is not None]
 
+    @contextmanager
+    def transaction(self) -> Iterator[Log]:
+        """Exclusive access to the log."""
+        with self._named(), self._storage.transaction(self._id) as log:
+            yield log
+
     def _is_answered(self, request: str) -> bool:
-        with self._transaction() as log:
+        with self.transaction() as log:
             return bool(log.answered(request))
 
     def _attempt(self, steps: Sequence[Step]) -> None:
         with self._lock:
-            with self._transaction() as log:
+            with self.transaction() as log:
                 ledger = self._ledger.copy() if len(steps) > 1 else self._ledger
                 for step in steps:
                     step.write(ledger, log)
@@ -165,11 +168,6 @@ class Book:
             self._ledger.apply(events)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Log]:
-        with self._named(), self._storage.transaction(self._id) as log:
-            yield log
-
-    @contextmanager
     def _named(self) -> Iterator[None]:
         """Errors inside that concern the study as a whole name it, and say what to do."""
         try:
@@ -183,6 +181,18 @@ class Book:
             raise StudyDamaged(
                 f"study {self._name!r} in {self._storage.url} cannot be read: {error}. {_WAYS_OUT}"
             ) from error
+
+
+def _first_problem(record: StudyRecord, storage: Storage) -> Problem:
+    try:
+        if not isinstance(record.facts["seed"], int):
+            raise TypeError("the seed is no whole number")
+        return problem_from_json(record.definition)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise StudyDamaged(
+            f"study {record.name!r} in {storage.url} cannot be read: its definition: {type(error).__name__}: {error}. "
+            f"{_WAYS_OUT}"
+        ) from error
 
 
 def _known(ledger: Ledger, number: int) -> Trial:

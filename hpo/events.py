@@ -123,6 +123,8 @@ class Ledger:
             if event.number != len(self.trials):
                 raise StudyDamaged(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
             _check_params(self.problem, event.data["params"])
+            if event.kind == "added":
+                _check_values(self.problem, event.data["values"])
             self.trials.append(trial_after(None, event, self.seed))
             self._tally.put(None, self.trials[-1])
         elif event.kind in _CHANGING:
@@ -130,6 +132,8 @@ class Ledger:
             if number is None or not 0 <= number < len(self.trials):
                 raise StudyDamaged(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
             before = self.trials[number]
+            if "values" in event.data:
+                _check_values(self.problem, event.data["values"])
             self.trials[number] = trial_after(before, event, self.seed)
             self._tally.put(before, self.trials[number])
         elif event.kind == "edited":
@@ -196,6 +200,13 @@ def _check_params(problem: Problem, params: Mapping[str, Any]) -> None:
         choices = parameter.choices if isinstance(parameter, Categorical) else None
         if value not in choices if choices is not None else not isinstance(value, int | float):
             raise ValueError(f"{name} cannot be {value!r}")
+
+
+def _check_values(problem: Problem, values: Mapping[str, Any]) -> None:
+    """Raises ValueError for values that lack a metric of the problem which is needed."""
+    for metric in (*problem.objectives, *problem.constraints):
+        if metric.name not in values:
+            raise ValueError(f"it has no {metric.name!r}")
 
 
 def _opened(event: Event, seed: int) -> Trial:

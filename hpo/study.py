@@ -142,7 +142,7 @@ class Study:
 
     def held(self) -> frozenset[int]:
         """Numbers of the trials whose lease has not run out."""
-        with self._storage.transaction(self._record.id) as log:
+        with self._book.transaction() as log:
             now = log.time()
             return frozenset(lease.number for lease in log.leases() if lease.until >= now)
 
@@ -363,7 +363,7 @@ class Study:
         that the log names is imported, whoever wrote it. Raises SettingsError for a strategy that is not found.
         """
         strategy_of = partial(from_json, given=self._strategy, trust=trust)
-        return replayed(self._book.first_problem(self._record), self.seed, self.events(), strategy_of)
+        return replayed(self._book.first_problem, self.seed, self.events(), strategy_of)
 
     def __repr__(self) -> str:
         history = self.history

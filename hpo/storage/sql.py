@@ -92,9 +92,10 @@ class SqlStorage:
             # Refused where another was first; in a savepoint, because PostgreSQL would end the transaction.
             with self._changing() as connection, suppress(sa.exc.IntegrityError), connection.begin_nested():
                 id = self._database.new_id(connection, connection.execute(_HIGHEST).scalar_one())
-                made = connection.execute(tables.study.insert(), row if id is None else {**row, "id": id})
+                connection.execute(tables.study.insert(), row if id is None else {**row, "id": id})
                 if copied:
-                    connection.execute(tables.event.insert(), _rows(copied, made.inserted_primary_key[0]))
+                    study = connection.execute(_BY_NAME, {"name": name}).one().id
+                    connection.execute(tables.event.insert(), _rows(copied, study))
         return found
 
     def rename(self, old: str, new: str) -> StudyRecord:

@@ -20,7 +20,7 @@ LAYERS = (
     {"drafts", "replay"},
     {"book"},
     {"study"},
-    {"drivers", "evaluation", "interrupts", "opening"},
+    {"drivers", "evaluation", "interrupts", "opening", "studies"},
     {"limits"},
     {"runner"},
     {"capacity", "insight", "report"},
