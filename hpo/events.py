@@ -33,6 +33,7 @@ from typing import Any
 
 from hpo.errors import StorageError, StudyDamaged, TrialStateError
 from hpo.history import History
+from hpo.metrics import Tracked
 from hpo.parameters import Categorical
 from hpo.problem import Problem
 from hpo.randomness import trial_seed
@@ -204,8 +205,8 @@ def _check_params(problem: Problem, params: Mapping[str, Any]) -> None:
 
 def _check_values(problem: Problem, values: Mapping[str, Any]) -> None:
     """Raises ValueError for values that lack a metric of the problem which is needed."""
-    for metric in (*problem.objectives, *problem.constraints):
-        if metric.name not in values:
+    for metric in problem.metrics:
+        if metric.name not in values and not isinstance(metric, Tracked):
             raise ValueError(f"it has no {metric.name!r}")
 
 

@@ -23,7 +23,9 @@ def load(group: str, name: str, built_in: Mapping[str, str], *, trust: bool = Fa
     where = installed.get(name, name if trust or name in installed.values() else "")
     if ":" not in where:
         if ":" in name:
-            raise SettingsError(f"{name!r} is not installed here, and nothing is imported only because a database names it")
+            raise SettingsError(
+                f"{name!r} is not installed here, and nothing is imported only because a database names it"
+            )
         raise SettingsError(f"{name!r} is not known (have: {listing(installed)}).{did_you_mean(name, installed)}")
     module, _, attribute = where.partition(":")
     try:

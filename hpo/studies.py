@@ -42,9 +42,10 @@ def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: 
         while True:
             events, running = _read(store, _record(store, name))
             if running:
+                numbers = listing(f"#{trial.number}" for trial in running)
                 raise TrialStateError(
-                    f"study {name!r} has running trials ({listing(f'#{t.number}' for t in running)}), whose results would be "
-                    "lost; end their runs first, or delete it with force=True (`hpo delete --force`)"
+                    f"study {name!r} has running trials ({numbers}), whose results would be lost; end their runs first, or "
+                    "delete it with force=True (`hpo delete --force`)"
                 )
             if store.delete(name, len(events)):
                 return
@@ -98,6 +99,8 @@ def _check_target(target: Path, store: Storage, replace: bool) -> None:
     if target.is_dir() or (target.exists() and not replace):
         way_out = "" if target.is_dir() else ", or replace it: replace=True (`hpo backup --replace`)"
         raise StorageError(f"{target} exists; give the backup another name{way_out}")
+    if not target.parent.is_dir():
+        raise StorageError(f"no folder {target.parent} for {target.name}; make it, or give another path")
 
 
 @contextmanager

@@ -20,6 +20,11 @@ DEFAULT_STORAGE = "hpo.db"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def n_studies(n: int) -> str:
+    """`1 study`, `2 studies`."""
+    return f"{n} {'study' if n == 1 else 'studies'}"
+
+
 def storage_option(function: F) -> F:
     """`--storage`, or HPO_STORAGE, or hpo.db."""
     return click.option(

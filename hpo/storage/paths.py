@@ -50,9 +50,9 @@ def file_of(where: str | Path) -> Path | None:
             raise ValueError("it has a NUL")
         return Path(text).expanduser()
     except UnicodeError as error:
-        raise StorageError(f"no storage at {ascii(text)}: the path is not UTF-8; give another path") from error
+        raise StorageError(f"no storage at {text!a}: the path is not UTF-8; give another path") from error
     except (ValueError, RuntimeError) as error:  # the home of a user who does not exist
-        raise StorageError(f"no storage at {ascii(text)}: {error}; give another path") from error
+        raise StorageError(f"no storage at {text!a}: {error}; give another path") from error
 
 
 @contextmanager

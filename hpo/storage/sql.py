@@ -135,9 +135,8 @@ class SqlStorage:
         if row is None:
             return None
         of_it = f"of study {row.name!r} in {self._database.where}"
-        return StudyRecord(
-            row.id, row.name, from_text(row.definition, f"the definition {of_it}"), from_text(row.facts, f"the facts {of_it}")
-        )
+        definition = from_text(row.definition, f"the definition {of_it}")
+        return StudyRecord(row.id, row.name, definition, from_text(row.facts, f"the facts {of_it}"))
 
     def names(self) -> list[str]:
         """Names of all studies, oldest first."""
@@ -285,6 +284,16 @@ class _SqlLog:
         self._connections.check()
         if self.ended:
             raise StorageError("this log's transaction has ended; open another")
+
+
+def has_tables(where: str | Path, patience: float = PATIENCE) -> bool:
+    """Whether the database is one of ours; it is left as it is. Raises StorageError."""
+    connections = Connections(_database(where, patience))
+    try:
+        with connections.reading() as connection, connections.explained():
+            return frozenset(sa.inspect(connection).get_table_names()) >= tables.OWN
+    finally:
+        connections.close()
 
 
 def _database(where: str | Path, patience: float) -> Database:

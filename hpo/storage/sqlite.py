@@ -125,8 +125,8 @@ class SqliteFile:
             self.copy_to(self.path.with_name(f"{self.path.name}.before-{revision}"))
         except StorageError as error:
             raise StorageError(
-                f"no copy of {self.path} could be made before its upgrade: {error.__cause__ or error}. Nothing was changed; "
-                f"make room in {self.path.parent} and open it again"
+                f"no copy of {self.path} could be made before its upgrade: {error.__cause__ or error}. Nothing was "
+                f"changed; make room in {self.path.parent} and open it again"
             ) from error.__cause__
 
     def copy_to(self, target: Path) -> bool:
@@ -168,14 +168,21 @@ class SqliteFile:
         code = getattr(error.orig, "sqlite_errorname", "") or ""
         for prefix, text in _EXPLANATIONS:
             if code.startswith(prefix):
-                log = self.path.with_name(f"{self.path.name}-wal")
-                return text.format(path=self.path, patience=self.patience) + (
-                    f". Beside it lies {log.name}, the write-ahead log of the file that was there before: if you have put a "
-                    f"copy in its place, remove {log} and {self.path.name}-shm, and put the copy there again"
-                    if prefix == "SQLITE_CORRUPT" and _size(log)
-                    else ""
-                )
+                said = text.format(path=self.path, patience=self.patience)
+                return said + (self._log_beside() if prefix == "SQLITE_CORRUPT" else "")
         return f"{self.path}: {error.orig} ({code or type(error.orig).__name__})"
+
+    def _log_beside(self) -> str:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            if not log.stat().st_size:
+                return ""
+        except OSError:
+            return ""
+        return (
+            f". Beside it lies {log.name}, the write-ahead log of the file that was there before: if you have put a copy "
+            f"in its place, remove {log} and {self.path.name}-shm, and put the copy there again"
+        )
 
     def _created(self) -> tuple[int, int]:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
@@ -263,13 +270,6 @@ def _wal(connection: sa.Connection, deadline: float) -> str:
 def _identity(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
 
 
 def _some(names: frozenset[str]) -> str:

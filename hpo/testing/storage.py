@@ -119,7 +119,12 @@ class StorageContract(ABC):
         with storage.transaction(study) as log:
             (written,) = log.append([Draft("noted")])
         renamed = storage.rename("study", "ü 2")
-        assert (renamed.id, renamed.name, renamed.definition, renamed.facts) == (study, "ü 2", {"format": 1}, {"seed": 7})
+        assert (renamed.id, renamed.name, renamed.definition, renamed.facts) == (
+            study,
+            "ü 2",
+            {"format": 1},
+            {"seed": 7},
+        )
         assert storage.load("ü 2") == renamed
         assert storage.load("study") is None
         assert storage.names() == ["ü 2", "other"]

@@ -25,7 +25,9 @@ def test_memory_and_storages_themselves() -> None:
     assert open_storage(memory) is memory
 
 
-@pytest.mark.parametrize("name", ["hpo.db", "study", "a b.db", "é%41?x#&=.db", "'quoted\".db", "x.sqlite:", "a\nb%.db", "-x", "日本?mode=ro"])
+@pytest.mark.parametrize(
+    "name", ["hpo.db", "study", "a b.db", "é%41?x#&=.db", "'quoted\".db", "x.sqlite:", "a\nb%.db", "-x?"]
+)
 def test_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / name
@@ -70,7 +72,7 @@ def test_a_path_may_look_like_a_url_further_on(tmp_path: Path) -> None:
 )
 def test_paths_that_no_file_can_have(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "hpo.db").touch()
-    for step in (lambda where: open_storage(where), lambda where: hpo.open_study("s", storage=where)):
+    for step in (open_storage, lambda where: hpo.open_study("s", storage=where)):
         with pytest.raises((StorageError, StudyNotFound)) as caught:
             step(f"{tmp_path}/{name}")
         if said != "no folder " or step is open_storage:

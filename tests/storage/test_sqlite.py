@@ -189,9 +189,9 @@ os._exit(0)
     with pytest.raises(StorageError) as caught, closing(SqlStorage(filled)) as storage:
         storage.events(1)
     assert str(caught.value) == (
-        f"{filled} is damaged; restore a copy, or try `sqlite3 {filled} .recover`. Beside it lies hpo.db-wal, the write-ahead "
-        f"log of the file that was there before: if you have put a copy in its place, remove {wal} and hpo.db-shm, and put "
-        "the copy there again"
+        f"{filled} is damaged; restore a copy, or try `sqlite3 {filled} .recover`. Beside it lies hpo.db-wal, the write-"
+        f"ahead log of the file that was there before: if you have put a copy in its place, remove {wal} and hpo.db-shm, "
+        "and put the copy there again"
     )
 
 
@@ -235,13 +235,17 @@ def test_a_folder_that_may_not_be_entered_any_more() -> None:
         path = folder / "in" / "hpo.db"
         path.parent.mkdir()
         said = (
-            f"{path} cannot be reached: Permission denied. Nothing was stored; see that you may read and write the file and "
-            "enter its folders, or give another path"
+            f"{path} cannot be reached: Permission denied. Nothing was stored; see that you may read and write the file "
+            "and enter its folders, or give another path"
         )
         with closing(SqlStorage(path)) as storage:
             append(storage)
             path.parent.chmod(0)
-            for step in (partial(append, storage), partial(storage.renew, 1, "a", {}, 1.0), partial(missing_file, path)):
+            for step in (
+                partial(append, storage),
+                partial(storage.renew, 1, "a", {}, 1.0),
+                partial(missing_file, path),
+            ):
                 with pytest.raises(StorageError) as caught:
                     step()
                 assert str(caught.value) == said

@@ -78,10 +78,7 @@ class Storages(RuleBasedStateMachine):
 
     @rule(study=studies, after=st.integers(-1, 12), door=st.integers(0, 1))
     def read(self, study: int, after: int, door: int) -> None:
-        expected, found = (
-            outcome(partial(told, storage, study, after))
-            for storage in (self.memory, self.files[door])
-        )
+        expected, found = (outcome(partial(told, storage, study, after)) for storage in (self.memory, self.files[door]))
         assert found == expected
 
     @rule(name=NAMES, door=st.integers(0, 1))

@@ -52,12 +52,13 @@ def test_a_name_that_is_no_strategy_is_a_fault_of_the_settings() -> None:
     for name in ("builtins:type", "hpo.storage.base:Lease"):
         with pytest.raises(SettingsError, match=f"'{name}' is no strategy"):
             from_json({"name": name}, trust=True)
-    for data in (None, 1, [], {}, {"name": 1}):
+    nothing: list[object] = [None, 1, [], {}, {"name": 1}]
+    for data in nothing:
         with pytest.raises(SettingsError, match="is no strategy: expected a name"):
             from_json(data)
     with pytest.raises(SettingsError, match=r"Needy' cannot be made with {}: .*missing 1 required"):
         from_json({"name": to_json(Needy(1))["name"]}, Needy(1))
-    with pytest.raises(SettingsError, match="^'sobl' is not known .*Did you mean 'sobol'"):
+    with pytest.raises(SettingsError, match=r"^'sobl' is not known .*Did you mean 'sobol'"):
         from_json({"name": "sobl"})
 
 
@@ -99,10 +100,10 @@ def test_reading_imports_nothing_that_the_storage_names(stored: Path) -> None:
         with pytest.raises(SettingsError) as raised:
             step()
         assert str(raised.value) == (
-            "strategy 'mine:Mine' is not installed here, and nothing is imported only because a database names it. Give it: "
-            "open_study(..., strategy=Mine()), or study.strategy = 'mine:Mine' in the study file; replay takes trust=True, "
-            "`hpo replay` --trust. Or install it as an entry point of the group 'hpo.strategies'. The study can be read, and "
-            "results told, without it"
+            "strategy 'mine:Mine' is not installed here, and nothing is imported only because a database names it. Give "
+            "it: open_study(..., strategy=Mine()), or study.strategy = 'mine:Mine' in the study file; replay takes "
+            "trust=True, `hpo replay` --trust. Or install it as an entry point of the group 'hpo.strategies'. The study "
+            "can be read, and results told, without it"
         )
     assert not stored.with_name("imported").exists()
     assert study.replay(trust=True).is_identical
