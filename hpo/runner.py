@@ -12,7 +12,15 @@ from dataclasses import asdict, dataclass
 
 from hpo.budget import Budget, Room
 from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, reclaim
-from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
+from hpo.errors import (
+    ExecutorError,
+    ResultConflict,
+    ResultError,
+    SettingsError,
+    SpaceExhausted,
+    StudyNotFound,
+    TrialStateError,
+)
 from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.history import History
@@ -362,7 +370,7 @@ class _Runner:
 
     def _abandon(self, pool: Pool, error: BaseException) -> None:
         """Leave nothing running, whatever happened; but what outlives its driver and is not to blame."""
-        is_meant = isinstance(error, KeyboardInterrupt | ResultError | ExecutorError | SettingsError)
+        is_meant = isinstance(error, KeyboardInterrupt | ResultError | ExecutorError | SettingsError | StudyNotFound)
         mode = CloseMode.KILL if is_meant or not pool.survives else CloseMode.DETACH
         self.ended.extend(pool.close(mode))
         while self.ended:

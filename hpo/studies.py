@@ -56,8 +56,8 @@ def copy_study(
 ) -> None:
     """Copy a study under a `new` name, within its storage or `to` another, where it may keep its own.
 
-    The copy has every event and fact, the seed among them, and an id of its own; `facts["copied"]` says of which study, of
-    which storage and up to which event it is a copy. Trials that run there wait to be run again here. From then on the two
+    The copy has every event and fact, the seed among them, and an id of its own; `facts["copied"]` says of which study it
+    is a copy, and up to which event. Trials that run there wait to be run again here. From then on the two
     are apart. Raises StudyNotFound, and StorageError where the new name is taken or cannot be one.
     """
     with _opened(storage) as source:
@@ -134,7 +134,7 @@ def _copy(source: Storage, name: str, new: str, target: Storage) -> None:
     record = _record(source, name)
     events, running = _read(source, record)
     at = datetime.now(UTC).isoformat(timespec="microseconds")
-    of = {"from": name, "id": record.facts.get("id", ""), "storage": source.url, "events": len(events), "at": at}
+    of = {"from": name, "id": record.facts.get("id", ""), "events": len(events), "at": at}
     facts = {**record.facts, "id": uuid.uuid4().hex, "copied": of}
     for trial in running:
         draft = freed(trial, f"it ran in {name!r} when this study was copied from there")

@@ -171,7 +171,6 @@ def test_a_copy_is_the_same_study_and_another(path: Path, elsewhere: bool) -> No
         assert copied == {
             "from": "digits",
             "id": study.facts["id"],
-            "storage": f"sqlite:///{path}",
             "events": len(study.events()) - 1,
         }
         assert copy.facts["id"] != study.facts["id"]

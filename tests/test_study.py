@@ -425,3 +425,18 @@ def test_many_constraints_at_once() -> None:
         s.tell(trial, measure(trial.params))
     assert len(s.trials[-1].why["p_meets"]) == 10
     assert s.best.values["y"].value > 2.0
+
+
+def test_notes_are_kept_and_nothing_follows_from_them() -> None:
+    s = study()
+    s.ask()
+    before = s.trials
+    s.note("the second GPU\nwas slow")
+    assert s.trials == before
+    assert [(e.kind, e.number, e.data) for e in s.events()][-1] == ("noted", None, {"text": "the second GPU\nwas slow"})
+    nothing: list[Any] = ["", " \n", None, 3]
+    for text in nothing:
+        with pytest.raises(errors.SettingsError, match="a note needs a text"):
+            s.note(text)
+    assert len(s.events()) == 2
+    assert s.replay().is_identical

@@ -64,7 +64,7 @@ def status(name: str | None, storage: str, as_json: bool) -> None:
         if history.problem.limited and history.completed:
             click.echo(aligned(["metric", "limit", "missed by", "of all results", "best"], tables.limit_rows(history)))
         if copied := study.facts.get("copied"):
-            click.echo(f"copied from {copied['from']!r} of {copied['storage']}, at its event {copied['events']}")
+            click.echo(f"copied from {copied.get('from')!r}, at its event {copied.get('events')}")
         for note in notes(study):
             click.echo(f"note of {note['at'][:16].replace('T', ' ')} UTC: {note['text']}")
 
@@ -98,7 +98,7 @@ def best(context: click.Context, name: str | None, storage: str, as_json: bool, 
 
 def notes(study: Study) -> list[dict[str, str]]:
     """What people noted, oldest first: `at` (UTC, ISO 8601) and `text`."""
-    return [{"at": event.at, "text": event.data["text"]} for event in study.events() if event.kind == "noted"]
+    return [{"at": event.at, "text": event.data.get("text", "")} for event in study.events() if event.kind == "noted"]
 
 
 def trial_table(history: History, trial: Trial) -> str:

@@ -155,11 +155,12 @@ def why_rows(history: History, trial: Trial) -> list[list[str]]:
 def fact_rows(study: Study) -> list[list[str]]:
     """Who made the study, when, with which code, strategy, seed and versions."""
     facts = study.facts
-    strategy = dict(facts.get("strategy", {}))
+    strategy, copied = dict(facts.get("strategy", {})), facts.get("copied")
     settings = ", ".join(f"{k}={v}" for k, v in strategy.items() if k != "name")
     return [
         ["author", facts.get("author") or "-"],
         ["created", facts.get("created_at", "-")],
+        *([["copied from", f"{copied.get('from')}, at its event {copied.get('events')}"]] if copied else []),
         ["code version", code_words(facts.get("code"))],
         ["command line", shlex.join(facts.get("argv", [])) or "-"],
         ["strategy", f"{strategy.get('name', '-')}({settings})"],

@@ -127,7 +127,7 @@ class Storage(Protocol):
     def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
         """Let the leases of `owner`, an attempt by trial number in `held`, last for `seconds` from now; the numbers of
         those that are still its own. A lease that has run out is renewed as long as nobody has taken it. Waits for
-        other writers like a transaction."""
+        other writers like a transaction. Raises StudyNotFound."""
         ...
 
     def close(self) -> None:

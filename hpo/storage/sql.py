@@ -176,6 +176,8 @@ class SqlStorage:
                 row = {"of_study": study, "of_number": number, "of_attempt": attempt, "of_owner": owner}
                 if connection.execute(renewed, row).rowcount:
                     kept.add(number)
+            if not kept and connection.execute(sa.select(1).where(_THIS), {"study": study}).first() is None:
+                raise _unknown(study)
         return kept
 
     def copy_to(self, target: Path) -> bool:

@@ -156,6 +156,8 @@ class StorageContract(ABC):
             storage.events(other)
         with pytest.raises(StudyNotFound, match="deleted"), storage.transaction(other):
             pytest.fail("the transaction began")
+        with pytest.raises(StudyNotFound, match="deleted"):
+            storage.renew(other, "a", {0: 1}, 60.0)
         with pytest.raises(StudyNotFound, match=r"no study 'other' \(have: study\)"):
             storage.delete("other")
         with storage.transaction(study) as log:

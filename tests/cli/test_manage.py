@@ -89,7 +89,7 @@ def test_copy(storage: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.db"
     assert call(storage, "copy", "b", "--to", str(other)).output == f"copied study 'b' to 'b' in {other}\n"
     assert (names(storage), names(other)) == (["digits", "b"], ["b"])
-    assert "\ncopied from 'b' of sqlite:///" in call(other, "status").output
+    assert "\ncopied from 'b', at its event 2\n" in call(other, "status").output
     unnamed = call(storage, "copy", "digits")
     assert unnamed.stderr == (
         "Error: a copy in the same storage needs another name: hpo copy digits NEW; or give --to other.db\n"
