@@ -23,7 +23,7 @@ from hpo.parameters import Float, Int
 from hpo.problem import Problem
 from hpo.space import Space
 from hpo.storage import SqlStorage
-from hpo.storage.opening import missing_file
+from hpo.storage.opening import missing_file, shown
 from hpo.storage.paths import file_of
 
 _OPTIONAL = {"pandas": "to_frame", "psycopg": "PostgreSQL"}
@@ -146,7 +146,7 @@ def studies(storage: str) -> str:
                 faults.append(str(error))
         if faults:
             raise StorageError("; ".join(faults))
-        return f"{n_studies(len(store.names()))} with {n_events} events in {storage}, all readable"
+        return f"{n_studies(len(store.names()))} with {n_events} events in {shown(storage)}, all readable"
 
 
 def timed_suggestion() -> str:

@@ -11,6 +11,7 @@ from hpo.cli.opening import existing_storage, n_studies, storage_option
 from hpo.errors import SettingsError, StudyDamaged
 from hpo.opening import open_study
 from hpo.storage import Storage
+from hpo.storage.opening import shown
 from hpo.studies import back_up, copy_study, delete_study, rename_study
 
 
@@ -61,7 +62,7 @@ def copy(name: str, new: str | None, to: str | None, storage: str) -> None:
         )
     with existing_storage(storage) as store:
         copy_study(name, new or name, storage=store, to=to)
-        click.echo(f"copied study {name!r} to {new or name!r}" + (f" in {to}" if to else ""))
+        click.echo(f"copied study {name!r} to {new or name!r}" + (f" in {shown(to)}" if to else ""))
 
 
 @click.command()

@@ -17,7 +17,7 @@ from hpo.errors import DefinitionChanged, HpoError, SettingsError
 from hpo.executors.command import Command
 from hpo.metrics import Metric, limit_words
 from hpo.opening import open_study
-from hpo.storage.opening import is_made
+from hpo.storage.opening import is_made, shown
 from hpo.trial import Trial
 
 _MOST = 100_000
@@ -46,7 +46,9 @@ def validate(file: str, storage: str | None, as_json: bool) -> None:
         first = _first_trial(given)
         plan = _plan(given, where, _stored_trials(given, where), first)
     except DefinitionChanged as error:
-        faults += [f"{file}: study {given.name!r} is stored otherwise in {where}: {line}" for line in error.differences]
+        faults += [
+            f"{file}: study {given.name!r} is stored otherwise in {shown(where)}: {line}" for line in error.differences
+        ]
     except HpoError as error:
         faults.append(f"{file}: {error}")
     if faults:
@@ -95,7 +97,7 @@ def _plan(given: StudyFile, where: str, stored: int | None, first: Trial) -> dic
     budget = given.budget.to_json() if given.budget else {}
     return {
         "study": given.name,
-        "storage": {"where": where, "trials": stored},
+        "storage": {"where": shown(where), "trials": stored},
         "parameters": len(space),
         "configurations": space.size(_MOST),
         "metrics": {m.name: _metric_words(m) for m in given.problem.metrics},

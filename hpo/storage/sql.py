@@ -288,6 +288,11 @@ class _SqlLog:
             raise StorageError("this log's transaction has ended; open another")
 
 
+def url_without_secrets(where: str) -> str:
+    """The URL of a server, as its storage gives it. Raises StorageError."""
+    return _database(where, PATIENCE).url
+
+
 def has_tables(where: str | Path, patience: float = PATIENCE) -> bool:
     """Whether the database is one of ours; it is left as it is. Raises StorageError."""
     connections = Connections(_database(where, patience))
