@@ -26,7 +26,12 @@ def rename_study(name: str, new: str, *, storage: str | Path | Storage = "hpo.db
     """Give a study another name. Whoever has it open goes on. Raises StudyNotFound, and StorageError where the new name is
     taken or cannot be one."""
     with _opened(storage) as store:
-        store.rename(name, new)
+
+        def step(again: bool) -> None:
+            if not (again and store.load(new) and not store.load(name)):  # done, and the answer got lost
+                store.rename(name, new)
+
+        persistently(step)
 
 
 def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: bool = False) -> None:
@@ -37,7 +42,7 @@ def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: 
     """
     with _opened(storage) as store:
         if force:
-            store.delete(name)
+            _delete(store, name, None)
             return
         while True:
             events, running = _read(store, _record(store, name))
@@ -47,7 +52,7 @@ def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: 
                     f"study {name!r} has running trials ({numbers}), whose results would be lost; end their runs first, or "
                     "delete it with force=True (`hpo delete --force`)"
                 )
-            if store.delete(name, len(events)):
+            if _delete(store, name, len(events)):
                 return
 
 
@@ -128,6 +133,14 @@ def _read(store: Storage, record: StudyRecord) -> tuple[list[Event], list[Trial]
     book = Book(record, store)
     events = book.events()
     return events, [trial for trial in book.ledger_of(events).trials if trial.state is TrialState.RUNNING]
+
+
+def _delete(store: Storage, name: str, last: int | None) -> bool:
+    def step(again: bool) -> bool:
+        is_done = again and store.load(name) is None  # and the answer got lost
+        return is_done or store.delete(name, last)
+
+    return persistently(step)
 
 
 def _copy(source: Storage, name: str, new: str, target: Storage) -> None:

@@ -22,7 +22,6 @@ from hpo.opening import open_study
 from hpo.parameters import Float, Int
 from hpo.problem import Problem
 from hpo.space import Space
-from hpo.storage import SqlStorage
 from hpo.storage.opening import missing_file, shown
 from hpo.storage.paths import file_of
 
@@ -132,6 +131,8 @@ def storage_round_trip() -> str:
 
 def studies(storage: str) -> str:
     """Read all that is stored. Raises StorageError naming what is damaged."""
+    from hpo.storage import SqlStorage
+
     if path := missing_file(storage):
         return f"no file {path} yet"
     with existing_storage(storage) as store:

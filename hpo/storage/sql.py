@@ -50,6 +50,8 @@ _HELD = sa.and_(
     tables.lease.c.attempt == sa.bindparam("of_attempt"),
     tables.lease.c.owner == sa.bindparam("of_owner"),
 )
+_TRIES = 10
+"""How often a study that others make and delete at the same time is tried to be made."""
 _LAST = sa.update(tables.study).where(_THIS).values(last_seq=sa.bindparam("last"))
 
 
@@ -88,7 +90,9 @@ class SqlStorage:
             "created_at": now(),
             "last_seq": len(copied),
         }
-        while (found := self.load(name)) is None:  # again where another was first, and has deleted it since
+        for _ in range(_TRIES):
+            if found := self.load(name):
+                return found
             # Refused where another was first; in a savepoint, because PostgreSQL would end the transaction.
             with self._changing() as connection, suppress(sa.exc.IntegrityError), connection.begin_nested():
                 id = self._database.new_id(connection, connection.execute(_HIGHEST).scalar_one())
@@ -96,19 +100,21 @@ class SqlStorage:
                 if copied:
                     study = connection.execute(_BY_NAME, {"name": name}).one().id
                     connection.execute(tables.event.insert(), _rows(copied, study))
-        return found
+        raise StorageError(
+            f"study {name!r} could not be made in {self._database.where}, which refuses its row; is it damaged?"
+        )
 
     def rename(self, old: str, new: str) -> StudyRecord:
         """Give a study another name."""
         with self._changing() as connection:
-            check_rename(old, new, list(connection.execute(_NAMES).scalars()))
-            study = connection.execute(_BY_NAME, {"name": old}).one().id
-            self._database.lock_study(connection, study)
+            names = list(connection.execute(_NAMES).scalars())
+            check_rename(old, new, names)
+            study = self._locked(connection, old)
             try:
                 with connection.begin_nested():
                     connection.execute(tables.study.update().where(tables.study.c.id == study).values(name=new))
             except sa.exc.IntegrityError:  # somebody has just given that name to another
-                check_rename(old, new, [old, new])
+                check_rename(old, new, [*names, new])
         found = self.load(new)
         if found is None:
             raise no_study(new, self.names())
@@ -117,15 +123,12 @@ class SqlStorage:
     def delete(self, name: str, last: int | None = None) -> bool:
         """Delete a study."""
         with self._changing() as connection:
-            row = connection.execute(_BY_NAME, {"name": name}).one_or_none()
-            if row is None:
-                raise no_study(name, list(connection.execute(_NAMES).scalars()))
-            self._database.lock_study(connection, row.id)
-            if last is not None and connection.execute(_LOCK, {"study": row.id}).one().last_seq != last:
+            study = self._locked(connection, name)
+            if last is not None and connection.execute(_LOCK, {"study": study}).one().last_seq != last:
                 return False
             for table, column in ((tables.lease, "study_id"), (tables.event, "study_id"), (tables.study, "id")):
-                connection.execute(table.delete().where(table.c[column] == row.id))
-            self._database.retire(connection, row.id)
+                connection.execute(table.delete().where(table.c[column] == study))
+            self._database.retire(connection, study)
             return True
 
     def load(self, name: str) -> StudyRecord | None:
@@ -196,6 +199,16 @@ class SqlStorage:
 
     def __repr__(self) -> str:
         return f"SqlStorage({self.url!r})"
+
+    def _locked(self, connection: sa.Connection, name: str) -> int:
+        """The id of the study of this name, which nobody else writes to, renames or deletes now. Raises StudyNotFound."""
+        found = connection.execute(_BY_NAME, {"name": name}).one_or_none()
+        if found is not None:
+            self._database.lock_study(connection, found.id)
+            now = connection.execute(_BY_NAME.with_for_update(), {"name": name}).one_or_none()
+            if now is not None and now.id == found.id:
+                return int(found.id)
+        raise no_study(name, list(connection.execute(_NAMES).scalars()))
 
     @contextmanager
     def _changing(self) -> Iterator[sa.Connection]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
@@ -191,3 +193,30 @@ def test_an_older_version_stops_once_a_later_one_has_upgraded_the_tables(url: st
         with pytest.raises(StorageError, match="has schema 0099, made by a later version"), storage.transaction(study):
             pytest.fail("the transaction began")
         assert storage.events(study) == []
+
+
+@pytest.mark.parametrize("step", ["rename", "delete", "create"])
+def test_of_several_who_change_a_study_one_does(url: str, step: str) -> None:
+    with closing(SqlStorage(url)) as storage:
+        for round in range(5):
+            name, start, outcomes = f"{step} {round}", threading.Barrier(6), list[str]()
+            storage.create(name, {}, {})
+
+            def work(i: int, name: str = name, start: threading.Barrier = start) -> str:
+                with closing(SqlStorage(url)) as own:
+                    start.wait(60)
+                    try:
+                        if step == "create":
+                            return str(own.create(f"{name} new", {"by": i}, {}).definition["by"])
+                        return str(own.rename(name, f"{name}.{i}").name if step == "rename" else own.delete(name))
+                    except StudyNotFound:
+                        return "not found"
+
+            with ThreadPoolExecutor(6) as pool:
+                outcomes = list(pool.map(work, range(6)))
+            if step == "create":
+                assert len(set(outcomes)) == 1
+            else:
+                assert outcomes.count("not found") == 5
+                left = [n for n in storage.names() if n.startswith(name)]
+                assert left == [o for o in outcomes if o != "not found" and step == "rename"]
