@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from hpo.problem import Problem as Problem
     from hpo.runner import run as run
     from hpo.space import Space as Space
+    from hpo.studies import back_up as back_up
+    from hpo.studies import copy_study as copy_study
+    from hpo.studies import delete_study as delete_study
+    from hpo.studies import rename_study as rename_study
     from hpo.study import Study as Study
     from hpo.trial import Trial as Trial
     from hpo.trial import TrialState as TrialState
@@ -64,7 +68,11 @@ _HOME = {
     "Trial": "trial",
     "TrialFailed": "errors",
     "TrialState": "trial",
+    "back_up": "studies",
+    "copy_study": "studies",
+    "delete_study": "studies",
     "open_study": "opening",
+    "rename_study": "studies",
     "run": "runner",
     "simulate": "capacity",
 }

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from hpo.errors import HpoError, TrialNotFound
+from hpo.errors import HpoError, StudyDamaged, StudyNotFound, TrialNotFound
 from hpo.events import Draft, Event, Ledger, trial_after
 from hpo.history import History
 from hpo.problem import Problem
@@ -24,6 +24,7 @@ Suggest = Callable[[History, int, int], Sequence[Draft]]
 Look = Callable[[bool], Sequence[Trial]]
 """The study's trials as far as this process has read the log, or with True as they stand."""
 
+_WAYS_OUT = "Restore a backup of it; other studies there can be read all the same"
 _NEAR = 8
 """Events of others that are read at once rather than looked through."""
 
@@ -36,9 +37,11 @@ class Book:
     """
 
     def __init__(self, record: StudyRecord, storage: Storage) -> None:
-        self._id = record.id
+        self._id, self._name = record.id, record.name
         self._storage = storage
-        self._problem, self._seed = problem_from_json(record.definition), int(record.facts["seed"])
+        self.first_problem = _first_problem(record, storage)
+        """The problem as first given, before any edit."""
+        self._seed = int(record.facts["seed"])
         self._ledger: Ledger | None = None
         self.renew_locks()
         renewed_in_children(self)
@@ -54,9 +57,15 @@ class Book:
         with self._lock:
             return self._refreshed().history()
 
-    def events(self) -> list[Event]:
-        """The whole log."""
-        return persistently(lambda _: self._storage.events(self._id))
+    def events(self, after: int = 0) -> list[Event]:
+        """The log after event `after`."""
+        with self._named():
+            return persistently(lambda _: self._storage.events(self._id, after))
+
+    def ledger_of(self, events: Sequence[Event]) -> Ledger:
+        """What `events`, a beginning of the log, add up to."""
+        with self._named():
+            return self._read(events)
 
     def write(self, decide: Decide) -> list[Event]:
         """Append what `decide` makes of the ledger as it stands; nobody else appends in between."""
@@ -153,8 +162,14 @@ class Book:
                 ledger = self._refreshed()
             return [ledger.trials[event.number] for event in events if event.number is not None]
 
+    @contextmanager
+    def transaction(self) -> Iterator[Log]:
+        """Exclusive access to the log."""
+        with self._named(), self._storage.transaction(self._id) as log:
+            yield log
+
     def _is_answered(self, request: str) -> bool:
-        with self._storage.transaction(self._id) as log:
+        with self.transaction() as log:
             return bool(log.answered(request))
 
     def _attempt(self, steps: Sequence[Step]) -> None:
@@ -168,7 +183,7 @@ class Book:
         """The ledger and the log in one transaction. What is written is to be applied to the ledger inside: events that
         it refuses are not stored."""
         with self._lock:
-            with self._storage.transaction(self._id) as log:
+            with self.transaction() as log:
                 ledger = self._ledger
                 if ledger is None or ledger.seq > log.last:  # more than there is: the storage has been set back
                     ledger = self._read(log.events())
@@ -178,23 +193,48 @@ class Book:
 
     def _refreshed(self) -> Ledger:
         """The ledger, with all that is stored. Where it does not fit to the log, the log counts."""
-        ledger = self._ledger or Ledger(self._problem, self._seed)
+        ledger = self._ledger or self._read(())
         seen = ledger.seq
-        news = persistently(lambda _: self._storage.events(self._id, seen))
+        news = self.events(seen)
         self._ledger = None
         try:
             ledger.apply(news)
         except HpoError:
-            if not seen:
-                raise
-            ledger = self._read(persistently(lambda _: self._storage.events(self._id)))
+            ledger = self.ledger_of(self.events() if seen else news)
         self._ledger = ledger
         return ledger
 
     def _read(self, events: Sequence[Event]) -> Ledger:
-        ledger = Ledger(self._problem, self._seed)
+        ledger = Ledger(self.first_problem, self._seed)
         ledger.apply(events)
         return ledger
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors inside that concern the study as a whole name it, and say what to do."""
+        try:
+            yield
+        except StudyNotFound as error:
+            raise StudyNotFound(
+                f"study {self._name!r} is no longer in {self._storage.url}: it was deleted while it was open here. Nothing "
+                "more is recorded of it"
+            ) from error
+        except StudyDamaged as error:
+            raise StudyDamaged(
+                f"study {self._name!r} in {self._storage.url} cannot be read: {error}. {_WAYS_OUT}"
+            ) from error
+
+
+def _first_problem(record: StudyRecord, storage: Storage) -> Problem:
+    try:
+        if not isinstance(record.facts["seed"], int):
+            raise TypeError("the seed is no whole number")
+        return problem_from_json(record.definition)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise StudyDamaged(
+            f"study {record.name!r} in {storage.url} cannot be read: its definition: {type(error).__name__}: {error}. "
+            f"{_WAYS_OUT}"
+        ) from error
 
 
 def _known(ledger: Ledger, number: int) -> Trial:

@@ -19,7 +19,6 @@ from hpo.randomness import trial_seed
 from hpo.runner import run
 from hpo.scalars import whole
 from hpo.strategies import Random, Strategy
-from hpo.strategies.settings import from_json
 from hpo.study import Study
 from hpo.trial import RETRIED_KINDS
 
@@ -138,7 +137,7 @@ def simulate(
         n_seconds = 0
     is_learned = history is not None and len(history.completed) >= max(_FEWEST_RESULTS, 2 * len(problem.space))
     if strategy is None:
-        strategy = from_json(what.facts["strategy"]) if is_learned and isinstance(what, Study) else Random()
+        strategy = what.strategy if is_learned and isinstance(what, Study) else Random()
     function = _expected(history) if is_learned and history else _nothing(problem)
     objective = problem.objectives[0] if is_learned and len(problem.objectives) == 1 else None
 

@@ -38,6 +38,11 @@ def asked(
     return Draft("asked", number, {**data, "fitted": s.fitted} if s.fitted else data)
 
 
+def freed(trial: Trial, reason: str) -> Draft:
+    """A running trial that nobody runs here: its next attempt waits, and this one took no time of this study."""
+    return Draft("requeued", trial.number, {"reason": reason, "seconds": 0.0})
+
+
 def handed_back(
     trial: Trial, kind: str, message: str, seconds: float | None = None, *, most: int = MOST_ATTEMPTS
 ) -> Draft:

@@ -17,7 +17,8 @@
     ├── SpaceExhausted (RuntimeError)      every configuration of a finite space has been tried
     ├── TrialFailed (RuntimeError)       raised by an objective, to say how the trial failed
     ├── StorageError (RuntimeError)
-    │   └── ConnectionLost                 the server is away; the step may be stored or not
+    │   ├── ConnectionLost                 the server is away; the step may be stored or not
+    │   └── StudyDamaged                   what is stored of a study cannot be read
     ├── ExecutorError (RuntimeError)
     └── MissingExtra (ImportError)
 
@@ -135,6 +136,10 @@ class StorageError(HpoError, RuntimeError):
 
 class ConnectionLost(StorageError):
     """The server cannot be reached, or the connection broke in the middle of a step, which may be stored or not."""
+
+
+class StudyDamaged(StorageError):
+    """What is stored of a study cannot be read: bytes were lost or changed. Other studies of the storage can be."""
 
 
 class ExecutorError(HpoError, RuntimeError):

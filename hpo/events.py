@@ -18,6 +18,7 @@
 | joined    | no     | owner, command, facts (see provenance.py), settings (of the run)                       |
 | noted     | no     | text                                                                                   |
 
+`noted` is what a person has to say of the study; nothing follows from it.
 `adopted` is a running attempt that another driver watches from now on; `extra` is a result of a trial that had one from
 another attempt already; `accepted` is a result that was set aside and counts from now on. Values are stored as
 `{name: [value, sem or null]}`; notes, set_aside and data only where there are any.
@@ -32,8 +33,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from hpo.errors import StorageError, TrialStateError
+from hpo.errors import StorageError, StudyDamaged, TrialStateError
 from hpo.history import History
+from hpo.metrics import Tracked
+from hpo.parameters import Categorical
 from hpo.problem import Problem
 from hpo.randomness import trial_seed
 from hpo.serialize import measurements_from_json, metric_from_json
@@ -81,12 +84,19 @@ class Ledger:
         self._history: History | None = None
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Bring the ledger up to date. Raises StorageError for a log with a gap or of a later version."""
+        """Bring the ledger up to date. Raises StudyDamaged for a log with a gap, or with an event that no version has
+        written; StorageError for one of a later version."""
         for event in events:
             if event.seq != self.seq + 1:
-                raise StorageError(f"the log jumps from event {self.seq} to {event.seq}; it is damaged")
+                raise StudyDamaged(f"the log jumps from event {self.seq} to {event.seq}; it is damaged")
             self._history = None
-            self._apply(event)
+            try:
+                self._apply(event)
+                datetime.fromisoformat(event.at)
+            except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+                raise StudyDamaged(
+                    f"event {event.seq} ({event.kind}) is damaged: {type(error).__name__}: {error}"
+                ) from error
             self.seq = event.seq
 
     def copy(self) -> Ledger:
@@ -115,14 +125,19 @@ class Ledger:
     def _apply(self, event: Event) -> None:
         if event.kind in _OPENING:
             if event.number != len(self.trials):
-                raise StorageError(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
+                raise StudyDamaged(f"event {event.seq} opens trial {event.number}; expected {len(self.trials)}")
+            _check_params(self.problem, event.data["params"])
+            if event.kind == "added":
+                _check_values(self.problem, event.data["values"])
             self.trials.append(trial_after(None, event, self.seed, self.objectives))
             self._tally.put(None, self.trials[-1])
         elif event.kind in _CHANGING:
             number = event.number
             if number is None or not 0 <= number < len(self.trials):
-                raise StorageError(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
+                raise StudyDamaged(f"event {event.seq} ({event.kind}) names trial {number}, which does not exist")
             before = self.trials[number]
+            if "values" in event.data:
+                _check_values(self.problem, event.data["values"])
             self.trials[number] = trial_after(before, event, self.seed)
             self._tally.put(before, self.trials[number])
         elif event.kind == "edited":
@@ -179,6 +194,25 @@ def trial_after(trial: Trial | None, event: Event, seed: int, objectives: tuple[
         check_step(trial, state)
         fields = {"state": state, **({} if state.is_in_flight else {"ended_at": event.at}), **fields}
     return dataclasses.replace(trial, **fields)
+
+
+def _check_params(problem: Problem, params: Mapping[str, Any]) -> None:
+    """Raises ValueError for params that no ask of this problem has stored: a cheap look, at each reading of the log."""
+    parameters = problem.space.parameters
+    for name, value in params.items():
+        parameter = parameters.get(name)
+        if parameter is None:
+            raise ValueError(f"there is no parameter {name!r}")
+        choices = parameter.choices if isinstance(parameter, Categorical) else None
+        if value not in choices if choices is not None else not isinstance(value, int | float):
+            raise ValueError(f"{name} cannot be {value!r}")
+
+
+def _check_values(problem: Problem, values: Mapping[str, Any]) -> None:
+    """Raises ValueError for values that lack a metric of the problem which is needed."""
+    for metric in problem.metrics:
+        if metric.name not in values and not isinstance(metric, Tracked):
+            raise ValueError(f"it has no {metric.name!r}")
 
 
 def _result(data: Mapping[str, Any]) -> dict[str, Any]:

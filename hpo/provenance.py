@@ -140,8 +140,8 @@ def code_words(code: Mapping[str, Any] | None) -> str:
     """`1a2b3c4d5e6f with uncommitted changes 0f1e2d3c`, or that there was no git checkout."""
     if not code:
         return "not in a git checkout"
-    changes = f" with uncommitted changes {code.get('diff', '')[:12]}".rstrip() if code["dirty"] else ""
-    return f"{code['commit'][:12]}{changes}"
+    changes = f" with uncommitted changes {code.get('diff', '')[:12]}".rstrip() if code.get("dirty") else ""
+    return f"{str(code.get('commit'))[:12]}{changes}"
 
 
 def _hidden(value: str) -> str:

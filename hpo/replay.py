@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hpo.effort import Recorded
 from hpo.encoding import key
-from hpo.errors import SpaceExhausted
+from hpo.errors import SpaceExhausted, StudyDamaged
 from hpo.events import Event, Ledger
 from hpo.problem import Problem
 from hpo.randomness import generator
-from hpo.strategies.base import AnytimeStrategy
+from hpo.strategies.base import AnytimeStrategy, Strategy
 from hpo.strategies.settings import from_json
 
 
@@ -39,24 +39,29 @@ class Replay:
         )
 
 
-def replay(problem: Problem, seed: int, events: Sequence[Event]) -> Replay:
+def replay(
+    problem: Problem, seed: int, events: Sequence[Event], strategy_of: Callable[[object], Strategy] = from_json
+) -> Replay:
     """Walk the log and ask each strategy again with the history its ask saw.
 
-    `problem` is the definition as first given; edits are part of the log.
+    `problem` is the definition as first given; edits are part of the log. `strategy_of` makes a strategy of what is stored
+    of it.
     """
     ledger = Ledger(problem, seed)
     asked = [e for e in events if e.kind == "asked"]
     checked = 0
     while asked:
-        first, n = asked[0].data["batch"]
-        batch = [e for e in asked if e.data["batch"] == [first, n]]
-        asked = asked[len(batch) :]
-        data = batch[0].data
-        ledger.apply(events[ledger.seq : data["saw"]])
         try:
-            strategy, rng = from_json(data["strategy"]), generator(seed, "suggest", first)
+            (first, n), saw = asked[0].data["batch"], int(asked[0].data["saw"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise StudyDamaged(f"event {asked[0].seq} (asked) is damaged: it does not say what it saw") from error
+        batch = [e for e in asked if e.data.get("batch") == [first, n]]
+        asked = asked[len(batch) :]
+        ledger.apply(events[ledger.seq : saw])
+        try:
+            strategy, rng = strategy_of(batch[0].data.get("strategy")), generator(seed, "suggest", first)
             if isinstance(strategy, AnytimeStrategy):
-                recorded = Recorded([event.data["why"] for event in batch])
+                recorded = Recorded([event.data.get("why", {}) for event in batch])
                 again = strategy.suggest_within(ledger.history(), n, rng, recorded)
             else:
                 again = strategy.suggest(ledger.history(), n, rng)

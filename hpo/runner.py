@@ -17,6 +17,7 @@ from hpo.errors import (
     ResultError,
     SettingsError,
     SpaceExhausted,
+    StudyNotFound,
     TrialStateError,
     listing,
 )
@@ -372,7 +373,7 @@ class _Runner:
 
     def _abandon(self, pool: Pool, error: BaseException) -> None:
         """Leave nothing running, whatever happened; but what outlives its driver and is not to blame."""
-        is_meant = isinstance(error, KeyboardInterrupt | ResultError | ExecutorError | SettingsError)
+        is_meant = isinstance(error, KeyboardInterrupt | ResultError | ExecutorError | SettingsError | StudyNotFound)
         mode = CloseMode.KILL if is_meant or not pool.survives else CloseMode.DETACH
         self.ended.extend(pool.close(mode))
         while self.ended:

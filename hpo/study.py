@@ -20,7 +20,7 @@ from hpo.replay import Replay
 from hpo.replay import replay as replayed
 from hpo.results import checked_result, compared, may_leap, on_data
 from hpo.scalars import plain, whole
-from hpo.serialize import metric_to_json, problem_from_json
+from hpo.serialize import metric_to_json
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.opening import missing_file
@@ -44,7 +44,7 @@ class Study:
     def __init__(self, record: StudyRecord, storage: Storage, strategy: Strategy | None = None) -> None:
         self._record = record
         self._storage = storage
-        self._strategy = strategy or from_json(record.facts["strategy"])
+        self._strategy = strategy
         self._book = Book(record, storage)
 
     # -- what it is -----------------------------------------------------------------------------------------------
@@ -74,6 +74,14 @@ class Study:
     def storage(self) -> Storage:
         """Where it is stored."""
         return self._storage
+
+    @property
+    def strategy(self) -> Strategy:
+        """What suggests: as given, else the stored one, which is made when it is first needed. Raises SettingsError where
+        that one is not installed."""
+        if self._strategy is None:
+            self._strategy = from_json(self.facts.get("strategy"))
+        return self._strategy
 
     # -- the loop -------------------------------------------------------------------------------------------------
 
@@ -142,7 +150,7 @@ class Study:
         """Numbers of the trials whose lease has not run out."""
 
         def look(_: bool) -> frozenset[int]:
-            with self._storage.transaction(self._record.id) as log:
+            with self._book.transaction() as log:
                 now = log.time()
                 return frozenset(lease.number for lease in log.leases() if lease.until >= now)
 
@@ -350,20 +358,31 @@ class Study:
         self._book.write(decide)
         return self.problem
 
+    def note(self, text: str) -> None:
+        """Keep a remark with the study: what was found, decided, or went wrong. Nothing follows from it."""
+        if not isinstance(text, str) or not text.strip():
+            raise SettingsError(f"note({text!r}): a note needs a text")
+        self._book.write(lambda *_: [Draft("noted", None, {"text": text})])
+
     def events(self) -> list[Event]:
         """The log: every step ever recorded, in order."""
         return self._book.events()
 
-    def replay(self) -> Replay:
-        """Derive every suggestion again from what its ask saw, and say where the first differs."""
-        return replayed(problem_from_json(self._record.definition), self.seed, self.events())
+    def replay(self, *, trust: bool = False) -> Replay:
+        """Derive every suggestion again from what its ask saw, and say where the first differs.
+
+        A strategy of yours is found again where the study was opened with one of its kind; with `trust`, every module
+        that the log names is imported, whoever wrote it. Raises SettingsError for a strategy that is not found.
+        """
+        strategy_of = partial(from_json, given=self._strategy, trust=trust)
+        return replayed(self._book.first_problem, self.seed, self.events(), strategy_of)
 
     def __repr__(self) -> str:
         history = self.history
         best = f", best #{history.best.number}" if history.has_best and len(self.problem.objectives) < 2 else ""
         return f"<Study {self.name!r}: {len(history.trials)} trials, {len(history.in_flight)} in flight{best}>"
 
-    def __reduce__(self) -> tuple[Callable[..., Study], tuple[str, object, str, Strategy]]:
+    def __reduce__(self) -> tuple[Callable[..., Study], tuple[str, object, str, Strategy | None]]:
         """Pickled and copied as its name and its storage's URL, and opened again there: the copy is the same study.
         Passwords of a URL are left out. Raises TypeError for a study in memory, which no other process can reach."""
         url = self._storage.url
@@ -379,7 +398,7 @@ class Study:
     def _suggested(
         self, history: History, n: int, saw: int, *, owner: str, allowance: Allowance | None = None
     ) -> list[Draft]:
-        first, strategy = len(history.trials), self._strategy
+        first, strategy = len(history.trials), self.strategy
         rng = generator(self.seed, "suggest", first)
         if allowance and isinstance(strategy, AnytimeStrategy):
             suggestions = strategy.suggest_within(history, n, rng, allowance)
@@ -400,7 +419,7 @@ class Study:
         return self._book.change(number, decide)
 
 
-def _reopened(name: str, id: object, url: str, strategy: Strategy) -> Study:
+def _reopened(name: str, id: object, url: str, strategy: Strategy | None) -> Study:
     """The study of this name and id. Raises StudyNotFound where it is gone."""
     storage = None if missing_file(url) else open_storage(url)
     record = storage.load(name) if storage else None

@@ -194,8 +194,16 @@ class Faulty:
     def url(self) -> str:
         return self.inner.url
 
-    def create(self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any]) -> StudyRecord:
-        return self.inner.create(name, definition, facts)
+    def create(
+        self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any], events: Sequence[Event] = ()
+    ) -> StudyRecord:
+        return self.inner.create(name, definition, facts, events)
+
+    def rename(self, old: str, new: str) -> StudyRecord:
+        return self.inner.rename(old, new)
+
+    def delete(self, name: str, last: int | None = None) -> bool:
+        return self.inner.delete(name, last)
 
     def load(self, name: str) -> StudyRecord | None:
         return self.inner.load(name)
@@ -236,6 +244,7 @@ STEPS: Sequence[tuple[str, Callable[[hpo.Study], object]]] = [
     ("requeue", lambda study: study.requeue(0).attempt),
     ("enqueue", lambda study: study.enqueue({"x": 0.5}).number),
     ("add", lambda study: study.add({"x": 0.5}, {"y": 1.0}).number),
+    ("note", lambda study: study.note("seen")),
     ("reclaim", lambda study: [t.number for t in study.reclaim()]),
     ("held", lambda study: sorted(study.held())),
 ]

@@ -472,3 +472,18 @@ def test_a_pickled_study_that_is_gone_is_not_another_of_its_name(tmp_path: Path)
     hpo.open_study("s", problem(), storage=tmp_path / "h.db", seed=1)
     with pytest.raises(errors.StudyNotFound):
         pickle.loads(pickled)
+
+
+def test_notes_are_kept_and_nothing_follows_from_them() -> None:
+    s = study()
+    s.ask()
+    before = s.trials
+    s.note("the second GPU\nwas slow")
+    assert s.trials == before
+    assert [(e.kind, e.number, e.data) for e in s.events()][-1] == ("noted", None, {"text": "the second GPU\nwas slow"})
+    nothing: list[Any] = ["", " \n", None, 3]
+    for text in nothing:
+        with pytest.raises(errors.SettingsError, match="a note needs a text"):
+            s.note(text)
+    assert len(s.events()) == 2
+    assert s.replay().is_identical

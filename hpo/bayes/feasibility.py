@@ -70,7 +70,7 @@ def doubt(trials: Iterable[Trial]) -> float:
     """
     raised = 0.0
     for trial in trials:
-        is_sequential = "p_success" in trial.why and trial.why["n_in_flight"] == 0
+        is_sequential = "p_success" in trial.why and trial.why.get("n_in_flight") == 0
         if is_sequential and (trial.state is TrialState.COMPLETED or trial.kind in LEARNED_KINDS):
             has_failed = trial.state is not TrialState.COMPLETED
             raised = float(np.clip(raised + _LEARNING * (has_failed - _TOLERATED), 0.0, _MOST_RAISED))

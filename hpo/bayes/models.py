@@ -45,11 +45,13 @@ class Found:
 
     @classmethod
     def read(cls, data: Mapping[str, Any] | None, n_groups: int) -> Found:
-        """Undo `to_json`; nothing found yet where there is no data."""
-        if not isinstance(data, Mapping):
+        """Undo `to_json`; nothing found yet where there is no data, or it is damaged: it saves time, and is not needed."""
+        try:
+            given = data or {"n": 0, "transform": "", "thetas": {}}
+            thetas = {name: Theta.from_vector(vector, n_groups) for name, vector in given["thetas"].items()}
+            return cls(int(given["n"]), str(given["transform"]), thetas)
+        except (LookupError, TypeError, ValueError, AttributeError):
             return cls(0, "", {})
-        thetas = {name: Theta.from_vector(vector, n_groups) for name, vector in data["thetas"].items()}
-        return cls(data["n"], data["transform"], thetas)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

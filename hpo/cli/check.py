@@ -12,13 +12,17 @@ from pathlib import Path
 
 import click
 
-from hpo.cli.opening import DEFAULT_STORAGE, existing_study, name_argument, storage_option
+from hpo.cli.opening import existing_storage, existing_study, n_studies, name_argument, storage_option
+from hpo.cli.strict_json import json_option, json_text
+from hpo.errors import StorageError
 from hpo.metrics import Constraint, Objective
 from hpo.opening import open_study
 from hpo.parameters import Float, Int
 from hpo.problem import Problem
 from hpo.provenance import installed
 from hpo.space import Space
+from hpo.storage.opening import missing_file, shown
+from hpo.storage.paths import file_of
 
 _OPTIONAL = {
     "matplotlib": "reports",
@@ -34,37 +38,60 @@ _LEAST_DISK = 200e6
 @click.command()
 @name_argument
 @storage_option
-def replay(name: str | None, storage: str) -> None:
+@click.option("--trust", is_flag=True, help="Import the strategies that the storage names, whoever has written it.")
+@json_option
+def replay(name: str | None, storage: str, trust: bool, as_json: bool) -> None:
     """Derive every suggestion of a study again and say where the first differs (then exits with 1)."""
     with existing_study(storage, name) as study:
-        found = study.replay()
+        found = study.replay(trust=trust)
+        if as_json:
+            difference = {"trial": found.first_difference, "stored": found.stored, "derived": found.derived}
+            click.echo(
+                json_text(
+                    {
+                        "study": study.name,
+                        "identical": found.is_identical,
+                        "checked": found.n_checked,
+                        "first_difference": None if found.is_identical else difference,
+                    }
+                )
+            )
         if not found.is_identical:
             raise click.ClickException(str(found))
-        click.echo(str(found))
+        if not as_json:
+            click.echo(str(found))
 
 
 @click.command()
-@click.option("--storage", envvar="HPO_STORAGE", default=DEFAULT_STORAGE, show_default=True, show_envvar=True)
-def doctor(storage: str) -> None:
-    """Check this machine: versions, threads, disk, storage, one fit; ends with "ready"."""
+@storage_option
+@json_option
+def doctor(storage: str, as_json: bool) -> None:
+    """Check this machine: versions, threads, disk, storage, one fit; and the studies that are there. Ends with "ready"."""
     checks: Sequence[tuple[str, Callable[[], str]]] = (
         ("versions", versions),
         ("threads", threads),
         ("disk", lambda: disk(storage)),
         ("storage", storage_round_trip),
+        ("studies", lambda: studies(storage)),
         ("engine", timed_suggestion),
         ("optional", optional_packages),
     )
-    faults = []
+    said, faults = [], []
     for name, check in checks:
         try:
-            click.echo(f"{name:<9} {check()}")
+            text = check()
         except Exception as error:  # whatever is wrong with a machine, the other checks still tell
             faults.append(name)
-            click.echo(f"{name:<9} FAULT {type(error).__name__}: {error}")
+            text = f"FAULT {type(error).__name__}: {error}"
+        said.append({"check": name, "ok": name not in faults, "text": text.removeprefix("FAULT ")})
+        if not as_json:
+            click.echo(f"{name:<9} {text}")
+    if as_json:
+        click.echo(json_text({"ready": not faults, "checks": said}))
     if faults:
         raise click.ClickException(f"not ready: {', '.join(faults)}")
-    click.echo("ready")
+    if not as_json:
+        click.echo("ready")
 
 
 def versions() -> str:
@@ -86,7 +113,8 @@ def threads() -> str:
 
 def disk(storage: str) -> str:
     """Free space where the storage is or will be. Raises OSError when there is next to none."""
-    folder = Path.cwd() if "://" in storage else Path(storage).expanduser().absolute().parent
+    file = None if storage == ":memory:" else file_of(storage)
+    folder = Path.cwd() if file is None else file.absolute().parent
     free = shutil.disk_usage(folder).free
     if free < _LEAST_DISK:
         raise OSError(f"{free / 1e6:.0f} MB free in {folder}; a study and its logs want {_LEAST_DISK / 1e6:.0f} MB")
@@ -107,6 +135,27 @@ def storage_round_trip() -> str:
     if stored != (trial,):
         raise OSError(f"a stored trial came back changed: {stored} for {trial}")
     return f"a trial written and read back in {time.perf_counter() - began:.2f} s"
+
+
+def studies(storage: str) -> str:
+    """Read all that is stored. Raises StorageError naming what is damaged."""
+    from hpo.storage import SqlStorage
+
+    if path := missing_file(storage):
+        return f"no file {path} yet"
+    with existing_storage(storage) as store:
+        faults = store.faults() if isinstance(store, SqlStorage) else []
+        n_events = 0
+        for name in store.names():
+            try:
+                study = open_study(name, storage=store)
+                _ = study.trials
+                n_events += len(study.events())
+            except StorageError as error:
+                faults.append(str(error))
+        if faults:
+            raise StorageError("; ".join(faults))
+        return f"{n_studies(len(store.names()))} with {n_events} events in {shown(storage)}, all readable"
 
 
 def timed_suggestion() -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from hpo.cli.opening import existing_study, name_argument, storage_option
+from hpo.cli.show import notes
+from hpo.cli.strict_json import json_text
 from hpo.serialize import problem_to_json, trial_to_json
 from hpo.study import Study
 
@@ -26,7 +29,7 @@ def export(name: str | None, storage: str, kind: str, output: str | None) -> Non
         if output is None:
             click.echo(text, nl=False)
         else:
-            Path(output).write_text(text, encoding="utf-8", newline="")
+            replace_text(Path(output), text)
             click.echo(f"wrote {output}: {len(study.trials)} trials")
 
 
@@ -61,6 +64,30 @@ def as_json(study: Study) -> str:
         "study": study.name,
         "definition": problem_to_json(study.problem),
         "facts": dict(study.facts),
+        "notes": notes(study),
         "trials": [trial_to_json(trial) for trial in study.trials],
     }
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return json_text(data) + "\n"
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a full disk leaves the old one as it was. What is no file, as /dev/stdout, is
+    written to. Raises OSError naming `path`."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        return
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            part.chmod(target.stat().st_mode & 0o777)
+        part.replace(target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

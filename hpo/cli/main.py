@@ -8,12 +8,15 @@ from typing import Any
 
 import click
 
+from hpo.cli.change import edit, enqueue, note
 from hpo.cli.check import doctor, replay
 from hpo.cli.codes import INTERRUPTED
 from hpo.cli.export import export, report
+from hpo.cli.manage import backup, copy, delete, rename
 from hpo.cli.run import run
 from hpo.cli.show import best, list_studies, status
 from hpo.cli.simulate import simulate_command
+from hpo.cli.validate import validate
 from hpo.cli.worker import worker
 from hpo.errors import HpoError
 from hpo.provenance import DISTRIBUTION
@@ -60,7 +63,10 @@ def demo(trials: int | None, seeds: int | None, folder: Path) -> None:
     task.demo(folder=folder, **settings)
 
 
-for command in (run, worker, status, best, list_studies, export, report, replay, simulate_command, doctor):
+for command in (
+    *(run, worker, status, best, list_studies, export, report, replay, simulate_command, doctor),
+    *(enqueue, edit, note, rename, copy, delete, backup, validate),
+):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -12,11 +12,17 @@ from hpo.errors import StorageError, StudyNotFound, listing
 from hpo.opening import open_study
 from hpo.storage import Storage, open_storage
 from hpo.storage.opening import missing_file
+from hpo.strategies.settings import from_json
 from hpo.study import Study
 
 DEFAULT_STORAGE = "hpo.db"
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def n_studies(n: int) -> str:
+    """`1 study`, `2 studies`."""
+    return f"{n} {'study' if n == 1 else 'studies'}"
 
 
 def storage_option(function: F) -> F:
@@ -51,8 +57,9 @@ def existing_storage(where: str) -> Iterator[Storage]:
 
 
 @contextmanager
-def existing_study(where: str, name: str | None) -> Iterator[Study]:
-    """The study `name`, or the only one. Raises StudyNotFound naming what there is."""
+def existing_study(where: str, name: str | None, *, trust: bool = False) -> Iterator[Study]:
+    """The study `name`, or the only one; its strategy is imported whoever has written its name where there is `trust`.
+    Raises StudyNotFound naming what there is."""
     with existing_storage(where) as storage:
         if name is None:
             names = storage.names()
@@ -60,4 +67,7 @@ def existing_study(where: str, name: str | None) -> Iterator[Study]:
                 have = f"has {len(names)} studies, name one: {listing(names)}" if names else "has no study yet"
                 raise StudyNotFound(f"{where} {have}")
             name = names[0]
-        yield open_study(name, storage=storage)
+        study = open_study(name, storage=storage)
+        if trust:
+            study = open_study(name, storage=storage, strategy=from_json(study.facts.get("strategy"), trust=True))
+        yield study

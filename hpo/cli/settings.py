@@ -226,7 +226,8 @@ class _Reader:
         given = study.get("strategy")
         if given is None:
             return None
-        return self.built("study.strategy", lambda: from_json({"name": given} if isinstance(given, str) else given))
+        table = {"name": given} if isinstance(given, str) else given
+        return self.built("study.strategy", lambda: from_json(table, trust=True))
 
     def data_fingerprint(self, study: Table) -> str:
         given = study.get("data", [])

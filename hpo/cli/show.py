@@ -12,7 +12,8 @@ import click
 from hpo.cli.codes import INFEASIBLE
 from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
 from hpo.cli.progress import progress_line
-from hpo.errors import NoFeasibleTrial
+from hpo.cli.strict_json import json_option, json_text
+from hpo.errors import NoFeasibleTrial, StudyDamaged
 from hpo.executors.command import Command, variables
 from hpo.history import History, oriented
 from hpo.metrics import limit_words, shortfall
@@ -20,35 +21,58 @@ from hpo.opening import open_study
 from hpo.report import tables
 from hpo.report.words import ago, aside_words, best_words, measured, miss, misses, short
 from hpo.study import Study
-from hpo.trial import Trial
+from hpo.trial import Trial, TrialState
 
 
 @click.command("list")
 @storage_option
-def list_studies(storage: str) -> None:
-    """Show all studies of the storage."""
+@json_option
+def list_studies(storage: str, as_json: bool) -> None:
+    """Show all studies of the storage. One that is damaged is named, and hides no other; the exit code is 1 then."""
     with existing_storage(storage) as store:
-        studies = [open_study(name, storage=store) for name in store.names()]
-        click.echo(aligned(["study", "trials", "result", "created"], [_line(s) for s in studies]))
+        damaged: list[str] = []
+        rows, values = [], []
+        for name in store.names():
+            try:
+                study = open_study(name, storage=store)
+                rows.append(_line(study))
+                values.append(_overview(study))
+            except StudyDamaged as error:
+                damaged.append(str(error))
+                rows.append([name, "-", "damaged", ""])
+        if as_json:
+            click.echo(json_text({"storage": store.url, "studies": values}))
+        else:
+            click.echo(aligned(["study", "trials", "result", "created"], rows))
+        if damaged:
+            raise click.ClickException("\n".join(damaged))
 
 
 @click.command()
 @name_argument
 @storage_option
-def status(name: str | None, storage: str) -> None:
-    """Show how far a study is: trials, budget used, limits. Without NAME, the only one."""
+@json_option
+def status(name: str | None, storage: str, as_json: bool) -> None:
+    """Show how far a study is: trials, budget used, limits, notes. Without NAME, the only one."""
     with existing_study(storage, name) as study:
         history = study.history
+        if as_json:
+            click.echo(json_text(_status(study, history)))
+            return
         click.echo(f"{study.name}: {progress_line(history)}")
         click.echo(aligned([], tables.used_rows(history)))
         if history.problem.limited and history.completed:
             click.echo(aligned(["metric", "limit", "missed by", "of all results", "best"], tables.limit_rows(history)))
+        if copied := study.facts.get("copied"):
+            click.echo(f"copied from {copied.get('from')!r}, at its event {copied.get('events')}")
+        for note in notes(study):
+            click.echo(f"note of {note['at'][:16].replace('T', ' ')} UTC: {note['text']}")
 
 
 @click.command()
 @name_argument
 @storage_option
-@click.option("--json", "as_json", is_flag=True, help="For scripts: one JSON object.")
+@json_option
 @click.option("--reproduce", is_flag=True, help="What to run to train it again.")
 @click.pass_context
 def best(context: click.Context, name: str | None, storage: str, as_json: bool, reproduce: bool) -> None:
@@ -64,13 +88,18 @@ def best(context: click.Context, name: str | None, storage: str, as_json: bool, 
             raise NoFeasibleTrial(f"study {study.name!r}: no trial has a result{counts}")
         trials = _answers(history)
         if as_json:
-            click.echo(json.dumps(_as_json(study, history, trials), indent=2))
+            click.echo(json_text(_as_json(study, history, trials)))
         else:
             click.echo(_headline(history, trials))
             click.echo(trial_table(history, trials[0]) if len(trials) == 1 else front_table(history, trials))
             for trial in trials if reproduce else ():
                 click.echo("\n" + recipe(study, trial))
         context.exit(0 if history.has_best else INFEASIBLE)
+
+
+def notes(study: Study) -> list[dict[str, str]]:
+    """What people noted, oldest first: `at` (UTC, ISO 8601) and `text`."""
+    return [{"at": event.at, "text": event.data.get("text", "")} for event in study.events() if event.kind == "noted"]
 
 
 def trial_table(history: History, trial: Trial) -> str:
@@ -152,6 +181,40 @@ def _line(study: Study) -> list[str]:
     history = study.history
     result = best_words(history) if history.completed else "no result yet"
     return [study.name, str(len(history.trials)), result, ago(study.facts.get("created_at", ""))]
+
+
+def _overview(study: Study) -> dict[str, Any]:
+    """What `hpo list` says of a study; `best` with all the front where there are several objectives, else of one trial."""
+    history = study.history
+    return {
+        "study": study.name,
+        "created_at": study.facts.get("created_at"),
+        "trials": {"total": len(history.trials), **_counts(history)},
+        "feasible": len(history.feasible),
+        "best": [_trial_json(history, trial) for trial in _answers(history)] if history.has_best else [],
+    }
+
+
+def _status(study: Study, history: History) -> dict[str, Any]:
+    """What `hpo list` says, and more."""
+    missed, kinds = history.misses(), [trial.kind for trial in history.failed]
+    spent = [t.earlier_seconds + (t.seconds or 0.0) for t in history.trials]
+    return {
+        **_overview(study),
+        "failures": {str(kind): kinds.count(kind) for kind in dict.fromkeys(kinds)},
+        "evaluation_seconds": sum(spent),
+        "limits": {
+            m.name: {"lower": m.limits[0], "upper": m.limits[1], "unit": m.unit, "missed": missed[m.name]}
+            for m in history.problem.limited
+        },
+        "notes": notes(study),
+        "copied": study.facts.get("copied"),
+    }
+
+
+def _counts(history: History) -> dict[str, int]:
+    states = [trial.state for trial in history.trials]
+    return {str(state): states.count(state) for state in TrialState}
 
 
 def _answers(history: History) -> list[Trial]:

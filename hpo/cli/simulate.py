@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,6 +16,7 @@ from hpo.capacity import WORKERS, Capacity, Forecast, simulate
 from hpo.cli.opening import DEFAULT_STORAGE, existing_study
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import aligned
+from hpo.cli.strict_json import json_option, json_text
 from hpo.errors import SettingsError, StudyNotFound
 from hpo.executors import Duration, Failures, Lognormal
 from hpo.problem import Problem
@@ -54,6 +57,7 @@ DEFAULT_TRIALS = 100
     show_envvar=True,
     help=f"A file (SQLite) or a database URL, instead of the file's study.storage; {DEFAULT_STORAGE} where none is given.",
 )
+@json_option
 @click.pass_context
 def simulate_command(
     context: click.Context,
@@ -69,6 +73,7 @@ def simulate_command(
     repeats: int,
     seed: int,
     storage: str | None,
+    as_json: bool,
 ) -> None:
     """Show how long a study would take on so many workers, what it would cost, and what to expect of it.
 
@@ -92,6 +97,9 @@ def simulate_command(
             seed=seed,
             progress=show,
         )
+    if as_json:
+        click.echo(json_text(_as_json(forecast, what)))
+        return
     click.echo(_basis(forecast, what))
     click.echo(_table(forecast))
     click.echo(forecast.advice)
@@ -156,6 +164,19 @@ def _basis(forecast: Forecast, what: Study | Problem) -> str:
         known = "no results to learn from: time and cost only, params at random"
     runs = "1 run" if forecast.repeats == 1 else f"medians of {forecast.repeats} runs"
     return f"{known}; durations from {drawn}; {runs} each"
+
+
+def _as_json(forecast: Forecast, what: Study | Problem) -> dict[str, Any]:
+    return {
+        "study": what.name if isinstance(what, Study) else None,
+        "rows": [dataclasses.asdict(row) for row in forecast.rows],
+        "enough": forecast.enough.workers,
+        "advice": forecast.advice,
+        "repeats": forecast.repeats,
+        "n_results": forecast.n_results,
+        "n_seconds": forecast.n_seconds,
+        "objective": forecast.objective and forecast.objective.name,
+    }
 
 
 def _table(forecast: Forecast) -> str:

@@ -70,10 +70,11 @@ def worker(
 ) -> None:
     """Join study NAME and run its trials here, with the command, limits and budget of its last `hpo run`.
 
-    Workers come and go at will, on any machine that reaches the storage and has the code. On SIGTERM, which preempted
+    Workers come and go at will, on any machine that reaches the storage and has the code. They run the command and the
+    strategy that the storage names: whoever may write there decides what runs here. On SIGTERM, which preempted
     machines send, nothing new is started; what has not ended after the notice is handed back, to be run elsewhere.
     """
-    with existing_study(storage, name) as study:
+    with existing_study(storage, name, trust=True) as study:
         settings = _settings(study)
         command = words_of(text) if text else _command(study, settings.get("command", []))
         budget, limits = _budget(settings, trials), dict(settings.get("settings", {}).get("limits", {}))

@@ -12,6 +12,7 @@ from hpo.metrics import limit_words
 from hpo.report import plots, tables
 from hpo.report.comparison import Comparison
 from hpo.report.words import best_words, misses, with_unit
+from hpo.storage.paths import file_of
 from hpo.study import Study
 from hpo.trial import Trial
 
@@ -195,4 +196,5 @@ def _count(n: int, total: int) -> str:
 def _file_name(study: Study) -> str:
     """The storage's file without its folder, which is nobody's business; other storages as they are."""
     url = study.storage.url
-    return url.rsplit("/", 1)[-1] if url.startswith("sqlite:") else url
+    path = file_of(url) if url.startswith("sqlite:") else None
+    return path.name if path else url

@@ -157,14 +157,15 @@ def why_rows(history: History, trial: Trial) -> list[list[str]]:
 def fact_rows(study: Study) -> list[list[str]]:
     """Who made the study, when, with which code, strategy, seed and versions."""
     facts = study.facts
-    strategy = dict(facts["strategy"])
+    strategy, copied = dict(facts.get("strategy", {})), facts.get("copied")
     settings = ", ".join(f"{k}={v}" for k, v in strategy.items() if k != "name")
     return [
         ["author", facts.get("author") or "-"],
         ["created", facts.get("created_at", "-")],
+        *([["copied from", f"{copied.get('from')}, at its event {copied.get('events')}"]] if copied else []),
         ["code version", code_words(facts.get("code"))],
         ["command line", shlex.join(facts.get("argv", [])) or "-"],
-        ["strategy", f"{strategy['name']}({settings})"],
+        ["strategy", f"{strategy.get('name', '-')}({settings})"],
         ["seed", str(study.seed)],
         ["definition", study.problem.hash],
         ["data", facts.get("data") or "-"],
@@ -179,9 +180,9 @@ def driver_rows(study: Study) -> list[list[str]]:
     rows = []
     for event in study.events():
         if event.kind == "joined":
-            facts = event.data["facts"]
+            facts = event.data.get("facts", {})
             changed = "; ".join(differences(study.facts, facts)) or "-"
-            rows.append([event.at[:19], facts["author"], _machine_words(facts), changed])
+            rows.append([event.at[:19], facts.get("author", "-"), _machine_words(facts), changed])
     return rows
 
 
@@ -190,11 +191,11 @@ def _machine_words(facts: Mapping[str, Any]) -> str:
     if not machine:
         return "-"
     image = f", image {facts['image']}" if facts.get("image") else ""
-    return f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB{image}"
+    return f"{machine.get('processor')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB{image}"
 
 
 def edit_rows(study: Study) -> list[list[str]]:
-    """Deviations a reader must know of: edited limits, corrected results, and accepted ones, with their reasons."""
+    """What a reader must know of: edited limits, corrected and accepted results, with their reasons; and notes."""
     rows = []
     for event in study.events():
         reason = event.data.get("reason") or "-"
@@ -202,6 +203,8 @@ def edit_rows(study: Study) -> list[list[str]]:
             rows.append([event.at[:19], f"metric {event.data['metric']['name']} edited", reason])
         elif event.kind in ("corrected", "accepted"):
             rows.append([event.at[:19], f"result of trial {event.number} {event.kind}", reason])
+        elif event.kind == "noted":
+            rows.append([event.at[:19], "note", event.data.get("text", "-")])
     return rows
 
 

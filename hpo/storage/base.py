@@ -86,9 +86,24 @@ class Storage(Protocol):
         """How to open it again, without secrets."""
         ...
 
-    def create(self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any]) -> StudyRecord:
-        """Store a new study. If one of this name exists already (another process was first), return that one. Raises
-        StorageError for an empty name, one with a NUL or without a UTF-8 form, and for data that are not JSON values."""
+    def create(
+        self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any], events: Sequence[Event] = ()
+    ) -> StudyRecord:
+        """Store a new study, with the whole log of another as its beginning where `events` are given. If one of this name
+        exists already (another process was first), return that one. Its id was never that of another study. Raises
+        StorageError for an empty name, one with a NUL or without a UTF-8 form, for data that are not JSON values, and for
+        events that are not numbered from 1 without gaps."""
+        ...
+
+    def rename(self, old: str, new: str) -> StudyRecord:
+        """Give a study another name; its id stays, and whoever has it open goes on. Raises StudyNotFound, and StorageError
+        where another study has the new name, or no study can have it."""
+        ...
+
+    def delete(self, name: str, last: int | None = None) -> bool:
+        """Delete a study with its events and leases, for good. With `last`, only while that is the sequence number of its
+        last event; returns whether it was deleted. Whoever has it open meets StudyNotFound at the next step. Waits for
+        other writers like a transaction. Raises StudyNotFound."""
         ...
 
     def load(self, name: str) -> StudyRecord | None:
@@ -112,7 +127,7 @@ class Storage(Protocol):
     def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
         """Let the leases of `owner`, an attempt by trial number in `held`, last for `seconds` from now; the numbers of
         those that are still its own. A lease that has run out is renewed as long as nobody has taken it. Waits for
-        other writers like a transaction."""
+        other writers like a transaction. Raises StudyNotFound."""
         ...
 
     def close(self) -> None:

@@ -62,7 +62,10 @@ class Connections:
         except sa.exc.DBAPIError as error:
             kind = ConnectionLost if self._database.is_passing(error) else StorageError
             raise kind(self._database.explain(error)) from error
-        except sa.exc.SQLAlchemyError as error:
+        except (
+            sa.exc.SQLAlchemyError,
+            UnicodeDecodeError,
+        ) as error:  # the latter in SQLite's own words on a damaged file
             raise StorageError(f"{self._database.where}: {error}") from error
 
     def check(self) -> None:

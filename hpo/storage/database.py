@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -53,6 +54,23 @@ class Database(Protocol):
 
     def back_up(self, revision: str) -> None:
         """Keep a copy as it is now, before the upgrade to `revision`."""
+        ...
+
+    def copy_to(self, target: Path) -> bool:
+        """Write a whole copy, as it is now, to a file; False where the database is none. Raises StorageError."""
+        ...
+
+    def faults(self, connection: sa.Connection) -> list[str]:
+        """What the database itself finds wrong with what it holds."""
+        ...
+
+    def new_id(self, connection: sa.Connection, highest: int) -> int | None:
+        """In such a transaction: the id of a new study, `highest` being the highest there is; None where the database
+        chooses one that it has never given out."""
+        ...
+
+    def retire(self, connection: sa.Connection, study: int) -> None:
+        """In such a transaction: never give out this id again."""
         ...
 
     def is_passing(self, error: sa.exc.DBAPIError) -> bool:

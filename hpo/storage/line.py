@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from hpo.errors import StorageError
+from hpo.errors import StorageError, StudyDamaged, StudyNotFound, did_you_mean, listing
 from hpo.events import Draft, Event
 
 
@@ -24,8 +24,16 @@ class Line:
     request: str = ""
 
     def event(self) -> Event:
-        """The event, with data nobody else holds."""
-        return Event(self.seq, self.at, self.kind, self.number, json.loads(self.data))
+        """The event, with data nobody else holds. Raises StudyDamaged where they cannot be read."""
+        return Event(self.seq, self.at, self.kind, self.number, from_text(self.data, f"event {self.seq} ({self.kind})"))
+
+
+def copied_lines(events: Sequence[Event]) -> list[Line]:
+    """Events of another study as the lines of a new one. Raises StorageError for a log with a gap."""
+    if [event.seq for event in events] != list(range(1, len(events) + 1)):
+        raise StorageError("a study begins with event 1, and has no gap")
+    drafts = lines([Draft(event.kind, event.number, event.data) for event in events], 0)
+    return [replace(line, at=event.at) for line, event in zip(drafts, events, strict=True)]
 
 
 def lines(drafts: Iterable[Draft], last: int) -> list[Line]:
@@ -67,11 +75,36 @@ def to_text(data: Mapping[str, Any], what: str) -> str:
     return text
 
 
+def from_text(text: str, what: str) -> dict[str, Any]:
+    """What `to_text` wrote. Raises StudyDamaged naming `what` for anything else."""
+    try:
+        data = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise StudyDamaged(f"{what} is damaged: its text is no JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise StudyDamaged(f"{what} is damaged: its text is no JSON object")
+    return data
+
+
 def checked_name(name: str) -> str:
     """`name`, if every database can hold it. Raises StorageError."""
     if not name.strip() or "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
         raise StorageError(f"a study cannot be called {name!r}; give a name of visible characters, without NUL")
     return name
+
+
+def check_rename(old: str, new: str, names: Collection[str]) -> None:
+    """Raises what `Storage.rename` raises, given the names there are."""
+    if old not in names:
+        raise no_study(old, names)
+    if checked_name(new) != old and new in names:
+        raise StorageError(f"there is a study {new!r} already; delete or rename that one first, or give another name")
+
+
+def no_study(name: str, names: Collection[str]) -> StudyNotFound:
+    """That there is no study of this name, and which there are."""
+    have = f"have: {listing(names)}" if names else "there is none yet"
+    return StudyNotFound(f"no study {name!r} ({have}).{did_you_mean(name, names)}")
 
 
 def _checked_number(draft: Draft) -> int | None:

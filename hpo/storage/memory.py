@@ -15,12 +15,13 @@ from hpo.errors import StorageError, StudyNotFound
 from hpo.events import Draft, Event
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.forks import renewed_in_children
-from hpo.storage.line import Line, checked_name, lines, to_text
+from hpo.storage.line import Line, check_rename, checked_name, copied_lines, lines, no_study, to_text
 from hpo.storage.turn import Turn
 
 
 @dataclass
 class _Study:
+    id: int
     definition: str
     facts: str
     lines: list[Line] = field(default_factory=list)
@@ -34,6 +35,7 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self._studies: dict[str, _Study] = {}
+        self._last_id = 0
         self._closed = False
         self.renew_locks()
         renewed_in_children(self)
@@ -48,13 +50,37 @@ class MemoryStorage:
         """`:memory:`; opening that gives another, empty storage."""
         return ":memory:"
 
-    def create(self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any]) -> StudyRecord:
+    def create(
+        self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any], events: Sequence[Event] = ()
+    ) -> StudyRecord:
         """Store a new study, or return the one of this name."""
-        study = _Study(to_text(definition, "the definition"), to_text(facts, "the facts"))
+        texts = to_text(definition, "the definition"), to_text(facts, "the facts")
+        committed = copied_lines(events)
         with self._guard:
             self._check_open()
-            self._studies.setdefault(checked_name(name), study)
+            if checked_name(name) not in self._studies:
+                self._last_id += 1
+                self._studies[name] = _Study(self._last_id, *texts, committed, (len(committed), {}))
             return self._record(name)
+
+    def rename(self, old: str, new: str) -> StudyRecord:
+        """Give a study another name."""
+        with self._guard:
+            self._check_open()
+            check_rename(old, new, self._studies)
+            self._studies[new] = self._studies.pop(old)
+            return self._record(new)
+
+    def delete(self, name: str, last: int | None = None) -> bool:
+        """Delete a study."""
+        self._check_open()
+        with self._turn.taken(), self._guard:
+            if name not in self._studies:
+                raise no_study(name, self._studies)
+            if last is not None and last != self._studies[name].state[0]:
+                return False
+            del self._studies[name]
+            return True
 
     def load(self, name: str) -> StudyRecord | None:
         """The study of this name, or None."""
@@ -66,7 +92,7 @@ class MemoryStorage:
         """Names of all studies, oldest first."""
         with self._guard:
             self._check_open()
-            return list(self._studies)
+            return sorted(self._studies, key=lambda name: self._studies[name].id)
 
     def events(self, study: int, after: int = 0) -> list[Event]:
         """The committed events with `seq > after`."""
@@ -117,15 +143,14 @@ class MemoryStorage:
 
     def _find(self, study: int) -> _Study:
         self._check_open()
-        studies = list(self._studies.values())
-        if not 1 <= study <= len(studies):
-            raise StudyNotFound(f"no study with id {study} in memory; take the id from load() or create()")
-        return studies[study - 1]
+        for found in self._studies.values():
+            if found.id == study:
+                return found
+        raise StudyNotFound(f"no study with id {study} in memory: it was deleted, or never there")
 
     def _record(self, name: str) -> StudyRecord:
         study = self._studies[name]
-        number = list(self._studies).index(name) + 1
-        return StudyRecord(number, name, json.loads(study.definition), json.loads(study.facts))
+        return StudyRecord(study.id, name, json.loads(study.definition), json.loads(study.facts))
 
 
 class _MemoryLog:

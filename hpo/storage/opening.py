@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from hpo.errors import SettingsError
+from hpo.errors import SettingsError, StorageError
 from hpo.storage.base import Storage
 from hpo.storage.memory import MemoryStorage
+from hpo.storage.paths import file_of, reaching
 
 
 def open_storage(where: str | Path | Storage) -> Storage:
@@ -30,9 +32,39 @@ def open_storage(where: str | Path | Storage) -> Storage:
 
 
 def missing_file(where: str | Path | Storage) -> Path | None:
-    """The file that `open_storage` would make, or None: where it exists, or is none."""
+    """The file that `open_storage` would make, or None: where it exists, or is none. Raises StorageError."""
     if not isinstance(where, str | Path) or where == ":memory:":
         return None
-    text = str(where).removeprefix("sqlite:///")
-    path = Path(text).expanduser()
-    return None if "://" in text or path.exists() else path
+    path = file_of(where)
+    if path is None:
+        return None
+    with reaching(path):
+        return None if path.exists() else path
+
+
+def is_made(where: str | Path) -> bool:
+    """Whether there is a storage with its tables, so that opening it makes nothing. Raises StorageError, also where none
+    could be made."""
+    path = file_of(where)
+    if path is not None:
+        folder = path.absolute().parent
+        with reaching(path):
+            if path.exists():
+                return path.stat().st_size > 0
+            if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+                raise StorageError(
+                    f"there is no folder {folder} where you may write, for {path.name}; give another path"
+                )
+            return False
+    from hpo.storage.sql import has_tables
+
+    return has_tables(where)
+
+
+def shown(where: str) -> str:
+    """`where` for a person: a file as it was given, a URL without secrets. Raises StorageError."""
+    if where == ":memory:" or file_of(where) is not None:
+        return where
+    from hpo.storage.sql import url_without_secrets
+
+    return url_without_secrets(where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import MissingExtra, StorageError
@@ -111,6 +112,21 @@ class PostgresServer:
 
         with deferral.stopped_by(stop):
             connection.exec_driver_sql(lock)
+
+    def copy_to(self, target: Path) -> bool:
+        """A server is no file; `pg_dump` copies it."""
+        return False
+
+    def faults(self, connection: sa.Connection) -> list[str]:
+        """Left to the server's own tools."""
+        return []
+
+    def new_id(self, connection: sa.Connection, highest: int) -> int | None:
+        """A sequence of the server's."""
+        return None
+
+    def retire(self, connection: sa.Connection, study: int) -> None:
+        """A sequence never goes back."""
 
     def is_passing(self, error: sa.exc.DBAPIError) -> bool:
         """Without an SQLSTATE nobody has answered; the others are the server's own words for it."""

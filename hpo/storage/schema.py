@@ -109,15 +109,19 @@ def upgrade(connection: sa.Connection, revision: str = "head") -> None:
         command.upgrade(config, revision)
 
 
-def _revision(connection: sa.Connection, database: Database) -> str:
-    found = connection.execute(sa.select(version.c.version_num)).scalars().all()
-    if len(found) != 1 or not found[0].isdigit():
+def check_version(found: object, database: Database) -> str:
+    """The revision of the tables, if this version may work with them. Raises StorageError: a later version has upgraded
+    them, perhaps while this process was at work."""
+    if not str(found).isdecimal():
+        raise StorageError(f"{database.where} has no revision this version knows (it says {found!r}); is it damaged?")
+    if int(str(found)) > int(HEAD):
         raise StorageError(
-            f"{database.where} has no revision this version knows (it says {list(found)}); is it damaged?"
-        )
-    if int(found[0]) > int(HEAD):
-        raise StorageError(
-            f"{database.where} has schema {found[0]}, made by a later version of hpo; this one knows up to {HEAD}. "
+            f"{database.where} has schema {found}, made by a later version of hpo; this one knows up to {HEAD}. "
             "Nothing was changed; use that version of hpo, or a newer one"
         )
-    return str(found[0])
+    return str(found)
+
+
+def _revision(connection: sa.Connection, database: Database) -> str:
+    found = connection.execute(sa.select(version.c.version_num)).scalars().all()
+    return check_version(found[0] if len(found) == 1 else list(found), database)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -11,13 +10,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hpo.errors import StorageError, StudyNotFound
+from hpo.errors import StorageError, StudyDamaged, StudyNotFound
 from hpo.events import Draft, Event
 from hpo.storage import schema as tables
 from hpo.storage.base import PATIENCE, Lease, Log, StudyRecord
 from hpo.storage.connections import Connections
 from hpo.storage.database import Database
-from hpo.storage.line import Line, checked_name, lines, now, to_text
+from hpo.storage.line import Line, check_rename, checked_name, copied_lines, from_text, lines, no_study, now, to_text
+from hpo.storage.paths import file_of, is_url
 from hpo.storage.postgres import PostgresServer
 from hpo.storage.sqlite import SqliteFile
 
@@ -28,7 +28,9 @@ _AFTER = sa.and_(tables.event.c.study_id == tables.study.c.id, tables.event.c.se
 _LINES = [tables.event.c[name] for name in ("seq", "at", "kind", "number", "data")]
 # The outer join tells a study without new events (one row of nulls) from no study (no row) in one query.
 _EVENTS = sa.select(*_LINES).select_from(tables.study.outerjoin(tables.event, _AFTER)).where(_THIS).order_by(_LINES[0])
-_LOCK = sa.select(tables.study.c.last_seq).where(_THIS).with_for_update()
+_VERSION = sa.select(tables.version.c.version_num).scalar_subquery()
+_LOCK = sa.select(tables.study.c.last_seq, _VERSION.label("version")).where(_THIS).with_for_update(of=tables.study)
+_HIGHEST = sa.select(sa.func.coalesce(sa.func.max(tables.study.c.id), 0))
 _ANSWERED = (
     sa.select(*_LINES)
     .where(tables.event.c.study_id == sa.bindparam("study"), tables.event.c.request == sa.bindparam("request"))
@@ -48,6 +50,8 @@ _HELD = sa.and_(
     tables.lease.c.attempt == sa.bindparam("of_attempt"),
     tables.lease.c.owner == sa.bindparam("of_owner"),
 )
+_TRIES = 10
+"""How often a study that others make and delete at the same time is tried to be made."""
 _LAST = sa.update(tables.study).where(_THIS).values(last_seq=sa.bindparam("last"))
 
 
@@ -74,28 +78,58 @@ class SqlStorage:
         """How to open it again, without secrets."""
         return self._database.url
 
-    def create(self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any]) -> StudyRecord:
+    def create(
+        self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any], events: Sequence[Event] = ()
+    ) -> StudyRecord:
         """Store a new study, or return the one of this name."""
+        copied = copied_lines(events)
         row = {
             "name": checked_name(name),
             "definition": to_text(definition, "the definition"),
             "facts": to_text(facts, "the facts"),
             "created_at": now(),
-            "last_seq": 0,
+            "last_seq": len(copied),
         }
-        found = self.load(name)
-        if found is None:
+        for _ in range(_TRIES):
+            if found := self.load(name):
+                return found
             # Refused where another was first; in a savepoint, because PostgreSQL would end the transaction.
-            with (
-                self._connections.writing() as connection,
-                self._connections.explained(),
-                suppress(sa.exc.IntegrityError),
-                connection.begin_nested(),
-            ):
-                connection.execute(tables.study.insert(), row)
-            found = self.load(name)
-        assert found is not None, "studies are never deleted"
+            with self._changing() as connection, suppress(sa.exc.IntegrityError), connection.begin_nested():
+                id = self._database.new_id(connection, connection.execute(_HIGHEST).scalar_one())
+                connection.execute(tables.study.insert(), row if id is None else {**row, "id": id})
+                if copied:
+                    study = connection.execute(_BY_NAME, {"name": name}).one().id
+                    connection.execute(tables.event.insert(), _rows(copied, study))
+        raise StorageError(
+            f"study {name!r} could not be made in {self._database.where}, which refuses its row; is it damaged?"
+        )
+
+    def rename(self, old: str, new: str) -> StudyRecord:
+        """Give a study another name."""
+        with self._changing() as connection:
+            names = list(connection.execute(_NAMES).scalars())
+            check_rename(old, new, names)
+            study = self._locked(connection, old)
+            try:
+                with connection.begin_nested():
+                    connection.execute(tables.study.update().where(tables.study.c.id == study).values(name=new))
+            except sa.exc.IntegrityError:  # somebody has just given that name to another
+                check_rename(old, new, [*names, new])
+        found = self.load(new)
+        if found is None:
+            raise no_study(new, self.names())
         return found
+
+    def delete(self, name: str, last: int | None = None) -> bool:
+        """Delete a study."""
+        with self._changing() as connection:
+            study = self._locked(connection, name)
+            if last is not None and connection.execute(_LOCK, {"study": study}).one().last_seq != last:
+                return False
+            for table, column in ((tables.lease, "study_id"), (tables.event, "study_id"), (tables.study, "id")):
+                connection.execute(table.delete().where(table.c[column] == study))
+            self._database.retire(connection, study)
+            return True
 
     def load(self, name: str) -> StudyRecord | None:
         """The study of this name, or None."""
@@ -103,7 +137,9 @@ class SqlStorage:
             row = connection.execute(_BY_NAME, {"name": name}).one_or_none()
         if row is None:
             return None
-        return StudyRecord(row.id, row.name, json.loads(row.definition), json.loads(row.facts))
+        of_it = f"of study {row.name!r} in {self._database.where}"
+        definition = from_text(row.definition, f"the definition {of_it}")
+        return StudyRecord(row.id, row.name, definition, from_text(row.facts, f"the facts {of_it}"))
 
     def names(self) -> list[str]:
         """Names of all studies, oldest first."""
@@ -121,10 +157,13 @@ class SqlStorage:
         with self._connections.writing() as connection:
             with self._connections.explained():
                 self._database.lock_study(connection, study)
-                last = connection.execute(_LOCK, {"study": study}).scalar_one_or_none()
-            if last is None:
+                row = connection.execute(_LOCK, {"study": study}).one_or_none()
+            if row is None:
                 raise _unknown(study)
-            log = _SqlLog(self._connections, connection, study, last, self._database.now())
+            tables.check_version(row.version, self._database)
+            if not isinstance(row.last_seq, int):
+                raise StudyDamaged(f"the number of its events is {row.last_seq!r}")
+            log = _SqlLog(self._connections, connection, study, row.last_seq, self._database.now())
             try:
                 yield log
                 log.flush()
@@ -135,12 +174,24 @@ class SqlStorage:
         """Renew the owner's leases, in order of number, so that two who renew never wait for each other in a circle."""
         renewed = sa.update(tables.lease).where(_HELD).values(until=self._database.now() + seconds)
         kept = set()
-        with self._connections.writing() as connection, self._connections.explained():
+        with self._changing() as connection:
             for number, attempt in sorted(held.items()):
                 row = {"of_study": study, "of_number": number, "of_attempt": attempt, "of_owner": owner}
                 if connection.execute(renewed, row).rowcount:
                     kept.add(number)
+            if not kept and connection.execute(sa.select(1).where(_THIS), {"study": study}).first() is None:
+                raise _unknown(study)
         return kept
+
+    def copy_to(self, target: Path) -> bool:
+        """Write a whole copy of an SQLite file, as it is now, to another file, while others go on; False where the storage
+        is no file. Raises StorageError."""
+        return self._database.copy_to(target)
+
+    def faults(self) -> list[str]:
+        """What the database itself finds wrong with what it holds; nothing where all is well. Reads all of a file."""
+        with self._connections.reading() as connection, self._connections.explained():
+            return self._database.faults(connection)
 
     def close(self) -> None:
         """Close every connection."""
@@ -148,6 +199,23 @@ class SqlStorage:
 
     def __repr__(self) -> str:
         return f"SqlStorage({self.url!r})"
+
+    def _locked(self, connection: sa.Connection, name: str) -> int:
+        """The id of the study of this name, which nobody else writes to, renames or deletes now. Raises StudyNotFound."""
+        found = connection.execute(_BY_NAME, {"name": name}).one_or_none()
+        if found is not None:
+            self._database.lock_study(connection, found.id)
+            now = connection.execute(_BY_NAME.with_for_update(), {"name": name}).one_or_none()
+            if now is not None and now.id == found.id:
+                return int(found.id)
+        raise no_study(name, list(connection.execute(_NAMES).scalars()))
+
+    @contextmanager
+    def _changing(self) -> Iterator[sa.Connection]:
+        """A transaction that writes, and concerns more than the log of one study."""
+        with self._connections.writing() as connection, self._connections.explained():
+            tables.check_version(connection.execute(sa.select(_VERSION)).scalar_one(), self._database)
+            yield connection
 
 
 class _SqlLog:
@@ -183,18 +251,7 @@ class _SqlLog:
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()
         new = lines(drafts, self._last)
-        self._pending += [
-            {
-                "study_id": self._study,
-                "seq": line.seq,
-                "at": line.at,
-                "kind": line.kind,
-                "number": line.number,
-                "data": line.data,
-                "request": line.request or None,
-            }
-            for line in new
-        ]
+        self._pending += _rows(new, self._study)
         self._last += len(new)
         return [line.event() for line in new]
 
@@ -244,28 +301,54 @@ class _SqlLog:
             raise StorageError("this log's transaction has ended; open another")
 
 
+def url_without_secrets(where: str) -> str:
+    """The URL of a server, as its storage gives it. Raises StorageError."""
+    return _database(where, PATIENCE).url
+
+
+def has_tables(where: str | Path, patience: float = PATIENCE) -> bool:
+    """Whether the database is one of ours; it is left as it is. Raises StorageError."""
+    connections = Connections(_database(where, patience))
+    try:
+        with connections.reading() as connection, connections.explained():
+            return frozenset(sa.inspect(connection).get_table_names()) >= tables.OWN
+    finally:
+        connections.close()
+
+
 def _database(where: str | Path, patience: float) -> Database:
-    if isinstance(where, str) and "://" in where:
-        try:
-            url = sa.make_url(where)
-        except (sa.exc.ArgumentError, ValueError):
-            # The text stays out of the message, and its error out of the chain: it may hold a password.
-            raise StorageError(
-                "the database URL cannot be read; give sqlite:///path or postgresql+psycopg://user@host/database, with "
-                "@ : / ? in a password written as %40 %3A %2F %3F"
-            ) from None
-        if url.get_backend_name() == "postgresql":
-            return PostgresServer(url, patience)
-        if url.get_backend_name() != "sqlite" or url.query:
-            raise StorageError(
-                f"no storage for {url.drivername}:// URLs"
-                + (" with options" if url.query else "")
-                + "; give sqlite:///path or postgresql+psycopg://user@host/database"
-            )
-        where = url.database or ":memory:"
-    if str(where) == ":memory:":
-        raise StorageError("a database in memory is no SqlStorage; use MemoryStorage, or open_storage(':memory:')")
-    return SqliteFile(Path(where), patience)
+    try:
+        url = sa.make_url(str(where)) if is_url(where) else None
+    except (sa.exc.ArgumentError, ValueError):
+        # The text stays out of the message, and its error out of the chain: it may hold a password.
+        raise StorageError(
+            "the database URL cannot be read; give sqlite:///path or postgresql+psycopg://user@host/database, with "
+            "@ : / ? in a password written as %40 %3A %2F %3F"
+        ) from None
+    if url is not None and url.get_backend_name() == "postgresql":
+        return PostgresServer(url, patience)
+    path = file_of(where)
+    if path is None:
+        name = where if url is None else url.drivername
+        raise StorageError(
+            f"no storage for {name}:// URLs; give sqlite:///path or postgresql+psycopg://user@host/database"
+        )
+    return SqliteFile(path, patience)
+
+
+def _rows(new: Sequence[Line], study: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "study_id": study,
+            "seq": line.seq,
+            "at": line.at,
+            "kind": line.kind,
+            "number": line.number,
+            "data": line.data,
+            "request": line.request or None,
+        }
+        for line in new
+    ]
 
 
 def _events(connection: sa.Connection, study: int, after: int) -> list[Event]:
@@ -276,4 +359,4 @@ def _events(connection: sa.Connection, study: int, after: int) -> list[Event]:
 
 
 def _unknown(study: int) -> StudyNotFound:
-    return StudyNotFound(f"no study with id {study}; take the id from load() or create()")
+    return StudyNotFound(f"no study with id {study}: it was deleted, or never there")

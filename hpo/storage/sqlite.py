@@ -29,6 +29,7 @@ from urllib.parse import quote
 from hpo.errors import StorageError
 from hpo.storage import deferral
 from hpo.storage.mounts import network_file_system, read_mountinfo
+from hpo.storage.paths import reaching, url_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -46,10 +47,11 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path, patience: float) -> None:
-        self.path = Path(os.path.realpath(path.expanduser()))
+        self.path = Path(os.path.realpath(path))
         self.patience = patience
-        if not self.path.parent.is_dir():
-            raise StorageError(f"no folder {self.path.parent} for {self.path.name}; make it, or give another path")
+        with reaching(self.path):
+            if not self.path.parent.is_dir():
+                raise StorageError(f"no folder {self.path.parent} for {self.path.name}; make it, or give another path")
         shared = network_file_system(self.path, read_mountinfo())
         if shared:
             raise StorageError(
@@ -61,9 +63,7 @@ class SqliteFile:
     @property
     def url(self) -> str:
         """`sqlite:////absolute/path`."""
-        import sqlalchemy as sa
-
-        return sa.URL.create("sqlite", database=str(self.path)).render_as_string()
+        return url_of(self.path)
 
     @property
     def where(self) -> str:
@@ -84,17 +84,13 @@ class SqliteFile:
         )
 
     def begin_writing(self, connection: sa.Connection) -> None:
-        """Take the write lock. Raises StorageError when the file is no longer the one that was opened."""
+        """Take the write lock. Raises StorageError when the file is no longer the one that was opened, or out of reach."""
         self._begin(connection)
-        try:
-            there = _identity(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            there = None
-        except OSError as error:
-            raise StorageError(
-                f"{self.path} cannot be reached any more: {error.strerror}. Nothing was stored; see to the rights of its "
-                "folders and repeat the step"
-            ) from error
+        with reaching(self.path):
+            try:
+                there = _identity(self.path)
+            except (FileNotFoundError, NotADirectoryError):
+                there = None
         if there != self._identity:
             raise StorageError(
                 f"{self.path} was moved, replaced or deleted while it was open. Nothing was stored; put it back or open "
@@ -149,20 +145,43 @@ class SqliteFile:
 
     def back_up(self, revision: str) -> None:
         """Write `<file>.before-<revision>`, complete or not at all."""
-        target = self.path.with_name(f"{self.path.name}.before-{revision}")
-        part = target.with_name(f"{target.name}.part")
-        part.unlink(missing_ok=True)
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self.path.stat().st_mode & 0o777))
         try:
+            self.copy_to(self.path.with_name(f"{self.path.name}.before-{revision}"))
+        except StorageError as error:
+            raise StorageError(
+                f"no copy of {self.path} could be made before its upgrade: {error.__cause__ or error}. Nothing was "
+                f"changed; make room in {self.path.parent} and open it again"
+            ) from error.__cause__
+
+    def copy_to(self, target: Path) -> bool:
+        """Write the file as it is now to `target`, complete or not at all, while others go on reading and writing."""
+        part = target.with_name(f"{target.name}.part")
+        try:
+            part.unlink(missing_ok=True)
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, self.path.stat().st_mode & 0o777))
             with closing(self._connect()) as source, closing(sqlite3.connect(part)) as copy:
                 source.backup(copy)
-        except sqlite3.Error as error:
-            part.unlink(missing_ok=True)
-            raise StorageError(
-                f"no copy of {self.path} could be made before its upgrade: {error}. Nothing was changed; make room in "
-                f"{self.path.parent} and open it again"
-            ) from error
-        os.replace(part, target)
+            os.replace(part, target)
+        except (sqlite3.Error, OSError) as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise StorageError(f"no copy of {self.path} could be made at {target}: {error}") from error
+        return True
+
+    def faults(self, connection: sa.Connection) -> list[str]:
+        """What SQLite finds wrong with the file."""
+        found = connection.exec_driver_sql("PRAGMA integrity_check(8)").scalars().all()
+        return [str(line) for line in found if line != "ok"]
+
+    def new_id(self, connection: sa.Connection, highest: int) -> int | None:
+        """One more than the highest ever. SQLite would give out that of a deleted study again, and whoever still has that
+        one open would write into the new one."""
+        return max(highest, int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())) + 1
+
+    def retire(self, connection: sa.Connection, study: int) -> None:
+        """Remember the highest id deleted, in the header of the file, which has a place for a number of its owner's."""
+        highest = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        connection.exec_driver_sql(f"PRAGMA user_version = {max(highest, study)}")
 
     def is_passing(self, error: sa.exc.DBAPIError) -> bool:
         """A file is there or not; to wait for its lock is SQLite's own business."""
@@ -173,20 +192,36 @@ class SqliteFile:
         code = getattr(error.orig, "sqlite_errorname", "") or ""
         for prefix, text in _EXPLANATIONS:
             if code.startswith(prefix):
-                return text.format(path=self.path, patience=self.patience)
+                said = text.format(path=self.path, patience=self.patience)
+                return said + (self._log_beside() if prefix == "SQLITE_CORRUPT" else "")
         return f"{self.path}: {error.orig} ({code or type(error.orig).__name__})"
+
+    def _log_beside(self) -> str:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            if not log.stat().st_size:
+                return ""
+        except OSError:
+            return ""
+        return (
+            f". Beside it lies {log.name}, the write-ahead log of the file that was there before: if you have put a copy "
+            f"in its place, remove {log} and {self.path.name}-shm, and put the copy there again"
+        )
 
     def _created(self) -> tuple[int, int]:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
-        try:
-            with _creating:
-                os.close(os.open(self.path, flags, 0o600))
-        except FileExistsError:
-            if self.path.is_dir():
-                raise StorageError(f"{self.path} is a folder; give the path of a file in it") from None
-        except OSError as error:
-            raise StorageError(f"cannot make {self.path}: {error.strerror}; give a path where you may write") from error
-        return _identity(self.path)
+        with reaching(self.path):
+            try:
+                with _creating:
+                    os.close(os.open(self.path, flags, 0o600))
+            except FileExistsError:
+                if self.path.is_dir():
+                    raise StorageError(f"{self.path} is a folder; give the path of a file in it") from None
+            except OSError as error:
+                raise StorageError(
+                    f"cannot make {self.path}: {error.strerror}; give a path where you may write"
+                ) from error
+            return _identity(self.path)
 
     def _connect(self) -> sqlite3.Connection:
         with _creating:

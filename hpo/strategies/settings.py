@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, cast
 
-from hpo.errors import SettingsError, did_you_mean, listing
+from hpo.errors import HpoError, SettingsError, did_you_mean, listing
 from hpo.plugins import load
 from hpo.strategies.base import Strategy
 
+GROUP = "hpo.strategies"
+"""Of the entry points that strategies are installed as."""
 _BUILT_IN = {
     "bayesian": "hpo.strategies.bayesian:Bayesian",
     "grid": "hpo.strategies.grid:Grid",
@@ -40,15 +42,42 @@ def to_json(strategy: Strategy) -> dict[str, Any]:
     return {"name": name, **changed}
 
 
-def from_json(data: Mapping[str, Any]) -> Strategy:
-    """The strategy that `to_json` wrote. Raises SettingsError for an unknown name or setting."""
-    cls = load("hpo.strategies", str(data.get("name")), _BUILT_IN)
-    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
-        raise SettingsError(f"{data['name']!r} is no strategy: not a frozen dataclass")
+def from_json(data: object, given: Strategy | None = None, *, trust: bool = False) -> Strategy:
+    """The strategy that `to_json` wrote: built in, installed as an entry point, of the class of the `given` one, or, with
+    `trust`, of any module that the data name. Raises SettingsError for an unknown or untrusted name, or setting."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
+        raise SettingsError(f"{data!r} is no strategy: expected a name, or a table with a name")
+    name = data["name"]
+    if given is not None and to_json(given)["name"] == name:
+        cls: Any = type(given)
+    else:
+        try:
+            cls = load(GROUP, name, _BUILT_IN, trust=trust)
+        except SettingsError as error:
+            if trust or ":" not in name:
+                raise
+            raise SettingsError(f"strategy {error}. {_way_out(name)}") from error
+    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls) or not hasattr(cls, "suggest"):
+        raise SettingsError(f"{name!r} is no strategy: not a frozen dataclass with a method suggest")
     settings = {k: v for k, v in data.items() if k != "name"}
     known = [f.name for f in dataclasses.fields(cls)]
-    for name in settings:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            raise SettingsError(f"strategy {data['name']!r} has no setting {name!r} (have: {listing(known)}).{hint}")
-    return cast(Strategy, cls(**settings))
+    for key in settings:
+        if key not in known:
+            hint = did_you_mean(key, known)
+            raise SettingsError(f"strategy {name!r} has no setting {key!r} (have: {listing(known)}).{hint}")
+    try:
+        return cast(Strategy, cls(**settings))
+    except HpoError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"strategy {name!r} cannot be made with {settings!r}: {error}") from error
+
+
+def _way_out(name: str) -> str:
+    """What to do about a strategy that only the storage names."""
+    cls = name.rpartition(":")[2]
+    return (
+        f"Give it: open_study(..., strategy={cls}()), or study.strategy = {name!r} in the study file; replay takes "
+        f"trust=True, `hpo replay` --trust. Or install it as an entry point of the group {GROUP!r}. The study can be read, "
+        "and results told, without it"
+    )

@@ -98,6 +98,106 @@ class StorageContract(ABC):
         assert all(record == records[0] for record in records)
         assert storage.load("x") == records[0]
 
+    def test_a_log_may_begin_as_a_copy(self, storage: Storage, study: int) -> None:
+        with storage.transaction(study) as log:
+            log.append([Draft("asked", 0, {"x": 0.1}, "r"), Draft("noted", None, {"text": "a"})])
+        events = storage.events(study)
+        copy = storage.create("copy", {"format": 1}, {"seed": 7}, events)
+        assert copy.id != study
+        assert storage.events(copy.id) == events
+        with storage.transaction(copy.id) as log:
+            assert (log.last, log.answered("r")) == (2, [])
+            assert [e.seq for e in log.append([Draft("told", 0)])] == [3]
+        assert storage.events(study) == events
+        assert storage.create("copy", {}, {}, events[:1]) == copy
+        with pytest.raises(StorageError, match="has no gap"):
+            storage.create("other", {}, {}, events[1:])
+        assert storage.names() == ["study", "copy"]
+
+    def test_rename(self, storage: Storage, study: int) -> None:
+        storage.create("other", {}, {})
+        with storage.transaction(study) as log:
+            (written,) = log.append([Draft("noted")])
+        renamed = storage.rename("study", "ü 2")
+        assert (renamed.id, renamed.name, renamed.definition, renamed.facts) == (
+            study,
+            "ü 2",
+            {"format": 1},
+            {"seed": 7},
+        )
+        assert storage.load("ü 2") == renamed
+        assert storage.load("study") is None
+        assert storage.names() == ["ü 2", "other"]
+        assert storage.events(study) == [written]
+        assert storage.rename("ü 2", "ü 2") == renamed
+        assert storage.create("study", {}, {}).id != study
+
+    def test_names_that_cannot_be_given(self, storage: Storage, study: int) -> None:
+        storage.create("other", {}, {})
+        with pytest.raises(StudyNotFound, match=r"no study 'sudy' \(have: study, other\)\. Did you mean 'study'\?"):
+            storage.rename("sudy", "new")
+        with pytest.raises(StorageError, match="there is a study 'other' already"):
+            storage.rename("study", "other")
+        for name in ("", "  ", "a\0b", "\ud800"):
+            with pytest.raises(StorageError, match="cannot be called"):
+                storage.rename("study", name)
+        assert storage.names() == ["study", "other"]
+
+    def test_delete(self, storage: Storage, study: int) -> None:
+        other = storage.create("other", {}, {}).id
+        for of in (study, other):
+            with storage.transaction(of) as log:
+                log.append([Draft("asked", 0)])
+                log.put([Lease(0, 1, "a", 1e12)])
+        assert storage.delete("other")
+        assert storage.names() == ["study"]
+        assert storage.load("other") is None
+        with pytest.raises(StudyNotFound, match="deleted"):
+            storage.events(other)
+        with pytest.raises(StudyNotFound, match="deleted"), storage.transaction(other):
+            pytest.fail("the transaction began")
+        with pytest.raises(StudyNotFound, match="deleted"):
+            storage.renew(other, "a", {0: 1}, 60.0)
+        with pytest.raises(StudyNotFound, match=r"no study 'other' \(have: study\)"):
+            storage.delete("other")
+        with storage.transaction(study) as log:
+            assert (log.last, log.leases()) == (1, [Lease(0, 1, "a", 1e12)])
+
+    def test_the_id_of_a_deleted_study_is_never_given_out_again(
+        self, storage: Storage, study: int, tmp_path: Path
+    ) -> None:
+        ids = [study]
+        for i in range(3):
+            storage.delete(storage.names()[-1])
+            ids.append(storage.create(f"study {i}", {}, {}).id)
+        storage.delete("study 2")
+        if self.durable:
+            storage.close()
+            storage = self.open(tmp_path)
+        ids.append(storage.create("study", {}, {}).id)
+        assert ids == sorted(set(ids))
+        with pytest.raises(StudyNotFound):
+            storage.events(study)
+        storage.close()
+
+    def test_delete_only_as_it_was_seen(self, storage: Storage, study: int) -> None:
+        with storage.transaction(study) as log:
+            log.append([Draft("noted")])
+        assert not storage.delete("study", 0)
+        assert storage.names() == ["study"]
+        assert storage.delete("study", 1)
+        assert storage.names() == []
+
+    def test_a_delete_waits_for_a_writer(self, storage: Storage, study: int) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            with storage.transaction(study) as log:
+                waiting = pool.submit(storage.delete, "study")
+                with pytest.raises(TimeoutError):
+                    waiting.result(0.2)
+                log.append([Draft("noted")])
+            assert waiting.result(DEADLINE)
+        assert storage.names() == []
+
     # -- the log --------------------------------------------------------------------------------------------------
 
     def test_events_are_numbered_without_gaps(self, storage: Storage, study: int) -> None:
@@ -354,6 +454,8 @@ class StorageContract(ABC):
             lambda: storage.load("study"),
             lambda: storage.create("study", {}, {}),
             lambda: storage.create("other", {}, {}),
+            lambda: storage.rename("study", "other"),
+            lambda: storage.delete("study"),
             lambda: storage.events(study),
             lambda: storage.transaction(study).__enter__(),
             lambda: storage.renew(study, "a", {0: 1}, 1.0),

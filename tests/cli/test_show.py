@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
+import sqlite3
+import stat
 import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from hpo.budget import Budget
 from hpo.cli.main import main
+from hpo.cli.strict_json import json_text
 from hpo.events import Draft
 from hpo.executors import Subprocess
 from hpo.metrics import Constraint, Objective
@@ -188,6 +195,7 @@ def test_report_replay_and_doctor(storage: Path, tmp_path: Path) -> None:
         "threads",
         "disk",
         "storage",
+        "studies",
         "engine",
         "optional",
     ]
@@ -220,3 +228,172 @@ def test_help_documents_the_exit_codes() -> None:
     text = CliRunner().invoke(main, ["run", "--help"]).output
     for line in ("  0    the best trial", "  1    an error", "  2    a faulty", "  3    ended", "  130  interrupted"):
         assert line in text
+
+
+def test_what_scripts_read(storage: Path) -> None:
+    study = filled(storage)
+    study.fail(study.ask(), "oom", "much", seconds=2.0)
+    study.ask()
+    study.enqueue({"z.last": 0.5, "a.first": "y"})
+    study.storage.close()
+    filled(storage, "other", limit=16.0).storage.close()
+    counts = {"waiting": 1, "running": 1, "completed": 2, "failed": 1, "stopped": 0, "cancelled": 0}
+    listed = json.loads(call(storage, "list", "--json").output)
+    assert listed["storage"] == f"sqlite:///{storage}"
+    digits, other = listed["studies"]
+    created = digits.pop("created_at")
+    assert digits == {
+        "study": "digits",
+        "trials": {"total": 5, **counts},
+        "feasible": 1,
+        "best": [json.loads(call(storage, "best", "digits", "--json").output)["trial"]],
+    }
+    assert (other["study"], other["feasible"], other["best"]) == ("other", 0, [])
+    assert json.loads(call(storage, "status", "digits", "--json").output) == {
+        **digits,
+        "created_at": created,
+        "failures": {"oom": 1},
+        "evaluation_seconds": 2.0,
+        "limits": {
+            "accuracy": {"lower": 0.5, "upper": None, "unit": "", "missed": 0},
+            "latency_ms": {"lower": None, "upper": 15.0, "unit": "ms", "missed": 1},
+        },
+        "notes": [],
+        "copied": None,
+    }
+    assert json.loads(call(storage, "replay", "digits", "--json").output) == {
+        "study": "digits",
+        "identical": True,
+        "checked": 2,
+        "first_difference": None,
+    }
+    said = json.loads(call(storage, "doctor", "--json").output)
+    assert said["ready"] is True
+    assert {check["check"]: check["ok"] for check in said["checks"]}["studies"] is True
+    simulated = call(storage, "simulate", "digits", "--duration", "10", "--workers", "1", "--repeats", "1", "--json")
+    forecast = json.loads(simulated.output)
+    assert (forecast["study"], forecast["enough"], [row["workers"] for row in forecast["rows"]]) == ("digits", 1, [1])
+    missing = call(storage, "status", "digts", "--json")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+
+
+def test_json_has_no_infinite_numbers() -> None:
+    assert json.loads(json_text({"a": [float("nan"), (float("-inf"), 1.5)], 1: {"b": "\ud800"}})) == {
+        "a": [None, [None, 1.5]],
+        "1": {"b": "\ud800"},
+    }
+
+
+def test_a_replay_that_differs(storage: Path) -> None:
+    study = filled(storage)
+    study.ask()
+    study.storage.close()
+    with closing(sqlite3.connect(storage)) as file:
+        file.execute("""UPDATE event SET data = replace(data, '"z.last":0.', '"z.last":0.0') WHERE kind = 'asked'""")
+        file.commit()
+    done = call(storage, "replay", "--json")
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert (found["identical"], found["checked"], found["first_difference"]["trial"]) == (False, 0, 2)
+    assert done.stderr.startswith("Error: trial 2 differs after 0 identical suggestions")
+
+
+def test_a_damaged_study_hides_no_other(storage: Path) -> None:
+    filled(storage).storage.close()
+    filled(storage, "other").storage.close()
+    with closing(sqlite3.connect(storage)) as file:
+        file.execute("UPDATE event SET data = '{' WHERE study_id = 1 AND seq = 2")
+        file.commit()
+    done = call(storage, "list")
+    assert [line.split()[:3] for line in done.stdout.splitlines()[1:]] == [
+        ["digits", "-", "damaged"],
+        ["other", "2", "best"],
+    ]
+    assert done.exit_code == 1
+    assert "study 'digits' in sqlite:///" in done.stderr
+    assert "event 2 (added) is damaged" in done.stderr
+    assert [s["study"] for s in json.loads(call(storage, "list", "--json").stdout)["studies"]] == ["other"]
+    doctor = call(storage, "doctor")
+    assert doctor.exit_code == 1
+    assert "studies   FAULT StorageError: study 'digits' in" in doctor.output
+    assert call(storage, "export", "other").exit_code == 0
+
+
+def test_doctor_looks_at_the_pages_of_the_file(storage: Path) -> None:
+    study = filled(storage)
+    for i in range(200):
+        study.note(f"{i} " + "x" * 500)
+    study.storage.close()
+    data = bytearray(storage.read_bytes())
+    with closing(sqlite3.connect(storage)) as file:
+        (page,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'event_request'").fetchone()
+    data[(page - 1) * 4096 + 8 : (page - 1) * 4096 + 200] = b"\xff" * 192
+    storage.write_bytes(data)
+    done = call(storage, "doctor")
+    assert done.exit_code == 1
+    assert "studies   FAULT StorageError: " in done.output
+
+
+def test_export_writes_all_or_nothing(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(storage).storage.close()
+    target = tmp_path / "out.csv"
+    target.write_text("the old one")
+    target.chmod(0o640)
+    link = tmp_path / "link.csv"
+    link.symlink_to(target)
+    with monkeypatch.context() as patch:
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr("os.fsync", full)
+        done = call(storage, "export", "-o", str(link))
+    assert done.stderr == f"Error: {link}: No space left on device\n"
+    assert target.read_text() == "the old one"
+    assert call(storage, "export", "-o", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert target.read_text().startswith("number,")
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["here.db", "link.csv", "out.csv"]
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert call(storage, "export", "-o", str(pipe)).exit_code == 0
+        assert reader.communicate(timeout=60)[0].startswith("number,")
+    assert pipe.is_fifo()
+
+
+def test_what_the_storage_names_is_imported_with_trust_alone(tmp_path: Path) -> None:
+    (tmp_path / "evil.py").write_text(
+        "import pathlib\npathlib.Path('imported').touch()\nfrom hpo.strategies.random import Random as X\n"
+    )
+    storage = tmp_path / "here.db"
+    study = filled(storage)
+    study.ask()
+    study.storage.close()
+    with closing(sqlite3.connect(storage)) as file:
+        for table, column in (("study", "facts"), ("event", "data")):
+            file.execute(f"""UPDATE {table} SET {column} = replace({column}, '"name":"bayesian"', '"name":"evil:X"')""")
+        file.commit()
+
+    def hpo(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "hpo.cli.main", *arguments, "--storage", str(storage)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    for command in (
+        ["list"],
+        ["status"],
+        ["best"],
+        ["export"],
+        ["report"],
+        ["doctor"],
+        ["note", "seen"],
+        ["copy", "digits", "b"],
+    ):
+        assert hpo(*command).returncode == 0, command
+    refused = hpo("replay", "digits")
+    assert refused.returncode == 1
+    assert "strategy 'evil:X' is not installed here" in refused.stderr
+    assert not (tmp_path / "imported").exists()
+    assert "derived" in hpo("replay", "digits", "--trust").stderr
+    assert (tmp_path / "imported").exists()

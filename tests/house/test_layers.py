@@ -9,7 +9,18 @@ import pytest
 from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
-    {"errors", "frozen", "measurement", "pareto", "processes", "provenance", "randomness", "scalars", "silence", "text"},
+    {
+        "errors",
+        "frozen",
+        "measurement",
+        "pareto",
+        "processes",
+        "provenance",
+        "randomness",
+        "scalars",
+        "silence",
+        "text",
+    },
     {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
     {"shorthand"},
     {"space", "trial"},
@@ -21,7 +32,7 @@ LAYERS = (
     {"drafts", "replay"},
     {"book"},
     {"study"},
-    {"drivers", "evaluation", "interrupts", "opening"},
+    {"drivers", "evaluation", "interrupts", "opening", "studies"},
     {"limits"},
     {"runner"},
     {"capacity", "insight", "report"},

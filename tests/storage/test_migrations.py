@@ -282,6 +282,31 @@ def test_a_later_schema_is_refused_and_untouched(old: Path, tmp_path: Path, monk
     assert old.read_bytes() == before
 
 
+def test_an_older_version_stops_once_a_later_one_has_upgraded_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "hpo.db"
+    with closing(SqlStorage(path)) as storage:
+        study = storage.create("x", {}, {}).id
+        with storage.transaction(study) as log:
+            (before,) = log.append([Draft("noted")])
+        with monkeypatch.context() as patch:
+            later(tmp_path, patch, ADD_COLUMN)
+            SqlStorage(path).close()
+        steps: list[Callable[[], Any]] = [
+            lambda: storage.transaction(study).__enter__(),
+            lambda: storage.create("other", {}, {}),
+            lambda: storage.rename("x", "y"),
+            lambda: storage.delete("x"),
+            lambda: storage.renew(study, "a", {0: 1}, 1.0),
+        ]
+        for step in steps:
+            with pytest.raises(StorageError, match="has schema 0003, made by a later version of hpo"):
+                step()
+        assert storage.names() == ["x"]
+        assert storage.events(study) == [before]
+
+
 @pytest.mark.parametrize("statement", ["DELETE FROM hpo_version", "UPDATE hpo_version SET version_num = 'main'"])
 def test_a_revision_nobody_knows(old: Path, statement: str) -> None:
     with closing(sqlite3.connect(old)) as file:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from hpo.errors import HpoError, MissingExtra, SettingsError, StorageError
+import hpo
+from hpo.errors import HpoError, MissingExtra, SettingsError, StorageError, StudyNotFound
 from hpo.storage import MemoryStorage, SqlStorage, open_storage
 from hpo.storage.base import Storage
+from hpo.storage.opening import missing_file, shown
 from hpo.storage.postgres import PostgresServer
 
 
@@ -22,7 +25,9 @@ def test_memory_and_storages_themselves() -> None:
     assert open_storage(memory) is memory
 
 
-@pytest.mark.parametrize("name", ["hpo.db", "study", "a b.db", "é%41?x#&=.db", "'quoted\".db", "x.sqlite:"])
+@pytest.mark.parametrize(
+    "name", ["hpo.db", "study", "a b.db", "é%41?x#&=.db", "'quoted\".db", "x.sqlite:", "a\nb%.db", "-x?"]
+)
 def test_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / name
@@ -37,6 +42,61 @@ def test_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> No
     for storage in storages:
         storage.close()
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_urls_are_read_by_people_and_by_us(tmp_path: Path) -> None:
+    with closing(SqlStorage(tmp_path / "a b%?#ä'.db")) as storage:
+        assert storage.url == f"sqlite:///{tmp_path}/a%20b%25%3F%23ä'.db"
+        for url in (storage.url, f"sqlite:///{tmp_path}/a b%25%3f#%C3%A4'.db"):
+            assert missing_file(url) is None
+            with closing(open_storage(url)) as same:
+                assert same.url == storage.url
+    assert missing_file(f"sqlite:///{tmp_path}/b%20b.db") == tmp_path / "b b.db"
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("hpo.db", "hpo.db"),
+        (":memory:", ":memory:"),
+        ("sqlite:///a%20b.db", "sqlite:///a%20b.db"),
+        ("postgresql+psycopg://me:s3cret@h/d?sslpassword=x", "postgresql+psycopg://me@h/d"),
+        ("postgresql://me:s3cret@h/d", "postgresql+psycopg://me@h/d"),
+    ],
+)
+def test_what_is_shown_has_no_secret(where: str, said: str) -> None:
+    assert shown(where) == said
+
+
+def test_a_path_may_look_like_a_url_further_on(tmp_path: Path) -> None:
+    (tmp_path / "a:").mkdir()
+    with closing(SqlStorage(f"{tmp_path}/a://b.db")) as storage:
+        assert storage.url == f"sqlite:///{tmp_path}/a:/b.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a\0b.db", "it has a NUL; give another path"),
+        ("caf\udce9.db", r"caf\udce9.db': the path is not UTF-8; give another path"),
+        ("\ud800.db", r"\ud800.db': the path is not UTF-8; give another path"),
+        ("x" * 300, "File name too long"),
+        ("hpo.db/below", "no folder "),
+    ],
+)
+def test_paths_that_no_file_can_have(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "hpo.db").touch()
+    for step in (open_storage, lambda where: hpo.open_study("s", storage=where)):
+        with pytest.raises((StorageError, StudyNotFound)) as caught:
+            step(f"{tmp_path}/{name}")
+        if said != "no folder " or step is open_storage:
+            assert said in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["hpo.db"]
+
+
+def test_the_home_of_nobody() -> None:
+    with pytest.raises(StorageError, match=r"no storage at '~nobody-here/hpo.db': Could not determine home"):
+        open_storage("~nobody-here/hpo.db")
 
 
 def test_sqlite_urls_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +120,7 @@ def test_sqlite_urls_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("sqlite:///:memory:", "a database in memory is no SqlStorage; use MemoryStorage"),
         ("postgresql://me:secret@host:port/db", "the database URL cannot be read; give sqlite:///path"),
         ("://", "the database URL cannot be read"),
+        ("sqlite://host/x.db", "the database URL cannot be read; a file has three slashes: sqlite:///path"),
     ],
 )
 def test_other_urls_are_refused(where: str, message: str) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +20,8 @@ from typing import ClassVar
 import pytest
 import sqlalchemy as sa
 
-from hpo.errors import StorageError
+import hpo
+from hpo.errors import StorageError, StudyNotFound
 from hpo.events import Draft
 from hpo.storage import SqlStorage, Storage, schema
 from hpo.storage.connections import Connections
@@ -162,3 +165,58 @@ def test_children_go_on_with_the_storage_they_inherit(url: str) -> None:
         events = storage.events(study)
         assert [event.seq for event in events] == list(range(1, 25))
         assert [sum(event.number == i for event in events) for i in range(4)] == [5] * 4
+
+
+def test_a_backup_of_a_server_is_a_file_with_all_studies(url: str, tmp_path: Path) -> None:
+    problem = hpo.Problem(hpo.Space({"x": hpo.Float(0, 1)}), [hpo.Objective("y")])
+    with closing(SqlStorage(url)) as server:
+        studies = [hpo.open_study(name, problem, storage=server, seed=1) for name in ("a", "b")]
+        studies[0].tell(studies[0].ask(), {"y": 1.0})
+        hpo.back_up(tmp_path / "copy.db", storage=server)
+        with closing(SqlStorage(tmp_path / "copy.db")) as file:
+            assert [hpo.open_study(name, storage=file).trials for name in file.names()] == [s.trials for s in studies]
+        hpo.copy_study("a", "back", storage=tmp_path / "copy.db", to=server)
+        assert hpo.open_study("back", storage=server).trials == studies[0].trials
+        trial = studies[1].ask()
+        hpo.delete_study("b", storage=server, force=True)
+        with pytest.raises(StudyNotFound, match="it was deleted while it was open here"):
+            studies[1].tell(trial, {"y": 1.0})
+
+
+def test_an_older_version_stops_once_a_later_one_has_upgraded_the_tables(url: str) -> None:
+    with closing(SqlStorage(url)) as storage:
+        study = storage.create("x", {}, {}).id
+        engine = sa.create_engine(url)
+        with engine.begin() as other:
+            other.execute(schema.version.update().values(version_num="0099"))
+        engine.dispose()
+        with pytest.raises(StorageError, match="has schema 0099, made by a later version"), storage.transaction(study):
+            pytest.fail("the transaction began")
+        assert storage.events(study) == []
+
+
+@pytest.mark.parametrize("step", ["rename", "delete", "create"])
+def test_of_several_who_change_a_study_one_does(url: str, step: str) -> None:
+    with closing(SqlStorage(url)) as storage:
+        for round in range(5):
+            name, start, outcomes = f"{step} {round}", threading.Barrier(6), list[str]()
+            storage.create(name, {}, {})
+
+            def work(i: int, name: str = name, start: threading.Barrier = start) -> str:
+                with closing(SqlStorage(url)) as own:
+                    start.wait(60)
+                    try:
+                        if step == "create":
+                            return str(own.create(f"{name} new", {"by": i}, {}).definition["by"])
+                        return str(own.rename(name, f"{name}.{i}").name if step == "rename" else own.delete(name))
+                    except StudyNotFound:
+                        return "not found"
+
+            with ThreadPoolExecutor(6) as pool:
+                outcomes = list(pool.map(work, range(6)))
+            if step == "create":
+                assert len(set(outcomes)) == 1
+            else:
+                assert outcomes.count("not found") == 5
+                left = [n for n in storage.names() if n.startswith(name)]
+                assert left == [o for o in outcomes if o != "not found" and step == "rename"]

@@ -6,10 +6,13 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ import pytest
 from hpo.errors import StorageError
 from hpo.events import Draft
 from hpo.storage import SqlStorage, sqlite
+from hpo.storage.opening import missing_file
 
 
 @pytest.fixture
@@ -166,6 +170,31 @@ def test_damage(filled: Path) -> None:
     assert refusal(filled) == f"{filled} is damaged; restore a copy, or try `sqlite3 {filled} .recover`"
 
 
+def test_a_copy_put_beside_the_log_of_another_file(filled: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    shutil.copy(filled, copy)
+    code = f"""
+import os
+from hpo.events import Draft
+from hpo.storage import SqlStorage
+storage = SqlStorage({str(filled)!r})
+for i in range(400):  # past a checkpoint: the log no longer begins with the file as it was copied
+    with storage.transaction(1) as log:
+        log.append([Draft("noted", None, {{"text": "x" * 4000}})])
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    wal = filled.with_name("hpo.db-wal")
+    shutil.copyfile(copy, filled)
+    with pytest.raises(StorageError) as caught, closing(SqlStorage(filled)) as storage:
+        storage.events(1)
+    assert str(caught.value) == (
+        f"{filled} is damaged; restore a copy, or try `sqlite3 {filled} .recover`. Beside it lies hpo.db-wal, the write-"
+        f"ahead log of the file that was there before: if you have put a copy in its place, remove {wal} and hpo.db-shm, "
+        "and put the copy there again"
+    )
+
+
 def test_a_file_that_may_only_be_read() -> None:
     with unprivileged() as folder:
         path = folder / "hpo.db"
@@ -197,6 +226,34 @@ def test_a_folder_that_may_not_be_written() -> None:
         step_down()
         path = folder / "hpo.db"
         assert refusal(path) == f"cannot make {path}: Permission denied; give a path where you may write"
+
+
+def test_a_folder_that_may_not_be_entered_any_more() -> None:
+    with unprivileged() as folder:
+        folder.chmod(0o777)
+        step_down()
+        path = folder / "in" / "hpo.db"
+        path.parent.mkdir()
+        said = (
+            f"{path} cannot be reached: Permission denied. Nothing was stored; see that you may read and write the file "
+            "and enter its folders, or give another path"
+        )
+        with closing(SqlStorage(path)) as storage:
+            append(storage)
+            path.parent.chmod(0)
+            for step in (
+                partial(append, storage),
+                partial(storage.renew, 1, "a", {}, 1.0),
+                partial(missing_file, path),
+            ):
+                with pytest.raises(StorageError) as caught:
+                    step()
+                assert str(caught.value) == said
+            assert refusal(path) == f"cannot make {path}: Permission denied; give a path where you may write"
+            assert "Permission denied" in refusal(path.parent / "deeper" / "hpo.db")
+            path.parent.chmod(0o700)
+            append(storage)
+            assert len(storage.events(1)) == 2
 
 
 def test_a_file_system_without_shared_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

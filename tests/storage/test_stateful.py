@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
+from hpo.errors import HpoError
 from hpo.events import Draft, Event
 from hpo.storage import MemoryStorage, SqlStorage, Storage, StudyRecord
 
@@ -46,14 +48,38 @@ class Storages(RuleBasedStateMachine):
         assert same(self.files[door].create(name, definition, facts), expected)
         return expected.id
 
+    @rule(target=studies, source=studies, name=NAMES, door=st.integers(0, 1))
+    def copy(self, source: int, name: str, door: int) -> int:
+        expected, written = (
+            outcome(partial(copied, storage, source, name)) for storage in (self.memory, self.files[door])
+        )
+        assert written == expected
+        record = self.memory.load(name)
+        return source if record is None else record.id
+
+    @rule(data=st.data(), new=NAMES, door=st.integers(0, 1))
+    def rename(self, data: st.DataObject, new: str, door: int) -> None:
+        old = data.draw(st.sampled_from([*self.memory.names(), new]))
+        expected = outcome(partial(self.memory.rename, old, new))
+        assert outcome(partial(self.files[door].rename, old, new)) == expected
+
+    @rule(data=st.data(), last=st.none() | st.integers(0, 4), door=st.integers(0, 1))
+    def delete(self, data: st.DataObject, last: int | None, door: int) -> None:
+        name = data.draw(st.sampled_from([*self.memory.names(), "unheard of"]))
+        expected = outcome(partial(self.memory.delete, name, last))
+        assert outcome(partial(self.files[door].delete, name, last)) == expected
+
     @rule(study=studies, batches=st.lists(DRAFTS, max_size=3), abort=st.booleans(), door=st.integers(0, 1))
     def append(self, study: int, batches: list[list[Draft]], abort: bool, door: int) -> None:
-        expected, written = (transact(s, study, batches, abort) for s in (self.memory, self.files[door]))
+        expected, written = (
+            outcome(partial(transact, storage, study, batches, abort)) for storage in (self.memory, self.files[door])
+        )
         assert written == expected
 
     @rule(study=studies, after=st.integers(-1, 12), door=st.integers(0, 1))
     def read(self, study: int, after: int, door: int) -> None:
-        assert timeless(self.files[door].events(study, after)) == timeless(self.memory.events(study, after))
+        expected, found = (outcome(partial(told, storage, study, after)) for storage in (self.memory, self.files[door]))
+        assert found == expected
 
     @rule(name=NAMES, door=st.integers(0, 1))
     def load(self, name: str, door: int) -> None:
@@ -93,6 +119,25 @@ def transact(storage: Storage, study: int, batches: Sequence[Sequence[Draft]], a
         if abort:
             raise Aborted
     return seen
+
+
+def copied(storage: Storage, source: int, name: str) -> str:
+    """Make a study of the log of another; what it then is."""
+    record = storage.create(name, {}, {}, storage.events(source))
+    return repr(record) + timeless(storage.events(record.id))
+
+
+def told(storage: Storage, study: int, after: int) -> str:
+    """The events after some event."""
+    return timeless(storage.events(study, after))
+
+
+def outcome(step: Callable[[], object]) -> str:
+    """What came of it, an error by its type."""
+    try:
+        return repr(step())
+    except HpoError as error:
+        return type(error).__name__
 
 
 def timeless(events: Sequence[Event]) -> str:
