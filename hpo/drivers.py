@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from hpo.errors import ExecutorError
 from hpo.processes import is_certain, is_gone, this_process
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
@@ -69,8 +70,9 @@ class Heartbeat:
         self._thread = self._started()
 
     def lost(self) -> set[str]:
-        """The works, by id, whose trials other drivers have taken over, or that have ended otherwise; each is told once.
-        Called in the loop of the run, which acts on them. Should the thread have died, another is started."""
+        """The works, by id, whose trials other drivers have taken over, or that have ended otherwise, as the beats since
+        the last call have found them. Called in the loop of the run, which acts on them. Should the thread have died,
+        another is started; raises ExecutorError when that cannot be."""
         if not self._thread.is_alive() and not self._over.is_set():
             log.error("the thread that renews the leases of this run has died; another is started")
             self._thread = self._started()
@@ -100,7 +102,13 @@ class Heartbeat:
 
     def _started(self) -> threading.Thread:
         thread = threading.Thread(target=self._beat_on, name="hpo-heartbeat", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise ExecutorError(
+                f"no thread can be started to renew the leases of this run ({error}): other drivers would take its trials "
+                "for lost. End other programs, or have more threads allowed (ulimit -u)"
+            ) from error
         return thread
 
     def _beat_on(self) -> None:

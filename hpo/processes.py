@@ -86,12 +86,10 @@ def _parsed(name: str) -> _Process | None:
 @functools.cache
 def _boot() -> str:
     """The id of this start of the machine; empty where the system has none."""
-    if sys.platform == "darwin":
-        told = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"], capture_output=True, text=True, check=False
-        )
-        return told.stdout.strip()
     try:
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -59,7 +59,8 @@ class _Step:
             handler = signal.getsignal(number)
             if callable(handler):
                 self._before[number] = handler
-                signal.signal(number, functools.update_wrapper(functools.partial(self._note), handler))
+                with suppress(ValueError):  # in an interpreter beside the main one, which gets no signals either
+                    signal.signal(number, functools.update_wrapper(functools.partial(self._note), handler))
 
     def end(self) -> None:
         """Call the handlers of what came, now and from now on at once. To be called again if it was interrupted."""
@@ -74,7 +75,8 @@ class _Step:
         if self._is_over:
             return
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            with suppress(ValueError):
+                signal.signal(number, handler)
         self._is_over = True
 
     def heed(self) -> None:

@@ -8,8 +8,11 @@ The exception is kept while the study is used on, as notebooks keep the last one
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
+import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,7 +30,7 @@ from hpo.storage import MemoryStorage, SqlStorage, Storage
 from hpo.strategies import Random
 from hpo.trial import TrialState
 
-MOST = int(os.environ.get("HPO_INTERRUPTS", "12"))
+MOST = int(os.environ.get("HPO_INTERRUPTS", "8"))
 SERVER = os.environ.get("HPO_TEST_PG", "")
 SOURCE = str(Path(hpo.__file__).parent)
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
@@ -176,3 +179,62 @@ def test_an_opening_that_is_interrupted(tmp_path: Path, is_new: bool, raised: bo
             assert study.tell(study.ask(), {"y": 1.0}).number == seen
             check_log(study)
         del kept
+
+
+@pytest.mark.parametrize("number", [signal.SIGALRM, signal.SIGINT], ids=["alarm", "ctrl-c"])
+def test_a_thread_that_is_interrupted_all_the_time_beside_others(
+    pair: tuple[Storage, Storage], number: signal.Signals
+) -> None:
+    """As in a notebook where trials end in the background: at any moment, not only between lines."""
+    study = opened(uuid.uuid4().hex, pair[0])
+    done, acknowledged, errors = threading.Event(), dict[int, float](), list[BaseException]()
+
+    def work() -> None:
+        trial = study.ask()
+        acknowledged[trial.number] = study.tell(trial, {"y": float(trial.number)}).values["y"].value
+
+    def work_on() -> None:
+        try:
+            while not done.is_set():
+                work()
+                time.sleep(0.005)
+        except BaseException as error:
+            errors.append(error)
+
+    armed = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if armed.is_set():
+            armed.clear()
+            raise KeyboardInterrupt
+
+    def kill() -> None:
+        dice = random.Random(3)
+        while not done.wait(dice.uniform(0.0, 0.03)):
+            os.kill(os.getpid(), number)
+
+    hits, before = 0, signal.signal(number, interrupt)
+    others = [threading.Thread(target=work_on) for _ in range(3)]
+    try:
+        killer = threading.Thread(target=kill)
+        for thread in (*others, killer):
+            thread.start()
+        while hits < (20 if MOST else 1000):
+            try:
+                armed.set()
+                while True:
+                    work()
+            except KeyboardInterrupt:
+                hits += 1
+    finally:
+        signal.signal(number, signal.SIG_IGN)
+        done.set()
+        for thread in (*others, killer):
+            thread.join()
+        signal.signal(number, before)
+    assert errors == []
+    work()
+    check_log(study)
+    trials = found(study.name, pair[1]).trials
+    assert trials == study.trials
+    assert {n: trials[n].values["y"].value for n in acknowledged} == acknowledged
