@@ -11,7 +11,7 @@ from hpo.history import History
 from hpo.metrics import limit_words
 from hpo.report import plots, tables
 from hpo.report.comparison import Comparison
-from hpo.report.words import best_words, misses, with_unit
+from hpo.report.words import aside_words, best_words, misses, with_unit
 from hpo.storage.paths import file_of
 from hpo.study import Study
 from hpo.trial import Trial
@@ -98,7 +98,12 @@ def question(study: Study) -> str:
 def answer(history: History) -> str:
     """What came out, in one sentence."""
     if not history.completed:
-        return "No trial has a result yet."
+        aside = history.set_aside
+        return (
+            f"No trial has a result that counts; set aside: {aside_words(history)}."
+            if aside
+            else "No trial has a result yet."
+        )
     if history.has_best:
         words = best_words(history)
         n = len(history.feasible)

@@ -12,10 +12,12 @@ from hpo.errors import SettingsError
 from hpo.history import History
 from hpo.measurement import Measurement
 from hpo.metrics import Constraint, Objective, shortfall
+from hpo.opening import open_study
 from hpo.parameters import Float
 from hpo.problem import Problem
 from hpo.report import Comparison, Contender
-from hpo.report.tables import as_python, as_toml, best_so_far, limit_rows, trial_rows, used_rows
+from hpo.report.html import answer
+from hpo.report.tables import as_python, as_toml, best_so_far, edit_rows, limit_rows, trial_rows, used_rows
 from hpo.report.words import ago, duration, measured, miss
 from hpo.space import Space
 from hpo.trial import Trial, TrialState
@@ -145,3 +147,22 @@ def test_words() -> None:
     assert [duration(s) for s in (0.04, 42.4, 95, 7500, 400_000)] == ["0.0 s", "42 s", "2 min", "2 h 5 min", "4.6 days"]
     assert ago("2026-01-01T10:00:00+00:00", datetime(2026, 1, 1, 12, 5, tzinfo=UTC)) == "2 h 5 min ago"
     assert ago("") == ""
+
+
+def test_what_is_set_aside_is_said_and_is_neither_feasible_nor_infeasible() -> None:
+    problem = Problem(Space({"x": Float(0, 1)}), [Objective("accuracy", range=(0, 1)), LATENCY])
+    study = open_study("aside", problem, storage=":memory:", seed=1)
+    study.tell(study.ask(), {"accuracy": 93, "latency_ms": 20})
+    assert (
+        answer(study.history)
+        == "No trial has a result that counts; set aside: #0: accuracy 93 is outside its range 0..1."
+    )
+    study.tell(study.ask(), {"accuracy": 0.5, "latency_ms": 5})
+    study.tell(study.ask(), {"accuracy": 50, "latency_ms": 5})
+    rows = trial_rows(study.history)
+    assert [row.state for row in rows] == ["set aside", "feasible", "set aside"]
+    assert rows[0].note == "latency_ms 20 > 15 ms; accuracy 93 is outside its range 0..1"
+    assert ["set aside", "2 results, the last #2: accuracy 50 is outside its range 0..1"] in used_rows(study.history)
+    study.accept(2, reason="in percent")
+    assert edit_rows(study)[-1][1:] == ["result of trial 2 accepted", "in percent"]
+    assert answer(study.history).startswith("Best feasible accuracy 50 (#2)")
