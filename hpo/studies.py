@@ -17,7 +17,7 @@ from hpo.storage import Storage, open_storage
 from hpo.storage.base import StudyRecord
 from hpo.storage.line import no_study
 from hpo.storage.opening import missing_file
-from hpo.storage.paths import reaching, url_of
+from hpo.storage.paths import file_of, reaching, url_of
 from hpo.storage.persistence import persistently
 from hpo.trial import Trial, TrialState
 
@@ -79,7 +79,10 @@ def back_up(path: str | Path, *, storage: str | Path | Storage = "hpo.db", repla
     is copied as by `copy_study`. Raises StorageError, also where the file exists and is not to be replaced."""
     from hpo.storage import SqlStorage
 
-    target = Path(path).expanduser().absolute()
+    file = file_of(path)
+    if file is None:
+        raise StorageError("a backup is an SQLite file; give its path. To copy to a server: copy_study(..., to=...)")
+    target = file.absolute()
     with _opened(storage) as store, reaching(target):
         _check_target(target, store, replace)
         if isinstance(store, SqlStorage) and store.copy_to(target):
@@ -110,9 +113,12 @@ def _check_target(target: Path, store: Storage, replace: bool) -> None:
 
 @contextmanager
 def _opened(where: str | Path | Storage, *, may_make: bool = False) -> Iterator[Storage]:
-    """The storage, closed at the end where it was opened here. Raises StudyNotFound for a file that does not exist."""
+    """The storage, closed at the end where it was opened here. Raises StudyNotFound for a file that does not exist,
+    StorageError for one that would be gone at the end."""
     if not may_make and (path := missing_file(where)):
         raise StudyNotFound(f"there is no file {path}; give the storage that holds the study")
+    if where == ":memory:":
+        raise StorageError("':memory:' is another, empty storage each time; give the MemoryStorage() that you have")
     store = open_storage(where)
     try:
         yield store

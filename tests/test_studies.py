@@ -216,6 +216,19 @@ def test_a_copy_of_a_copy_and_names_that_are_taken(path: Path) -> None:
         assert hpo.open_study("c", storage=store).facts["copied"]["from"] == "b"
 
 
+def test_what_would_be_gone_at_once_is_refused(path: Path) -> None:
+    filled(path).storage.close()
+    for step in (
+        lambda: hpo.copy_study("digits", storage=path, to=":memory:"),
+        lambda: hpo.rename_study("digits", "new", storage=":memory:"),
+        lambda: hpo.back_up(":memory:", storage=path),
+    ):
+        with pytest.raises(StorageError, match="memory"):
+            step()
+    with pytest.raises(StorageError, match="a backup is an SQLite file"):
+        hpo.back_up("postgresql+psycopg://me@host/db", storage=path)
+
+
 # -- back up ----------------------------------------------------------------------------------------------------------
 
 

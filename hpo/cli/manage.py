@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hpo.cli.opening import existing_storage, n_studies, storage_option
-from hpo.errors import SettingsError, StudyDamaged
+from hpo.errors import SettingsError, StorageError
 from hpo.opening import open_study
 from hpo.storage import Storage
 from hpo.storage.opening import shown
@@ -81,6 +81,6 @@ def _what_is_lost(store: Storage, name: str) -> str:
     """The study with the number of its trials, if it can be read."""
     try:
         trials = open_study(name, storage=store).trials
-    except StudyDamaged:
+    except StorageError:
         return f"study {name!r}, which cannot be read,"
     return f"study {name!r} with {len(trials)} trials"

@@ -13,7 +13,7 @@ from hpo.cli.codes import INFEASIBLE
 from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
 from hpo.cli.progress import progress_line
 from hpo.cli.strict_json import json_option, json_text
-from hpo.errors import NoFeasibleTrial, StudyDamaged
+from hpo.errors import ConnectionLost, NoFeasibleTrial, StorageError, StudyDamaged
 from hpo.executors.command import Command, variables
 from hpo.history import History, oriented
 from hpo.metrics import limit_words, shortfall
@@ -28,24 +28,26 @@ from hpo.trial import Trial, TrialState
 @storage_option
 @json_option
 def list_studies(storage: str, as_json: bool) -> None:
-    """Show all studies of the storage. One that is damaged is named, and hides no other; the exit code is 1 then."""
+    """Show all studies of the storage. One that cannot be read hides no other; the exit code is 1 then."""
     with existing_storage(storage) as store:
-        damaged: list[str] = []
+        unread: list[str] = []
         rows, values = [], []
         for name in store.names():
             try:
                 study = open_study(name, storage=store)
                 rows.append(_line(study))
                 values.append(_overview(study))
-            except StudyDamaged as error:
-                damaged.append(str(error))
-                rows.append([name, "-", "damaged", ""])
+            except ConnectionLost:
+                raise
+            except StorageError as error:  # damaged, or of a later version
+                unread.append(str(error) if isinstance(error, StudyDamaged) else f"study {name!r}: {error}")
+                rows.append([name, "-", "cannot be read", ""])
         if as_json:
             click.echo(json_text({"storage": store.url, "studies": values}))
         else:
             click.echo(aligned(["study", "trials", "result", "created"], rows))
-        if damaged:
-            raise click.ClickException("\n".join(damaged))
+        if unread:
+            raise click.ClickException("\n".join(unread))
 
 
 @click.command()

@@ -306,7 +306,7 @@ def test_a_damaged_study_hides_no_other(storage: Path) -> None:
         file.commit()
     done = call(storage, "list")
     assert [line.split()[:3] for line in done.stdout.splitlines()[1:]] == [
-        ["digits", "-", "damaged"],
+        ["digits", "-", "cannot"],
         ["other", "2", "best"],
     ]
     assert done.exit_code == 1
@@ -317,6 +317,13 @@ def test_a_damaged_study_hides_no_other(storage: Path) -> None:
     assert doctor.exit_code == 1
     assert "studies   FAULT StorageError: study 'digits' in" in doctor.output
     assert call(storage, "export", "other").exit_code == 0
+    with closing(sqlite3.connect(storage)) as file:
+        file.execute("UPDATE event SET data = '{}', kind = 'paused', number = NULL WHERE study_id = 1 AND seq = 2")
+        file.commit()
+    later = call(storage, "list")
+    assert later.exit_code == 1
+    assert later.stdout.splitlines()[1].split() == ["digits", "-", "cannot", "be", "read"]
+    assert later.stderr == "Error: study 'digits': event 2 is a 'paused', unknown to this version\n"
 
 
 def test_doctor_looks_at_the_pages_of_the_file(storage: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,16 @@ def test_times_are_checked(hpo: Hpo, folder: Path) -> None:
     assert refused.returncode == 2
     assert "'soon' is no length of time" in refused.stderr
     assert hpo("worker", "digits", "--idle", "²").returncode == 2
+
+
+def test_a_worker_brings_the_strategy_that_the_study_names(hpo: Hpo, folder: Path) -> None:
+    (folder / "mine.py").write_text("from hpo.strategies.random import Random as Mine\n")
+    file = folder / "study.toml"
+    file.write_text(file.read_text().replace("seed = 7", 'seed = 7\nstrategy = "random"'))
+    hpo("run", "study.toml", "--trials", "1")
+    with closing(sqlite3.connect(folder / "hpo.db")) as database:
+        database.execute("""UPDATE study SET facts = replace(facts, '"name":"random"', '"name":"mine:Mine"')""")
+        database.commit()
+    done = hpo("worker", "--trials", "3", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert states(folder) == [TrialState.COMPLETED] * 3
