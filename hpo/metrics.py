@@ -13,6 +13,7 @@ from typing import Literal
 
 from hpo.errors import MetricError, MissingMetric, NotANumber, NotFinite, UnknownMetric, did_you_mean, listing
 from hpo.scalars import is_finite, plain
+from hpo.text import forbidden
 
 Goal = Literal["maximize", "minimize"]
 
@@ -205,6 +206,8 @@ def _is_scalar_array(value: object) -> bool:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.strip() or name != name.strip():
         raise MetricError(f"metric name {name!r} is not a plain non-empty text")
+    if fault := forbidden(name):
+        raise MetricError(f"metric name {name!r} {fault}")
 
 
 def _number_or_none(metric: Objective | Constraint, attribute: str) -> None:

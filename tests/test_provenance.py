@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.provenance import HIDDEN, code_words, differences, fingerprint, machine, masked, provenance, without_secrets
+from hpo.provenance import code_words, differences, fingerprint, machine, provenance
+from hpo.redact import HIDDEN
 from hpo.strategies import Random
 
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])

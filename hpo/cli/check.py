@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from hpo.cli.console import echo
 from hpo.cli.opening import DEFAULT_STORAGE, existing_study, name_argument, storage_option
 from hpo.metrics import Constraint, Objective
 from hpo.opening import open_study
@@ -34,7 +35,7 @@ def replay(name: str | None, storage: str) -> None:
         found = study.replay()
         if not found.is_identical:
             raise click.ClickException(str(found))
-        click.echo(str(found))
+        echo(str(found))
 
 
 @click.command()
@@ -52,13 +53,13 @@ def doctor(storage: str) -> None:
     faults = []
     for name, check in checks:
         try:
-            click.echo(f"{name:<9} {check()}")
+            echo(f"{name:<9} {check()}")
         except Exception as error:  # whatever is wrong with a machine, the other checks still tell
             faults.append(name)
-            click.echo(f"{name:<9} FAULT {type(error).__name__}: {error}")
+            echo(f"{name:<9} FAULT {type(error).__name__}: {error}")
     if faults:
         raise click.ClickException(f"not ready: {', '.join(faults)}")
-    click.echo("ready")
+    echo("ready")
 
 
 def versions() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from hpo.cli.console import echo
 from hpo.cli.opening import existing_study, name_argument, storage_option
 from hpo.serialize import problem_to_json, trial_to_json
 from hpo.study import Study
@@ -27,7 +28,7 @@ def export(name: str | None, storage: str, kind: str, output: str | None) -> Non
             click.echo(text, nl=False)
         else:
             Path(output).write_text(text, encoding="utf-8", newline="")
-            click.echo(f"wrote {output}: {len(study.trials)} trials")
+            echo(f"wrote {output}: {len(study.trials)} trials")
 
 
 @click.command()
@@ -40,7 +41,7 @@ def report(name: str | None, storage: str, output: str) -> None:
 
     with existing_study(storage, name) as study:
         path = write_report(study, output)
-        click.echo(f"wrote {path}: {len(study.trials)} trials, {path.stat().st_size / 1000:.0f} kB")
+        echo(f"wrote {path}: {len(study.trials)} trials, {path.stat().st_size / 1000:.0f} kB")
 
 
 def as_csv(study: Study) -> str:

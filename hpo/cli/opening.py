@@ -10,6 +10,7 @@ import click
 
 from hpo.errors import StorageError, StudyNotFound, listing
 from hpo.opening import open_study
+from hpo.redact import redact
 from hpo.storage import Storage, open_storage
 from hpo.storage.opening import missing_file
 from hpo.study import Study
@@ -58,6 +59,6 @@ def existing_study(where: str, name: str | None) -> Iterator[Study]:
             names = storage.names()
             if len(names) != 1:
                 have = f"has {len(names)} studies, name one: {listing(names)}" if names else "has no study yet"
-                raise StudyNotFound(f"{where} {have}")
+                raise StudyNotFound(f"{redact(where)} {have}")
             name = names[0]
         yield open_study(name, storage=storage)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hpo.cli.codes import INFEASIBLE
+from hpo.cli.console import echo
 from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
 from hpo.cli.progress import progress_line
 from hpo.errors import NoFeasibleTrial
@@ -20,6 +21,7 @@ from hpo.opening import open_study
 from hpo.report import tables
 from hpo.report.words import ago, best_words, measured, miss, misses, short
 from hpo.study import Study
+from hpo.text import shown
 from hpo.trial import Trial
 
 
@@ -29,7 +31,7 @@ def list_studies(storage: str) -> None:
     """Show all studies of the storage."""
     with existing_storage(storage) as store:
         studies = [open_study(name, storage=store) for name in store.names()]
-        click.echo(aligned(["study", "trials", "result", "created"], [_line(s) for s in studies]))
+        echo(aligned(["study", "trials", "result", "created"], [_line(s) for s in studies]))
 
 
 @click.command()
@@ -39,10 +41,10 @@ def status(name: str | None, storage: str) -> None:
     """Show how far a study is: trials, budget used, limits. Without NAME, the only one."""
     with existing_study(storage, name) as study:
         history = study.history
-        click.echo(f"{study.name}: {progress_line(history)}")
-        click.echo(aligned([], tables.used_rows(history)))
+        echo(f"{study.name}: {progress_line(history)}")
+        echo(aligned([], tables.used_rows(history)))
         if history.problem.limited and history.completed:
-            click.echo(aligned(["metric", "limit", "missed by", "of all results", "best"], tables.limit_rows(history)))
+            echo(aligned(["metric", "limit", "missed by", "of all results", "best"], tables.limit_rows(history)))
 
 
 @click.command()
@@ -63,12 +65,12 @@ def best(context: click.Context, name: str | None, storage: str, as_json: bool, 
             raise NoFeasibleTrial(f"study {study.name!r}: no trial has a result yet")
         trials = _answers(history)
         if as_json:
-            click.echo(json.dumps(_as_json(study, history, trials), indent=2))
+            echo(json.dumps(_as_json(study, history, trials), indent=2))
         else:
-            click.echo(_headline(history, trials))
-            click.echo(trial_table(history, trials[0]) if len(trials) == 1 else front_table(history, trials))
+            echo(_headline(history, trials))
+            echo(trial_table(history, trials[0]) if len(trials) == 1 else front_table(history, trials))
             for trial in trials if reproduce else ():
-                click.echo("\n" + recipe(study, trial))
+                echo("\n" + recipe(study, trial))
         context.exit(0 if history.has_best else INFEASIBLE)
 
 
@@ -142,7 +144,7 @@ def _command_lines(command: Command, trial: Trial) -> list[str]:
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows as text in columns, two spaces apart."""
-    lines = [header, *rows] if header else list(rows)
+    lines = [[shown(cell) for cell in line] for line in ([header, *rows] if header else rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))] if lines else []
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 

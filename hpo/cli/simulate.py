@@ -11,6 +11,7 @@ import click
 
 from hpo.budget import seconds
 from hpo.capacity import WORKERS, Capacity, Forecast, simulate
+from hpo.cli.console import echo
 from hpo.cli.opening import DEFAULT_STORAGE, existing_study
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import aligned
@@ -92,9 +93,9 @@ def simulate_command(
             seed=seed,
             progress=show,
         )
-    click.echo(_basis(forecast, what))
-    click.echo(_table(forecast))
-    click.echo(forecast.advice)
+    echo(_basis(forecast, what))
+    echo(_table(forecast))
+    echo(forecast.advice)
 
 
 def _is_file(given: str) -> bool:

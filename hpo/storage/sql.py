@@ -254,6 +254,8 @@ def _database(where: str | Path, patience: float) -> Database:
                 "the database URL cannot be read; give sqlite:///path or postgresql+psycopg://user@host/database, with "
                 "@ : / ? in a password written as %40 %3A %2F %3F"
             ) from None
+        if "@" in (url.host or ""):
+            raise StorageError("the database URL has two @; write the one in the password as %40")
         if url.get_backend_name() == "postgresql":
             return PostgresServer(url, patience)
         if url.get_backend_name() != "sqlite" or url.query:

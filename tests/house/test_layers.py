@@ -9,8 +9,8 @@ import pytest
 from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
-    {"errors", "pareto", "provenance", "randomness", "scalars"},
-    {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
+    {"errors", "pareto", "randomness", "redact", "scalars", "text"},
+    {"executors", "linear", "metrics", "parameters", "plugins", "polytope", "provenance"},
     {"space", "trial"},
     {"encoding", "problem"},
     {"effort", "history", "serialize", "suggestion"},
