@@ -20,7 +20,9 @@ _SECRET = re.compile(
 )
 """What the name of a secret holds, in lower case and with `_` between its words: `hf_token`, `apikey`, `access_tokens`.
 Keys and tokens count as whole words: `max_tokens`, `tokenizer`, `keypoints` and `author` are no secrets."""
-_SURELY = re.compile(r"(passw\w*|passphrase|secret|authorization|cookie|(api|access|account|private|auth)_?(key|token))$")
+_SURELY = re.compile(
+    r"(passw\w*|passphrase|secret|authorization|cookie|(api|access|account|private|auth)_?(key|token))$"
+)
 """How such a name ends where a colon follows it: prose is full of `key: 3` and `unexpected token: x`."""
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _PLACEHOLDER = re.compile(r"\{[^{}]+\}")
@@ -32,16 +34,15 @@ _WEB = ("http", "https", "git+http", "git+https", "ftp", "ftps")
 _URL_OPTION = re.compile(r"(?<=[?&#])(?P<name>[^&=#\s]+)=(?P<value>[^&#\s]+)")
 _SIGNATURE = re.compile(r"(^|_)(sig|signature)$")
 """What else is secret in a web address."""
-_POSTGRES_OPTIONS = frozenset(
-    "application_name channel_binding client_encoding connect_timeout dbname fallback_application_name gssencmode host "
-    "hostaddr keepalives keepalives_count keepalives_idle keepalives_interval krbsrvname load_balance_hosts options "
-    "passfile port prepare_threshold replication require_auth requirepeer service sslcert sslcompression sslcrl sslcrldir "
-    "sslkey sslmode sslnegotiation sslrootcert sslsni ssl_max_protocol_version ssl_min_protocol_version "
-    "target_session_attrs tcp_user_timeout user".split()
+_POSTGRES_OPTION = re.compile(
+    r"(fallback_)?application_name|channel_binding|client_encoding|connect_timeout|dbname|gssencmode|host|hostaddr"
+    r"|keepalives\w*|krbsrvname|load_balance_hosts|options|passfile|port|prepare_threshold|replication|require_?(auth|peer)"
+    r"|service|ssl(?!password)\w+|target_session_attrs|tcp_user_timeout|user"
 )
 """Options of a PostgreSQL URL that hold no secret; what any other holds, nobody knows."""
 
-_VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?:\\.|[^\s&])+)"
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+_VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|\\.|[^\s&])+"
 _ASSIGNED = re.compile(rf"(?P<name>[A-Za-z][\w.\-]*)(?P<link>\s*=\s*)(?!=)(?P<value>{_VALUE})")
 _OPTION = re.compile(rf"(?<![^\s\"'`(=])(?P<name>--?[A-Za-z][\w.\-]*)(?P<link>\s+)(?P<value>{_VALUE})")
 _IN_JSON = re.compile(
@@ -49,7 +50,8 @@ _IN_JSON = re.compile(
     r"(?P<value>\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|[^\s,}\]{\[\"']+)"
 )
 _HEADER = re.compile(
-    r"(?P<name>[A-Za-z][\w\-]*)(?P<link>\s*:\s*(?!//)(?:(?:bearer|basic|digest|token)\s+)?)(?P<value>[^\s\"'][^\"'\n]*)", re.I
+    r"(?P<name>[A-Za-z][\w\-]*)(?P<link>\s*:\s*(?!//)(?:(?:bearer|basic|digest|token)\s+)?)(?P<value>[^\s\"'][^\"'\n]*)",
+    re.I,
 )
 _BEARER = re.compile(r"\b(?P<name>bearer)(?P<link>\s+)(?P<value>[\w.~+/=\-]{4,})", re.I)
 _BASIC = re.compile(r"\b(?P<name>[Bb]asic)(?P<link>\s+)(?P<value>(?=[a-z]*[A-Z0-9])[A-Za-z0-9+/]{6,}={0,2})(?!\w)")
@@ -154,8 +156,8 @@ def _masked(found: re.Match[str], is_secret: Callable[[str], bool]) -> str:
         return found[0]
     if name.startswith("-") and _OPTION_LIKE.fullmatch(value):
         return found[0]
-    quote = value[0] if value[0] in "\"'" else ""
-    inner = value.strip(quote) if quote else value
+    quote = value[0] if _QUOTED.fullmatch(value) else ""
+    inner = value[1:-1] if quote else value
     hidden = _value_of(name, inner) if name.startswith("-") else _hidden(inner)
     return f"{name}{found['link']}{quote}{hidden}{quote}"
 
@@ -187,7 +189,9 @@ def _user(info: str, scheme: str) -> str:
 
 def _option_of_url(option: re.Match[str], is_ours: bool) -> str:
     name = _HUMP.sub("_", option["name"]).lower()
-    is_secret = name not in _POSTGRES_OPTIONS if is_ours else is_secret_name(name) or bool(_SIGNATURE.search(name))
+    is_secret = (
+        not _POSTGRES_OPTION.fullmatch(name) if is_ours else is_secret_name(name) or bool(_SIGNATURE.search(name))
+    )
     return f"{option['name']}={_hidden(option['value'])}" if is_secret else option[0]
 
 

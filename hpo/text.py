@@ -13,7 +13,8 @@ _UNSEEN = (
     r"\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # widthless, separators, direction
     r"\ud800-\udfff\U000e0000-\U000e007f"  # halves of a character, invisible tags
 )
-_IN_LINES = re.compile(f"[{_UNSEEN}]")
+INVISIBLE = re.compile(f"[{_UNSEEN}]")
+"""One invisible character, other than a line break or a tab."""
 _IN_LINE = re.compile(f"[\t\n{_UNSEEN}]")
 
 
@@ -22,7 +23,7 @@ def shown(text: str, *, lines: bool = False) -> str:
 
     lines: keep line breaks and tabs, for texts of several lines.
     """
-    return (_IN_LINES if lines else _IN_LINE).sub(_escape, text)
+    return (INVISIBLE if lines else _IN_LINE).sub(_escape, text)
 
 
 def forbidden(name: str) -> str:
@@ -31,7 +32,11 @@ def forbidden(name: str) -> str:
     Names are one line of visible characters: they stand in tables, on command lines and in names of files.
     """
     found = _IN_LINE.search(name)
-    return f"holds {_quoted(found[0])}, which is not visible; give a name of visible characters, on one line" if found else ""
+    return (
+        f"holds {_quoted(found[0])}, which is not visible; give a name of visible characters, on one line"
+        if found
+        else ""
+    )
 
 
 def _quoted(character: str) -> str:

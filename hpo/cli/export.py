@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ from hpo.cli.console import echo
 from hpo.cli.opening import existing_study, name_argument, storage_option
 from hpo.serialize import problem_to_json, trial_to_json
 from hpo.study import Study
+from hpo.text import INVISIBLE
 
 
 @click.command()
@@ -44,6 +46,10 @@ def report(name: str | None, storage: str, output: str) -> None:
         echo(f"wrote {path}: {len(study.trials)} trials, {path.stat().st_size / 1000:.0f} kB")
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a text begins that a spreadsheet would take for a formula, and run."""
+
+
 def as_csv(study: Study) -> str:
     """One row a trial; numbers exact, absent values empty."""
     history = study.history
@@ -52,8 +58,8 @@ def as_csv(study: Study) -> str:
     if rows:
         writer = csv.DictWriter(buffer, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
-    return buffer.getvalue()
+        writer.writerows({name: _inert(cell) for name, cell in row.items()} for row in rows)
+    return buffer.getvalue().encode("utf-8", "backslashreplace").decode()  # half a character is in no encoding
 
 
 def as_json(study: Study) -> str:
@@ -64,4 +70,20 @@ def as_json(study: Study) -> str:
         "facts": dict(study.facts),
         "trials": [trial_to_json(trial) for trial in study.trials],
     }
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return INVISIBLE.sub(_json_escape, json.dumps(data, indent=2, ensure_ascii=False)) + "\n"
+
+
+def _json_escape(character: re.Match[str]) -> str:
+    units = character[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+
+
+def _inert(cell: object) -> object:
+    """A text that would be a formula with `'` before it, which spreadsheets read as "this is text"; numbers stay."""
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell if cell.startswith("-") else f"'{cell}"

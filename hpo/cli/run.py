@@ -161,5 +161,7 @@ def _again(file: str, trials: int | None, workers: int | None, storage: str | No
     where = redact(storage) if storage else storage
     options = [("--trials", trials), ("--workers", workers), ("--storage", where)]
     words = ["hpo", "run", file, *(w for option, value in options if value is not None for w in (option, str(value)))]
-    hidden = "" if where == storage else f" (its password in place of {HIDDEN}, or in PGPASSWORD, or the URL in HPO_STORAGE)"
+    hidden = (
+        "" if where == storage else f" (its password in place of {HIDDEN}, or in PGPASSWORD, or the URL in HPO_STORAGE)"
+    )
     return shlex.join([*words, "--quiet"] if quiet else words) + hidden

@@ -107,7 +107,7 @@ def recipe(study: Study, trial: Trial) -> str:
     code, versions = facts.get("code"), facts.get("versions", {})
     lines = [f"# to train trial {trial.number} of {study.name!r} again"]
     if code:
-        lines.append(f"git checkout {code['commit'][:12]}")
+        lines.append(f"git checkout {shlex.quote(code['commit'][:12])}")
         if code["dirty"]:
             lines.append(
                 f"# it had uncommitted changes, whose text is not stored; sha256 of the diff: {code['diff'][:12]}"
@@ -119,7 +119,7 @@ def recipe(study: Study, trial: Trial) -> str:
     if facts.get("image"):
         lines.append(f"# container image: {facts['image']}")
     lines.append(f"# python {facts.get('python', '?')}")
-    if needed := [f"{package}=={version}" for package, version in versions.items() if package != "hpo"]:
+    if needed := [shlex.quote(f"{package}=={version}") for package, version in versions.items() if package != "hpo"]:
         lines.append("pip install " + " ".join(needed))
     lines.append(f"# suggested by hpo {versions.get('hpo', '?')}")
     if command:
@@ -127,7 +127,7 @@ def recipe(study: Study, trial: Trial) -> str:
     else:
         lines.append(f"# call the objective with params={dict(trial.params)!r}, seed={trial.seed}")
         lines.append(f"# it was called by: {shlex.join(facts.get('argv', []))}")
-    return "\n".join(lines)
+    return "\n".join(shown(line) if line.startswith("#") else line for line in lines)
 
 
 def _command_lines(command: Command, trial: Trial) -> list[str]:
