@@ -308,6 +308,10 @@ class Study:
         data = {"owner": owner, "command": masked(command), "facts": facts, "settings": redact_all(settings or {})}
         self._book.write(lambda *_: [Draft("joined", None, data)])
 
+    def note(self, text: str) -> None:
+        """Write a remark into the log; the report shows it."""
+        self._book.write(lambda *_: [Draft("noted", None, {"text": text})])
+
     def origin(self, trial: Trial) -> Mapping[str, Any]:
         """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where
         none is known."""

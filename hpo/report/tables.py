@@ -192,7 +192,7 @@ def _machine_words(facts: Mapping[str, Any]) -> str:
 
 
 def edit_rows(study: Study) -> list[list[str]]:
-    """Deviations a reader must know of: edited limits and corrected results, with their reasons."""
+    """Deviations a reader must know of: edited limits and corrected results, with their reasons, and notes."""
     rows = []
     for event in study.events():
         reason = event.data.get("reason") or "-"
@@ -200,6 +200,8 @@ def edit_rows(study: Study) -> list[list[str]]:
             rows.append([event.at[:19], f"metric {event.data['metric']['name']} edited", reason])
         elif event.kind == "corrected":
             rows.append([event.at[:19], f"result of trial {event.number} corrected", reason])
+        elif event.kind == "noted":
+            rows.append([event.at[:19], "note", event.data.get("text", "-")])
     return rows
 
 
