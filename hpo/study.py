@@ -308,10 +308,6 @@ class Study:
         data = {"owner": owner, "command": masked(command), "facts": facts, "settings": redact_all(settings or {})}
         self._book.write(lambda *_: [Draft("joined", None, data)])
 
-    def note(self, text: str) -> None:
-        """Write a remark into the log; the report shows it."""
-        self._book.write(lambda *_: [Draft("noted", None, {"text": text})])
-
     def origin(self, trial: Trial) -> Mapping[str, Any]:
         """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where
         none is known."""
@@ -342,6 +338,12 @@ class Study:
 
         self._book.write(decide)
         return self.problem
+
+    def note(self, text: str) -> None:
+        """Keep a remark with the study: what was found, decided, or went wrong. Nothing follows from it."""
+        if not isinstance(text, str) or not text.strip():
+            raise SettingsError(f"note({text!r}): a note needs a text")
+        self._book.write(lambda *_: [Draft("noted", None, {"text": text})])
 
     def events(self) -> list[Event]:
         """The log: every step ever recorded, in order."""

@@ -140,7 +140,7 @@ def test_two_hundred_trials_stay_below_a_megabyte() -> None:
 def test_many_trials_are_drawn_as_an_image_and_the_table_is_cut() -> None:
     text = render(filled(1200))
     checked(text)
-    assert "The latest 1000 of 1202" in text
+    assert "The best and the latest, 1000 of 1202" in text
     assert "data:image/png;base64" in text
 
 
