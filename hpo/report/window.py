@@ -55,7 +55,9 @@ def window(values: Array, keep: Iterable[float] = ()) -> Window:
         return Window(-LARGEST, LARGEST, int((found < -LARGEST).sum()), int((found > LARGEST).sum()))
     middle = float(np.median(near / 2) * 2)
     distances = np.abs(near / 2 - middle / 2) * 2
-    typical = float(np.median(distances[distances > 0])) if (distances > 0).any() else 0.0
+    typical = float(np.median(distances))
+    if not typical and (distances > 0).any():  # more than half are equal
+        typical = float(np.median(distances[distances > 0]))
     kept = [value for value in keep if abs(value) <= LARGEST]
     shown = np.append(near[distances <= _FAR * typical], kept)
     low, high = float(shown.min()), float(shown.max())
