@@ -38,6 +38,7 @@ from hpo.history import History
 from hpo.metrics import Tracked
 from hpo.parameters import Categorical
 from hpo.problem import Problem
+from hpo.provenance import stored_text
 from hpo.randomness import trial_seed
 from hpo.serialize import measurements_from_json, metric_from_json
 from hpo.tally import Tally
@@ -46,7 +47,8 @@ from hpo.trial import TRANSITIONS, Fixed, Trial, TrialState
 
 @dataclass(frozen=True)
 class Draft:
-    """An event before the storage gives it its place and time. `data` holds JSON values only.
+    """An event before the storage gives it its place and time. `data` holds JSON values only; of messages, notes and
+    reasons, what is invisible or looks like a secret is not kept.
 
     `request` names the step that the event belongs to, so that whoever lost the answer can ask whether it was stored.
     """
@@ -55,6 +57,14 @@ class Draft:
     number: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     request: str = ""
+
+    def __post_init__(self) -> None:
+        texts = {name: stored_text(text) for name in _TEXTS if isinstance(text := self.data.get(name), str) and text}
+        if texts:
+            object.__setattr__(self, "data", {**self.data, **texts})
+
+
+_TEXTS = ("message", "note", "owner", "reason", "text")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from hpo.errors import SpaceError
 from hpo.frozen import Frozen
-from hpo.scalars import shown
+from hpo.scalars import brief
 
 _TOKEN = re.compile(r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d][\w.]*)|(?P<op><=|>=|.))")
 _DEEPEST = 50
@@ -51,7 +51,7 @@ class LinearConstraint:
 def parse(text: str) -> list[LinearConstraint]:
     """The inequalities in `text`: one, or two for `1 <= a + b <= 3`. Raises SpaceError saying what cannot be read."""
     if not isinstance(text, str):
-        raise SpaceError(f'constraint {shown(text)} is not text. Write it like "a + 2*b <= 10"')
+        raise SpaceError(f'constraint {brief(text)} is not text. Write it like "a + 2*b <= 10"')
     return _Parser(text).constraints()
 
 
@@ -139,7 +139,7 @@ class _Parser:
         return token
 
     def fault(self, what: str) -> SpaceError:
-        return SpaceError(f'constraint {shown(self.text)}: {what}. Write it like "a + 2*b <= 10"')
+        return SpaceError(f'constraint {brief(self.text)}: {what}. Write it like "a + 2*b <= 10"')
 
 
 def _add(a: _Side, b: _Side, scale: float) -> _Side:

@@ -16,6 +16,7 @@ from typing import Literal
 from hpo.errors import MetricError
 from hpo.measurement import Measurement
 from hpo.scalars import is_finite, plain
+from hpo.text import forbidden
 
 Goal = Literal["maximize", "minimize"]
 Range = tuple[float | None, float | None]
@@ -216,6 +217,8 @@ def _check_range(metric: Metric) -> None:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not name.strip() or name != name.strip():
         raise MetricError(f"metric name {name!r} is not a plain non-empty text")
+    if fault := forbidden(name):
+        raise MetricError(f"metric name {name!r} {fault}")
 
 
 def _number_or_none(metric: Objective | Constraint, attribute: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpo.errors import DefinitionChanged, SettingsError, StudyNotFound, did_you_mean, listing
 from hpo.problem import Problem
-from hpo.provenance import provenance
+from hpo.provenance import provenance, stored_text
 from hpo.randomness import fresh_seed
 from hpo.scalars import plain
 from hpo.serialize import problem_to_json
@@ -17,6 +17,7 @@ from hpo.storage.opening import missing_file
 from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.settings import to_json
 from hpo.study import Study
+from hpo.text import forbidden
 
 
 def open_study(
@@ -56,6 +57,8 @@ def open_study(
                 f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
                 + (f"It has {listing(known)}" if known else "It has none yet; give a problem to create it")
             )
+        if fault := forbidden(name):
+            raise SettingsError(f"study name {name!r} {fault}")
         facts = {
             "id": uuid.uuid4().hex,
             "seed": fresh_seed() if seed is None else seed,
@@ -68,8 +71,9 @@ def open_study(
         differences = study.problem.differences(problem)
         if seed is not None and seed != study.seed:
             differences.append(f"seed: stored {study.seed}, given {seed}")
-        if data and data != study.facts.get("data"):
-            differences.append(f"data: stored {study.facts.get('data') or 'none'}, given {data}")
+        stored = stored_text(study.facts.get("data", ""))
+        if data and stored_text(data) != stored:
+            differences.append(f"data: stored {stored or 'none'}, given {stored_text(data)}")
         if differences:
             raise DefinitionChanged(
                 name,

@@ -12,8 +12,8 @@ from typing import Any
 
 from hpo.errors import ParamsError, SpaceError, listing
 from hpo.frozen import Frozen
-from hpo.scalars import as_scalar, is_finite, shown
-from hpo.text import forbidden_characters
+from hpo.scalars import as_scalar, brief, is_finite
+from hpo.text import forbidden
 
 Value = bool | int | float | str | None
 """What a parameter can hold: a JSON scalar."""
@@ -254,16 +254,16 @@ class Categorical:
         for choice in self.choices:
             if choice is not None and not isinstance(choice, bool | int | float | str):
                 raise SpaceError(
-                    f"choice {shown(choice)} is a {type(choice).__name__}; choices are text, numbers, booleans or None. "
+                    f"choice {brief(choice)} is a {type(choice).__name__}; choices are text, numbers, booleans or None. "
                     "Give it a name here and look the object up in the training code"
                 )
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise SpaceError(f"choice {choice!r} is not finite")
-            if isinstance(choice, str) and (fault := forbidden_characters(choice)):
-                raise SpaceError(f"choice {shown(choice)} {fault}")
+            if isinstance(choice, str) and (fault := forbidden(choice)):
+                raise SpaceError(f"choice {brief(choice)} {fault}")
         if len(self._places) < len(self.choices):
             twice = next(c for i, c in enumerate(self.choices) if self._places[_identity(c)] != i)
-            raise SpaceError(f"choice {shown(twice)} is given twice")
+            raise SpaceError(f"choice {brief(twice)} is given twice")
         if self.default is Unset.UNSET and None not in self.choices:
             object.__setattr__(self, "default", None)
         _finish(self)
@@ -279,7 +279,7 @@ class Categorical:
     def fault(self, value: object) -> str | None:
         """What is wrong with `value`, as the end of a sentence that begins with it; None when nothing is."""
         if self._place(value) is None:
-            return f"is not one of {listing(map(shown, self.choices))}"
+            return f"is not one of {listing(map(brief, self.choices))}"
         return None
 
     def canonical(self, value: Any) -> Value:
@@ -289,7 +289,7 @@ class Categorical:
     def index(self, value: object) -> int:
         """Position of `value` among the choices. Raises ParamsError when it is none of them."""
         if (place := self._place(value)) is None:
-            raise ParamsError(f"{shown(value)} {self.fault(value)}")
+            raise ParamsError(f"{brief(value)} {self.fault(value)}")
         return place
 
     def _place(self, value: object) -> int | None:
@@ -364,16 +364,16 @@ def _log_ratio(value: float, low: float) -> float:
 def _number(name: str, value: object) -> float:
     value = as_scalar(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
-        raise SpaceError(f"{name}={shown(value)} is not a finite number")
+        raise SpaceError(f"{name}={brief(value)} is not a finite number")
     return float(value)
 
 
 def _whole(name: str, value: object) -> int:
     whole = _as_whole(value)
     if isinstance(whole, bool) or not isinstance(whole, int):
-        raise SpaceError(f"{name}={shown(whole)} is not a whole number. Use Float for real numbers")
+        raise SpaceError(f"{name}={brief(whole)} is not a whole number. Use Float for real numbers")
     if not is_finite(whole):
-        raise SpaceError(f"{name}={shown(whole)} is not a finite number as 64-bit floats go (at most about 1.8e308)")
+        raise SpaceError(f"{name}={brief(whole)} is not a finite number as 64-bit floats go (at most about 1.8e308)")
     return whole
 
 
@@ -413,16 +413,16 @@ def _shown(number: float | None) -> str:
     """A number as short as tells it apart from others."""
     if isinstance(number, float):
         return f"{number:g}" if float(f"{number:g}") == number else repr(number)
-    return shown(number)
+    return brief(number)
 
 
 def _finish(p: Parameter) -> None:
     if is_set(p):
         if fault := p.fault(p.default):
-            raise SpaceError(f"default {shown(p.default)} {fault}")
+            raise SpaceError(f"default {brief(p.default)} {fault}")
         object.__setattr__(p, "default", p.canonical(p.default))
     if not isinstance(p.active_if, Mapping):
-        raise SpaceError(f'active_if is a mapping like {{"model.optimizer": ["sgd"]}}, got {shown(p.active_if)}')
+        raise SpaceError(f'active_if is a mapping like {{"model.optimizer": ["sgd"]}}, got {brief(p.active_if)}')
     for parent, values in p.active_if.items():
         if isinstance(values, str) or not isinstance(values, Sequence):
             raise SpaceError(f"active_if[{parent!r}] is a list of values, got {values!r}. Try [{values!r}]")

@@ -1,6 +1,6 @@
 """Provenance: who made a study, or ran its trials, when, why, with what code and where.
 
-Never environment variables, paths of files, host names or data. Of the command line, what looks like a secret is left out.
+Never environment variables, paths of files, host names or data. What looks like a secret is left out: see `redact`.
 """
 
 from __future__ import annotations
@@ -12,29 +12,21 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hpo.redact import redact, without_secrets
+from hpo.text import shown
+
 DISTRIBUTION = "joint-hpo"
 """What this library is installed as."""
 _PACKAGES = ("hpo", "numpy", "scipy", "scikit-learn", "torch")
 IMAGE = "HPO_IMAGE"
 """The one environment variable that is read: the digest of the container's image, which a container cannot know itself."""
-HIDDEN = "***"
-_SECRET = re.compile(
-    r"passw|passphrase|secret|credential"
-    r"|(?<![a-z])((access|api|auth|license|private|ssh)?key|[a-z]*token|o?auth|authorization|bearer|pass|pwd)(?![a-z])"
-    r"|(?<![a-z])(access|api|auth|private)_?(keys|tokens)(?![a-z])"
-)
-"""What the name of a secret holds, in lower case and with `_` between its words: `hf_token`, `apikey`, `access_tokens`.
-Keys and tokens count as whole words: `max_tokens`, `tokenizer`, `keypoints` and `author` are no secrets."""
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-_PLACEHOLDER = re.compile(r"\{[^{}]+\}")
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):(?!\{[^{}]+\}@)[^/\s@]*@")
 _BLOCK = 1 << 20
 
 
@@ -45,18 +37,23 @@ def provenance(author: str = "", reason: str = "", data: str = "") -> dict[str, 
     changes and the hash of those; null outside a git checkout.
     """
     return {
-        "author": author or _login(),
-        "reason": reason,
+        "author": stored_text(author or _login()),
+        "reason": stored_text(reason),
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": _commit(),
-        "argv": without_secrets(sys.argv),
+        "argv": [shown(argument, lines=True) for argument in without_secrets(sys.argv)],
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "machine": machine(),
-        "image": os.environ.get(IMAGE) or None,
+        "image": stored_text(os.environ.get(IMAGE, "")) or None,
         "versions": {name: version for name in _PACKAGES if (version := installed(name))},
-        "data": data,
+        "data": stored_text(data),
     }
+
+
+def stored_text(text: str) -> str:
+    """A text that somebody gives, as it is stored: without what is invisible, and without what looks like a secret."""
+    return redact(shown(text, lines=True))
 
 
 def fingerprint(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> str:
@@ -73,35 +70,6 @@ def fingerprint(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
                 while block := file.read(_BLOCK):
                     digest.update(block)
     return f"sha256:{digest.hexdigest()}"
-
-
-def without_secrets(arguments: Sequence[str]) -> list[str]:
-    """A command line, its program without its folder, with *** for passwords in URLs and for the values of options and
-    variables that are called token, key, password, secret or the like. A placeholder, `{name}`, holds none."""
-    out: list[str] = []
-    hide_next = False
-    for i, given in enumerate(arguments):
-        argument = os.path.basename(given) if i == 0 else given
-        name, equals, value = argument.partition("=")
-        if hide_next and not argument.startswith("-"):
-            argument, hide_next = _hidden(argument), False
-        elif _SECRET.search(_HUMP.sub("_", name).lower()):
-            hide_next = argument.startswith("-") and not equals
-            argument = f"{name}={_hidden(value)}" if equals else argument
-        else:
-            hide_next = False
-        out.append(_URL_PASSWORD.sub(rf"\1:{HIDDEN}@", argument))
-    return out
-
-
-def masked(command: Sequence[str | Sequence[str]]) -> list[str | list[str]]:
-    """A template of a command, with lists for groups, without its secrets; the program keeps its folder, and every
-    argument that is only a placeholder stays."""
-    flat = without_secrets(["", *(part if isinstance(part, str) else "-" for part in command)])[1:]
-    return [
-        text if isinstance(part, str) else without_secrets(["", *part])[1:]
-        for part, text in zip(command, flat, strict=True)
-    ]
 
 
 def machine() -> dict[str, Any]:
@@ -142,10 +110,6 @@ def code_words(code: Mapping[str, Any] | None) -> str:
         return "not in a git checkout"
     changes = f" with uncommitted changes {code.get('diff', '')[:12]}".rstrip() if code.get("dirty") else ""
     return f"{str(code.get('commit'))[:12]}{changes}"
-
-
-def _hidden(value: str) -> str:
-    return value if _PLACEHOLDER.fullmatch(value) else HIDDEN
 
 
 def _shown(value: object) -> str:

@@ -280,9 +280,13 @@ class _Runner:
         seconds = outcome.seconds
         if outcome.kind == "cancelled":
             return self._end(trial, self.stopping or outcome.message or "cancelled", seconds)
+        if outcome.reported is not None and (late := self._tell_reported(trial, outcome)):
+            return late
         if outcome.kind is not None:
             return self.study.fail(trial, outcome.kind, _reason(outcome), seconds=seconds)
         assert outcome.value is not None
+        if outcome.message:
+            self._say(f"trial {trial.number}: {outcome.message}")
         try:
             result = result_of(outcome.value, self.study.problem.metrics, is_command=self.objective is None)
             if isinstance(result, Failure):
@@ -296,6 +300,22 @@ class _Runner:
         except ResultError as error:
             self._end(trial, str(error), seconds)
             raise
+
+    def _tell_reported(self, trial: Trial, outcome: Outcome) -> Trial | None:
+        """The trial with what its command had reported before its time was over; None where that is no whole result."""
+        try:
+            result = result_of(outcome.reported or {}, self.study.problem.metrics, is_command=True)
+            if isinstance(result, Failure):
+                return None
+            told = self.study.tell(trial, result.values, seconds=outcome.seconds)
+        except ResultConflict:
+            raise
+        except ResultError:
+            return None
+        note = f"trial {trial.number} was {outcome.message}; what it had reported by then counts"
+        self.study.note(note)
+        self._say(note)
+        return told
 
     def _end(self, trial: Trial, reason: str, seconds: float | None = None) -> Trial:
         """Of a trial without a result, unless another attempt has taken its place or has ended it."""

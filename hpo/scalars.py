@@ -11,7 +11,6 @@ from numbers import Integral
 from typing import Any
 
 _OWN = frozenset({bool, int, float, str, type(None)})
-_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,13 @@ def _shortest(number: float, width: int) -> float:
     return number
 
 
-def shown(value: object, most: int = 200) -> str:
+def brief(value: object, most: int = 200) -> str:
     """`repr` for a message, however large the value: long ones are cut, and whole numbers of many digits are counted."""
     if isinstance(value, int) and value.bit_length() > 400:
         return f"{'-' if value < 0 else ''}(a whole number of {round(value.bit_length() * math.log10(2)) + 1} digits)"
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # a number too long to be written, or a nesting too deep, inside
+    except Exception:  # a number too long to be written, a nesting too deep, a repr that is broken
         text = f"a {type(value).__name__}"
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
@@ -87,15 +86,6 @@ def is_finite(number: Any) -> bool:
 def words(value: Any) -> str:
     """`'high' (str)`: a value and its type, for a message."""
     return value.shown if isinstance(value, NoNumber) else f"{brief(value)} ({type(value).__name__})"
-
-
-def brief(value: Any) -> str:
-    """The repr of a value, of bearable length, also where it has none."""
-    try:
-        text = repr(value)
-    except Exception:
-        text = "something"
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def _element(value: Any) -> Any:

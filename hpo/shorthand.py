@@ -16,7 +16,7 @@ from typing import Any
 
 from hpo.errors import SpaceError
 from hpo.parameters import Categorical, Float, Int, Parameter, Value
-from hpo.scalars import plain, shown
+from hpo.scalars import brief, plain
 
 Given = Parameter | tuple[float, float] | tuple[str, ...] | Sequence[Value] | range | type[Enum]
 """What may stand for a parameter in a space."""
@@ -34,7 +34,7 @@ def parameter(given: Given) -> Parameter:
         return Categorical([member.value for member in given])
     if isinstance(getattr(getattr(given, "dist", None), "name", None), str) and hasattr(given, "support"):
         return _of_distribution(given)
-    raise SpaceError(f"{shown(given)} is no parameter. {_advice(given)}")
+    raise SpaceError(f"{brief(given)} is no parameter. {_advice(given)}")
 
 
 def _of_range(given: range) -> Int:
@@ -50,10 +50,10 @@ def _of_tuple(given: tuple[Any, ...]) -> Parameter:
         return Categorical(own)
     is_number = [isinstance(value, int | float) and not isinstance(value, bool) for value in own]
     if len(own) != 2 or not all(is_number):
-        a, b = map(shown, own[:2] if is_number[:2] == [True, True] else (1, 8))
+        a, b = map(brief, own[:2] if is_number[:2] == [True, True] else (1, 8))
         raise SpaceError(
-            f"{shown(given)} could be bounds or choices. Write Int({a}, {b}) or Float({a}, {b}), with log=True or step=... "
-            f"where wanted, for a range; and a list, {shown(list(own))}, for choices"
+            f"{brief(given)} could be bounds or choices. Write Int({a}, {b}) or Float({a}, {b}), with log=True or step=... "
+            f"where wanted, for a range; and a list, {brief(list(own))}, for choices"
         )
     return Int(own[0], own[1]) if all(isinstance(value, int) for value in own) else Float(own[0], own[1])
 
@@ -87,6 +87,6 @@ def _advice(given: Any) -> str:
         return "Write Float(low, high), Int(low, high) or Categorical([...]); stages are marked by dots in the names"
     if given is None or isinstance(given, bool | int | float | str):
         return (
-            f"A fixed value is not a parameter: set it in your code, or write a list of choices, [{shown(given)}, ...]"
+            f"A fixed value is not a parameter: set it in your code, or write a list of choices, [{brief(given)}, ...]"
         )
     return "It must be a Float, Int or Categorical; or (low, high), range(...), or a list of choices"

@@ -22,9 +22,9 @@ from hpo.frozen import Frozen
 from hpo.linear import LinearConstraint, parse
 from hpo.parameters import Categorical, Float, Int, Parameter, Value, is_set, same_value
 from hpo.polytope import MOST_SECONDS, Polytope
-from hpo.scalars import shown
+from hpo.scalars import brief
 from hpo.shorthand import Given, parameter
-from hpo.text import forbidden_characters
+from hpo.text import forbidden
 
 Params = dict[str, Any]
 
@@ -109,7 +109,7 @@ class Space:
         """Everything wrong with `params`, or None: unknown, missing, inactive, out of range, constraint broken."""
         unknown = [name for name in params if name not in self.parameters]
         faults = [
-            f"unknown parameter {shown(name)} (have: {listing(self.names)})."
+            f"unknown parameter {brief(name)} (have: {listing(self.names)})."
             + (did_you_mean(str(name), self.names) if i < _MOST_HINTS else "")
             for i, name in enumerate(unknown)
         ]
@@ -123,7 +123,7 @@ class Space:
             elif active:
                 p, seen[name] = self.parameters[name], params[name]
                 if wrong := p.fault(params[name]):
-                    faults.append(f"{name}={shown(params[name])} {wrong}")
+                    faults.append(f"{name}={brief(params[name])} {wrong}")
                 else:
                     seen[name] = p.canonical(params[name])
         if not faults:
@@ -137,7 +137,7 @@ class Space:
     def canonical(self, params: Mapping[str, object]) -> Params:
         """`params` in canonical form. Raises ParamsError naming every fault."""
         if fault := self.fault(params):
-            raise ParamsError(f"params {shown(dict(params), 1000)}: {fault}")
+            raise ParamsError(f"params {brief(dict(params), 1000)}: {fault}")
         return {name: self.parameters[name].canonical(params[name]) for name in self.names if name in params}
 
     def snapped(self, params: Mapping[str, object]) -> Params:
@@ -307,16 +307,16 @@ class Space:
         parameters: dict[str, Parameter] = {}
         faults = []
         for name, given in self.parameters.items():
-            if isinstance(name, str) and (fault := forbidden_characters(name)):
-                faults.append(f"parameter name {shown(name)} {fault}")
+            if isinstance(name, str) and (fault := forbidden(name)):
+                faults.append(f"parameter name {brief(name)} {fault}")
             elif not isinstance(name, str) or not _NAME.fullmatch(name):
                 faults.append(
-                    f"parameter name {shown(name)} is not letters, digits and underscores, with dots between stages"
+                    f"parameter name {brief(name)} is not letters, digits and underscores, with dots between stages"
                 )
             try:
                 parameters[name] = parameter(given)
             except SpaceError as error:
-                faults += [f"parameter {shown(name)}: {problem}" for problem in error.problems]
+                faults += [f"parameter {brief(name)}: {problem}" for problem in error.problems]
         return parameters, faults
 
     def _sorted_by_condition(self) -> tuple[tuple[str, ...], list[str]]:
@@ -326,12 +326,12 @@ class Space:
                 other = self.parameters.get(parent)
                 if other is None:
                     hint = did_you_mean(parent, self.parameters) if len(faults) < _MOST_HINTS else ""
-                    faults.append(f"parameter {name!r}: active_if names {shown(parent)}, which is no parameter.{hint}")
+                    faults.append(f"parameter {name!r}: active_if names {brief(parent)}, which is no parameter.{hint}")
                 elif isinstance(other, Float):
                     faults.append(f"parameter {name!r}: active_if needs a Categorical or Int, {parent!r} is a Float")
                 else:
                     faults += [
-                        f"parameter {name!r}: active_if[{parent!r}] lists {shown(v)}, which {fault}"
+                        f"parameter {name!r}: active_if[{parent!r}] lists {brief(v)}, which {fault}"
                         for v in values
                         if (fault := other.fault(v))
                     ]
@@ -383,7 +383,7 @@ class Space:
             for c in parsed:
                 linear.append(replace(c, tolerance=self._tolerance(c)))
                 if not math.isfinite(linear[-1].tolerance):
-                    faults.append(f"constraint {shown(text)} has sums beyond the largest 64-bit float, about 1.8e308")
+                    faults.append(f"constraint {brief(text)} has sums beyond the largest 64-bit float, about 1.8e308")
         return tuple(linear), faults
 
     def _tolerance(self, c: LinearConstraint) -> float:
@@ -430,7 +430,7 @@ class Space:
         return out
 
     def _named_constraints(self) -> str:
-        return listing(map(shown, self.constraints))
+        return listing(map(brief, self.constraints))
 
     def _polytope(self, rows: Sequence[LinearConstraint], names: Sequence[str], fixed: Params) -> Polytope:
         """What `rows` allow of the parameters `names`, some of them `fixed`."""

@@ -14,8 +14,9 @@ from hpo.events import Draft, Event, Ledger, check_step
 from hpo.history import History
 from hpo.metrics import Metric, Result
 from hpo.problem import Problem
-from hpo.provenance import masked, provenance
+from hpo.provenance import provenance
 from hpo.randomness import generator
+from hpo.redact import masked, redact_all
 from hpo.replay import Replay
 from hpo.replay import replay as replayed
 from hpo.results import checked_result, compared, may_leap, on_data
@@ -324,7 +325,7 @@ class Study:
         """Record who `owner` is, which will run trials: its code, machine, versions, the command it runs, if any, and the
         `settings` of its run. What looks like a secret in a command line is not stored."""
         facts = {**provenance(reason=reason), "data": self.facts.get("data", "")}
-        data = {"owner": owner, "command": masked(command), "facts": facts, "settings": dict(settings or {})}
+        data = {"owner": owner, "command": masked(command), "facts": facts, "settings": redact_all(settings or {})}
         self._book.write(lambda *_: [Draft("joined", None, data)])
 
     def origin(self, trial: Trial) -> Mapping[str, Any]:

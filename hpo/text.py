@@ -1,18 +1,43 @@
-"""Text that people give: which characters no name and no choice may hold."""
+"""Text of others: what may be a name, and how what is not visible is shown on a screen or a page.
+
+Names, messages and notes come from files, logs and colleagues. On a terminal an escape code in them would be obeyed, a
+line break would tear a table, and a change of the reading direction would show something else than is there.
+"""
 
 from __future__ import annotations
 
 import re
 
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNSEEN = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, C0 and C1
+    r"\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # widthless, separators, direction
+    r"\ud800-\udfff\U000e0000-\U000e007f"  # halves of a character, invisible tags
+)
+INVISIBLE = re.compile(f"[{_UNSEEN}]")
+"""One invisible character, other than a line break or a tab."""
+_IN_LINE = re.compile(f"[\t\n{_UNSEEN}]")
 
 
-def forbidden_characters(text: str) -> str:
-    r"""What `text` holds that cannot be stored and shown everywhere, as the end of a sentence that begins with it; the
-    empty string when nothing.
+def shown(text: str, *, lines: bool = False) -> str:
+    r"""`text` with everything invisible written as an escape: `\x1b`, `\n`, `\u202e`. Plain text comes back as it is.
 
-    Control characters (NUL, line breaks, escape codes: C0 and C1) and lone halves of surrogate pairs are refused. All
-    other Unicode is fine.
+    lines: keep line breaks and tabs, for texts of several lines.
     """
-    found = _FORBIDDEN.search(text)
-    return f"holds {found[0]!r}; text must be free of control characters and lone surrogates" if found else ""
+    return (INVISIBLE if lines else _IN_LINE).sub(_escape, text)
+
+
+def forbidden(name: str) -> str:
+    """Why `name` can be neither a name nor a choice, to follow it in a message; empty where it can.
+
+    Both are one line of visible characters: they stand in tables, on command lines and in names of files.
+    """
+    found = _IN_LINE.search(name)
+    return f"holds {_quoted(found[0])}, which is not visible; use visible characters, on one line" if found else ""
+
+
+def _quoted(character: str) -> str:
+    return f"'{_escape(character)}'"
+
+
+def _escape(found: re.Match[str] | str) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")

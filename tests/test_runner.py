@@ -415,3 +415,43 @@ def test_what_another_driver_has_handed_back_is_left_alone() -> None:
         late(trial, "seen before")
         assert s.trials[0] == again
     assert s.reclaim({"a driver that is gone"}) == []
+
+
+@pytest.mark.parametrize("executor", [Processes(1), Inline(), Threads(1)])
+def test_an_objective_that_forks_is_one_trial(executor: Any) -> None:
+    def fork(trial: hpo.Trial) -> Mapping[str, Any]:
+        child = os.fork() if trial.number == 0 else None
+        if child == 0:
+            return {"y": -1.0, "c": 0.0}
+        if child is not None:
+            os.waitpid(child, 0)
+        return {"y": float(trial.number), "c": 0.0}
+
+    s = study()
+    hpo.run(s, fork, budget=hpo.Budget(trials=4), executor=executor)
+    assert [trial.values["y"].value for trial in s.trials] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_result_that_was_reported_before_the_timeout_counts(tmp_path: Path) -> None:
+    script = tmp_path / "train.sh"
+    script.write_text(
+        """case $HPO_TRIAL in
+0) echo '{"y": 1, "c": 0.5}' ;;
+1) echo '{"y": 1}' ;;
+2) echo '{"y": NaN, "c": 1}' ;;
+esac
+sleep 1000
+"""
+    )
+    s, said = study(), list[str]()
+    hpo.run(
+        s,
+        budget=hpo.Budget(trials=4),
+        executor=Subprocess(["sh", str(script)], slots=4, grace=0.5),
+        timeout=1.0,
+        progress=lambda step: said.append(step.message),
+    )
+    assert [(str(trial.state), trial.kind) for trial in s.trials] == [("completed", None)] + [("failed", "timeout")] * 3
+    note = "trial 0 was still running after its timeout of 1 s; what it had reported by then counts"
+    assert note in said
+    assert [event.data["text"] for event in s.events() if event.kind == "noted"] == [note]

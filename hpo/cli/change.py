@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from hpo.cli.console import echo
 from hpo.cli.opening import existing_study, name_argument, storage_option
 from hpo.errors import SettingsError, listing
 from hpo.metrics import Metric, limit_words
@@ -33,7 +34,7 @@ def enqueue(words: tuple[str, ...], storage: str, note: str) -> None:
     with existing_study(storage, name) as study:
         trial = study.enqueue(parsed(given, study.problem.space), note)
         params = ", ".join(f"{key}={short(value)}" for key, value in trial.params.items())
-        click.echo(f"trial {trial.number} of {study.name!r} waits: {params}")
+        echo(f"trial {trial.number} of {study.name!r} waits: {params}")
 
 
 class Limit(click.ParamType[float]):
@@ -79,7 +80,7 @@ def edit(
         after = study.history
         now, was = limit_words(after.problem.metric(metric_name)) or "no limit", limit_words(old) or "no limit"
         n = len(after.completed)
-        click.echo(
+        echo(
             f"{metric_name}: {now} (was {was}); {len(after.feasible)} of {n} results meet every limit (was "
             f"{len(before.feasible)})"
         )
@@ -94,7 +95,7 @@ def note(words: tuple[str, ...], storage: str) -> None:
         raise SettingsError(f"a note is one text; put it into quotes: hpo note {words[0]} '{' '.join(words[1:])}'")
     with existing_study(storage, words[0] if len(words) == 2 else None) as study:
         study.note(words[-1])
-        click.echo(f"noted in {study.name!r}")
+        echo(f"noted in {study.name!r}")
 
 
 def parsed(given: Sequence[str], space: Space) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from hpo.cli.console import echo
 from hpo.cli.opening import existing_storage, existing_study, n_studies, name_argument, storage_option
 from hpo.cli.strict_json import json_option, json_text
 from hpo.errors import StorageError
@@ -20,8 +21,9 @@ from hpo.opening import open_study
 from hpo.parameters import Float, Int
 from hpo.problem import Problem
 from hpo.provenance import installed
+from hpo.redact import redact
 from hpo.space import Space
-from hpo.storage.opening import missing_file, shown
+from hpo.storage.opening import missing_file
 from hpo.storage.paths import file_of
 
 _OPTIONAL = {
@@ -46,7 +48,7 @@ def replay(name: str | None, storage: str, trust: bool, as_json: bool) -> None:
         found = study.replay(trust=trust)
         if as_json:
             difference = {"trial": found.first_difference, "stored": found.stored, "derived": found.derived}
-            click.echo(
+            echo(
                 json_text(
                     {
                         "study": study.name,
@@ -59,7 +61,7 @@ def replay(name: str | None, storage: str, trust: bool, as_json: bool) -> None:
         if not found.is_identical:
             raise click.ClickException(str(found))
         if not as_json:
-            click.echo(str(found))
+            echo(str(found))
 
 
 @click.command()
@@ -85,13 +87,13 @@ def doctor(storage: str, as_json: bool) -> None:
             text = f"FAULT {type(error).__name__}: {error}"
         said.append({"check": name, "ok": name not in faults, "text": text.removeprefix("FAULT ")})
         if not as_json:
-            click.echo(f"{name:<9} {text}")
+            echo(f"{name:<9} {text}")
     if as_json:
-        click.echo(json_text({"ready": not faults, "checks": said}))
+        echo(json_text({"ready": not faults, "checks": said}))
     if faults:
         raise click.ClickException(f"not ready: {', '.join(faults)}")
     if not as_json:
-        click.echo("ready")
+        echo("ready")
 
 
 def versions() -> str:
@@ -155,7 +157,7 @@ def studies(storage: str) -> str:
                 faults.append(str(error))
         if faults:
             raise StorageError("; ".join(faults))
-        return f"{n_studies(len(store.names()))} with {n_events} events in {shown(storage)}, all readable"
+        return f"{n_studies(len(store.names()))} with {n_events} events in {redact(storage)}, all readable"
 
 
 def timed_suggestion() -> str:

@@ -11,6 +11,7 @@ import click
 
 from hpo.budget import Budget
 from hpo.cli import demo_task
+from hpo.cli.console import echo
 from hpo.errors import MissingExtra, listing
 from hpo.executors.processes import Processes
 from hpo.history import History
@@ -41,20 +42,20 @@ def demo(folder: Path = Path("demo"), trials: int = 32, seeds: int = 5) -> None:
     start = time.monotonic()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    click.echo(_task_words())
+    echo(_task_words())
     contenders = strategies(trials)
-    click.echo(f"\n{len(contenders)} strategies x {seeds} seeds x {trials} trainings, {SLOTS} at a time:")
+    echo(f"\n{len(contenders)} strategies x {seeds} seeds x {trials} trainings, {SLOTS} at a time:")
     studies: dict[str, dict[int, Study]] = {name: {} for name in contenders}
     for seed in range(seeds):
         for name, strategy in contenders.items():
             studies[name][seed] = _tuned(folder, name, seed, strategy, Budget(trials=trials))
     comparison = Comparison.of({name: {i: s.history for i, s in by.items()} for name, by in studies.items()})
-    click.echo("\n" + "\n".join(table(comparison)))
-    click.echo(verdict(comparison, "joint"))
-    click.echo(_best_words(studies["joint"][0].history))
+    echo("\n" + "\n".join(table(comparison)))
+    echo(verdict(comparison, "joint"))
+    echo(_best_words(studies["joint"][0].history))
     for path in _written(folder, studies["joint"][0], comparison):
-        click.echo(f"wrote {path}")
-    click.echo(f"took {duration(time.monotonic() - start)}")
+        echo(f"wrote {path}")
+    echo(f"took {duration(time.monotonic() - start)}")
 
 
 def strategies(trials: int) -> dict[str, Strategy]:
@@ -127,7 +128,7 @@ def _tuned(folder: Path, name: str, seed: int, strategy: Strategy, budget: Budge
     )
     history = study.history
     if history.trials:
-        click.echo(f"resuming: {study.name} has {_trainings(history)}, {best_words(history)}")
+        echo(f"resuming: {study.name} has {_trainings(history)}, {best_words(history)}")
         if not history.in_flight and budget.room(history, 0.0).trials <= 0:
             return study
     is_shown = name == "joint" and seed == 0
@@ -140,17 +141,17 @@ def _tuned(folder: Path, name: str, seed: int, strategy: Strategy, budget: Budge
         progress=_show if is_shown else None,
     )
     if ended.interrupted:
-        click.echo(f"interrupted: {study.name} has {_trainings(study.history)}. The same command goes on from here")
+        echo(f"interrupted: {study.name} has {_trainings(study.history)}. The same command goes on from here")
         raise click.exceptions.Exit(130)
-    click.echo(f"{study.name}: {_trainings(study.history)} in {duration(ended.seconds)}, {best_words(study.history)}")
+    echo(f"{study.name}: {_trainings(study.history)} in {duration(ended.seconds)}, {best_words(study.history)}")
     return study
 
 
 def _show(step: Progress) -> None:
     if step.message:
-        click.echo(f"  {step.message}")
+        echo(f"  {step.message}")
     if step.ended is not None:
-        click.echo(f"  #{step.ended.number:<3}{_ended_words(step.history, step.ended)} | {best_words(step.history)}")
+        echo(f"  #{step.ended.number:<3}{_ended_words(step.history, step.ended)} | {best_words(step.history)}")
 
 
 def _ended_words(history: History, trial: Trial) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from hpo.cli.console import echo
 from hpo.cli.opening import existing_study, name_argument, storage_option
 from hpo.cli.show import notes
 from hpo.cli.strict_json import json_text
+from hpo.files import replace_text
 from hpo.serialize import problem_to_json, trial_to_json
 from hpo.study import Study
 
@@ -30,7 +30,7 @@ def export(name: str | None, storage: str, kind: str, output: str | None) -> Non
             click.echo(text, nl=False)
         else:
             replace_text(Path(output), text)
-            click.echo(f"wrote {output}: {len(study.trials)} trials")
+            echo(f"wrote {output}: {len(study.trials)} trials")
 
 
 @click.command()
@@ -43,7 +43,11 @@ def report(name: str | None, storage: str, output: str) -> None:
 
     with existing_study(storage, name) as study:
         path = write_report(study, output)
-        click.echo(f"wrote {path}: {len(study.trials)} trials, {path.stat().st_size / 1000:.0f} kB")
+        echo(f"wrote {path}: {len(study.trials)} trials, {path.stat().st_size / 1000:.0f} kB")
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a text begins that a spreadsheet would take for a formula, and run."""
 
 
 def as_csv(study: Study) -> str:
@@ -54,8 +58,8 @@ def as_csv(study: Study) -> str:
     if rows:
         writer = csv.DictWriter(buffer, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
-    return buffer.getvalue()
+        writer.writerows({name: _inert(cell) for name, cell in row.items()} for row in rows)
+    return buffer.getvalue().encode("utf-8", "backslashreplace").decode()  # half a character is in no encoding
 
 
 def as_json(study: Study) -> str:
@@ -70,24 +74,12 @@ def as_json(study: Study) -> str:
     return json_text(data) + "\n"
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a full disk leaves the old one as it was. What is no file, as /dev/stdout, is
-    written to. Raises OSError naming `path`."""
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        return
-    target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+def _inert(cell: object) -> object:
+    """A text that would be a formula with `'` before it, which spreadsheets read as "this is text"; numbers stay."""
+    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+        return cell
     try:
-        with part.open("x", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            part.chmod(target.stat().st_mode & 0o777)
-        part.replace(target)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell if cell.startswith("-") else f"'{cell}"

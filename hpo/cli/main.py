@@ -11,6 +11,7 @@ import click
 from hpo.cli.change import edit, enqueue, note
 from hpo.cli.check import doctor, replay
 from hpo.cli.codes import INTERRUPTED
+from hpo.cli.console import echo
 from hpo.cli.export import export, report
 from hpo.cli.manage import backup, copy, delete, rename
 from hpo.cli.run import run
@@ -20,6 +21,8 @@ from hpo.cli.validate import validate
 from hpo.cli.worker import worker
 from hpo.errors import HpoError
 from hpo.provenance import DISTRIBUTION
+from hpo.redact import redact
+from hpo.text import shown
 
 
 class Commands(click.Group):
@@ -31,15 +34,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except HpoError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(redact(shown(str(error), lines=True))) from error
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            echo("interrupted", err=True)
             ctx.exit(INTERRUPTED)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output left; click ends quietly
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
+            raise click.ClickException(shown(f"{where}{error.strerror or error}")) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

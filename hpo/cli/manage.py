@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from hpo.cli.console import echo
 from hpo.cli.opening import existing_storage, n_studies, storage_option
 from hpo.errors import SettingsError, StorageError
 from hpo.opening import open_study
+from hpo.redact import redact
 from hpo.storage import Storage
-from hpo.storage.opening import shown
 from hpo.studies import back_up, copy_study, delete_study, rename_study
 
 
@@ -23,7 +24,7 @@ def rename(name: str, new: str, storage: str) -> None:
     """Give study NAME the name NEW. Whoever runs it goes on."""
     with existing_storage(storage) as store:
         rename_study(name, new, storage=store)
-        click.echo(f"study {name!r} is now {new!r}")
+        echo(f"study {name!r} is now {new!r}")
 
 
 @click.command()
@@ -44,7 +45,7 @@ def delete(name: str, storage: str, confirm: str | None, force: bool) -> None:
         if confirm != name:
             raise SettingsError(f"nothing was deleted: {confirm!r} is not {name!r}")
         delete_study(name, storage=store, force=force)
-        click.echo(f"deleted {words}")
+        echo(f"deleted {words}")
 
 
 @click.command()
@@ -62,7 +63,7 @@ def copy(name: str, new: str | None, to: str | None, storage: str) -> None:
         )
     with existing_storage(storage) as store:
         copy_study(name, new or name, storage=store, to=to)
-        click.echo(f"copied study {name!r} to {new or name!r}" + (f" in {shown(to)}" if to else ""))
+        echo(f"copied study {name!r} to {new or name!r}" + (f" in {redact(to)}" if to else ""))
 
 
 @click.command()
@@ -74,7 +75,7 @@ def backup(dest: Path, replace: bool, storage: str) -> None:
     with existing_storage(storage) as store:
         names = store.names()
         path = back_up(dest, storage=store, replace=replace)
-        click.echo(f"wrote {path}: {n_studies(len(names))}, {path.stat().st_size / 1000:.0f} kB")
+        echo(f"wrote {path}: {n_studies(len(names))}, {path.stat().st_size / 1000:.0f} kB")
 
 
 def _what_is_lost(store: Storage, name: str) -> str:

@@ -10,6 +10,7 @@ import click
 
 from hpo.errors import StorageError, StudyNotFound, listing
 from hpo.opening import open_study
+from hpo.redact import redact
 from hpo.storage import Storage, open_storage
 from hpo.storage.opening import missing_file
 from hpo.strategies.settings import from_json
@@ -65,7 +66,7 @@ def existing_study(where: str, name: str | None, *, trust: bool = False) -> Iter
             names = storage.names()
             if len(names) != 1:
                 have = f"has {len(names)} studies, name one: {listing(names)}" if names else "has no study yet"
-                raise StudyNotFound(f"{where} {have}")
+                raise StudyNotFound(f"{redact(where)} {have}")
             name = names[0]
         study = open_study(name, storage=storage)
         if trust:

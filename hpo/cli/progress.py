@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-import click
-
 from hpo.budget import Budget
+from hpo.cli.console import echo
 from hpo.history import History
 from hpo.report.words import best_words, duration, misses, with_unit
 from hpo.runner import Progress
+from hpo.text import shown
 from hpo.trial import Trial, TrialState
 
 if TYPE_CHECKING:
@@ -101,11 +101,11 @@ class Plain:
         """Print what happened."""
         self.estimate.count(step)
         if step.message:
-            click.echo(step.message)
+            echo(step.message)
         if step.ended is not None:
             rest = progress_line(step.history, self.budget.trials, self.estimate.seconds(step)).split(" | ")
             words = trial_words(step.history, step.ended) + self.log_hint(step)
-            click.echo(" | ".join([rest[0], words, *rest[1:]]))
+            echo(" | ".join([rest[0], words, *rest[1:]]))
 
 
 @dataclass
@@ -137,11 +137,11 @@ class Terminal:
 
         self.estimate.count(step)
         if step.message:
-            self.live.console.print(Text(step.message))
+            self.live.console.print(Text(shown(step.message, lines=True)))
         if step.ended is not None and step.ended.state is not TrialState.COMPLETED:
-            self.live.console.print(Text(trial_words(step.history, step.ended) + self.log_hint(step)))
+            self.live.console.print(Text(shown(trial_words(step.history, step.ended) + self.log_hint(step))))
         line = progress_line(step.history, self.budget.trials, self.estimate.seconds(step))
-        self.live.update(Text(line), refresh=True)
+        self.live.update(Text(shown(line)), refresh=True)
 
 
 @dataclass

@@ -11,6 +11,7 @@ import click
 
 from hpo.budget import Budget
 from hpo.cli.codes import INFEASIBLE, INTERRUPTED
+from hpo.cli.console import echo
 from hpo.cli.engines import engine
 from hpo.cli.opening import DEFAULT_STORAGE
 from hpo.cli.progress import Display, Plain, Quiet, Terminal, resume_words
@@ -19,6 +20,7 @@ from hpo.cli.show import trial_table
 from hpo.errors import DefinitionChanged, SettingsError
 from hpo.executors.output import Output
 from hpo.opening import open_study
+from hpo.redact import HIDDEN, redact
 from hpo.report.words import aside_words, best_words, duration, misses
 from hpo.runner import Progress, Run
 from hpo.runner import run as run_study
@@ -61,7 +63,7 @@ def run(
     try:
         study = _opened(given, store, file)
         if study.trials and not quiet:
-            click.echo(resume_words(study.history))
+            echo(resume_words(study.history))
         executor = engine(given.executor, given.command, workers or given.workers, given.logs, given.devices)
         with display(quiet, budget, given.logs) as show:
             ended = run_study(
@@ -78,7 +80,7 @@ def run(
             )
         summarise(study, ended)
         if ended.interrupted:
-            click.echo(f"to go on: {_again(file, trials, workers, storage, quiet)}")
+            echo(f"to go on: {_again(file, trials, workers, storage, quiet)}")
             context.exit(INTERRUPTED)
         context.exit(0 if study.history.has_best else INFEASIBLE)
     finally:
@@ -130,7 +132,7 @@ def display(quiet: bool, budget: Budget, logs: str | None) -> Display:
 def summarise(study: Study, ended: Run) -> None:
     """Say how a run ended, what was stopped, and what is best now."""
     history = study.history
-    click.echo(f"ended after {duration(ended.seconds)}: {ended.reason}")
+    echo(f"ended after {duration(ended.seconds)}: {ended.reason}")
     for trials, words in (
         (ended.stopped, "stopped before their end"),
         (ended.left, "left running, watched by the next run"),
@@ -138,25 +140,30 @@ def summarise(study: Study, ended: Run) -> None:
         if trials:
             named = ", ".join(f"#{t.number} ({t.message})" if t.message else f"#{t.number}" for t in trials[:_SHOWN])
             more = f" and {len(trials) - _SHOWN} more" if len(trials) > _SHOWN else ""
-            click.echo(f"{words}: {named}{more}; {len(history.completed)} results are kept")
+            echo(f"{words}: {named}{more}; {len(history.completed)} results are kept")
     if history.set_aside:
-        click.echo(f"set aside until accepted: {aside_words(history)}")
+        echo(f"set aside until accepted: {aside_words(history)}")
     if not history.completed:
-        click.echo("no trial has a result" + (" that counts" if history.set_aside else ""))
+        echo("no trial has a result" + (" that counts" if history.set_aside else ""))
         return
     if history.has_best and len(history.problem.objectives) > 1:
-        click.echo(f"{best_words(history)}; see hpo best {shlex.quote(study.name)}")
+        echo(f"{best_words(history)}; see hpo best {shlex.quote(study.name)}")
         return
     trial = history.best if history.has_best else history.closest()
     if history.has_best:
-        click.echo(best_words(history))
+        echo(best_words(history))
     else:
         broken = "; ".join(misses(tuple(history.problem.metrics), trial))
-        click.echo(f"no trial of {len(history.completed)} meets every limit; closest #{trial.number}: {broken}")
-    click.echo(trial_table(history, trial))
+        echo(f"no trial of {len(history.completed)} meets every limit; closest #{trial.number}: {broken}")
+    echo(trial_table(history, trial))
 
 
 def _again(file: str, trials: int | None, workers: int | None, storage: str | None, quiet: bool) -> str:
-    options = [("--trials", trials), ("--workers", workers), ("--storage", storage)]
+    """The command that goes on with the run; a password is left out of it, for it would stay in logs."""
+    where = redact(storage) if storage else storage
+    options = [("--trials", trials), ("--workers", workers), ("--storage", where)]
     words = ["hpo", "run", file, *(w for option, value in options if value is not None for w in (option, str(value)))]
-    return shlex.join([*words, "--quiet"] if quiet else words)
+    hidden = (
+        "" if where == storage else f" (its password in place of {HIDDEN}, or in PGPASSWORD, or the URL in HPO_STORAGE)"
+    )
+    return shlex.join([*words, "--quiet"] if quiet else words) + hidden

@@ -38,9 +38,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import click
-
 from hpo.budget import Budget, seconds
+from hpo.cli.console import echo
 from hpo.cli.engines import engine
 from hpo.drivers import LEASE
 from hpo.errors import DefinitionError, HpoError, SettingsError, did_you_mean, listing
@@ -207,7 +206,7 @@ class _Reader:
             warnings.simplefilter("always")
             metric: Metric | None = self.built("", lambda: metric_from_json(table, where))
         for question in asked:
-            click.echo(f"{self.where}: {question.message}", err=True)
+            echo(f"{self.where}: {question.message}", err=True)
         return metric
 
     def budget(self, problem: Problem | None) -> Budget | None:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hpo.cli.codes import INFEASIBLE
+from hpo.cli.console import echo
 from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
 from hpo.cli.progress import progress_line
 from hpo.cli.strict_json import json_option, json_text
@@ -21,6 +22,7 @@ from hpo.opening import open_study
 from hpo.report import tables
 from hpo.report.words import ago, aside_words, best_words, measured, miss, misses, short
 from hpo.study import Study
+from hpo.text import shown
 from hpo.trial import Trial, TrialState
 
 
@@ -43,9 +45,9 @@ def list_studies(storage: str, as_json: bool) -> None:
                 unread.append(str(error) if isinstance(error, StudyDamaged) else f"study {name!r}: {error}")
                 rows.append([name, "-", "cannot be read", ""])
         if as_json:
-            click.echo(json_text({"storage": store.url, "studies": values}))
+            echo(json_text({"storage": store.url, "studies": values}))
         else:
-            click.echo(aligned(["study", "trials", "result", "created"], rows))
+            echo(aligned(["study", "trials", "result", "created"], rows))
         if unread:
             raise click.ClickException("\n".join(unread))
 
@@ -59,16 +61,16 @@ def status(name: str | None, storage: str, as_json: bool) -> None:
     with existing_study(storage, name) as study:
         history = study.history
         if as_json:
-            click.echo(json_text(_status(study, history)))
+            echo(json_text(_status(study, history)))
             return
-        click.echo(f"{study.name}: {progress_line(history)}")
-        click.echo(aligned([], tables.used_rows(history)))
+        echo(f"{study.name}: {progress_line(history)}")
+        echo(aligned([], tables.used_rows(history)))
         if history.problem.limited and history.completed:
-            click.echo(aligned(["metric", "limit", "missed by", "of all results", "best"], tables.limit_rows(history)))
+            echo(aligned(["metric", "limit", "missed by", "of all results", "best"], tables.limit_rows(history)))
         if copied := study.facts.get("copied"):
-            click.echo(f"copied from {copied.get('from')!r}, at its event {copied.get('events')}")
+            echo(f"copied from {copied.get('from')!r}, at its event {copied.get('events')}")
         for note in notes(study):
-            click.echo(f"note of {note['at'][:16].replace('T', ' ')} UTC: {note['text']}")
+            echo(f"note of {note['at'][:16].replace('T', ' ')} UTC: {note['text']}")
 
 
 @click.command()
@@ -90,12 +92,12 @@ def best(context: click.Context, name: str | None, storage: str, as_json: bool, 
             raise NoFeasibleTrial(f"study {study.name!r}: no trial has a result{counts}")
         trials = _answers(history)
         if as_json:
-            click.echo(json_text(_as_json(study, history, trials)))
+            echo(json_text(_as_json(study, history, trials)))
         else:
-            click.echo(_headline(history, trials))
-            click.echo(trial_table(history, trials[0]) if len(trials) == 1 else front_table(history, trials))
+            echo(_headline(history, trials))
+            echo(trial_table(history, trials[0]) if len(trials) == 1 else front_table(history, trials))
             for trial in trials if reproduce else ():
-                click.echo("\n" + recipe(study, trial))
+                echo("\n" + recipe(study, trial))
         context.exit(0 if history.has_best else INFEASIBLE)
 
 
@@ -137,7 +139,7 @@ def recipe(study: Study, trial: Trial) -> str:
     code, versions = facts.get("code"), facts.get("versions", {})
     lines = [f"# to train trial {trial.number} of {study.name!r} again"]
     if code:
-        lines.append(f"git checkout {code['commit'][:12]}")
+        lines.append(f"git checkout {shlex.quote(code['commit'][:12])}")
         if code["dirty"]:
             lines.append(
                 f"# it had uncommitted changes, whose text is not stored; sha256 of the diff: {code['diff'][:12]}"
@@ -149,7 +151,7 @@ def recipe(study: Study, trial: Trial) -> str:
     if facts.get("image"):
         lines.append(f"# container image: {facts['image']}")
     lines.append(f"# python {facts.get('python', '?')}")
-    if needed := [f"{package}=={version}" for package, version in versions.items() if package != "hpo"]:
+    if needed := [shlex.quote(f"{package}=={version}") for package, version in versions.items() if package != "hpo"]:
         lines.append("pip install " + " ".join(needed))
     lines.append(f"# suggested by hpo {versions.get('hpo', '?')}")
     if command:
@@ -157,7 +159,7 @@ def recipe(study: Study, trial: Trial) -> str:
     else:
         lines.append(f"# call the objective with params={dict(trial.params)!r}, seed={trial.seed}")
         lines.append(f"# it was called by: {shlex.join(facts.get('argv', []))}")
-    return "\n".join(lines)
+    return "\n".join(shown(line) if line.startswith("#") else line for line in lines)
 
 
 def _command_lines(command: Command, trial: Trial) -> list[str]:
@@ -174,7 +176,7 @@ def _command_lines(command: Command, trial: Trial) -> list[str]:
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows as text in columns, two spaces apart."""
-    lines = [header, *rows] if header else list(rows)
+    lines = [[shown(cell) for cell in line] for line in ([header, *rows] if header else rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))] if lines else []
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
 

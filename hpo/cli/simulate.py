@@ -13,6 +13,7 @@ import click
 
 from hpo.budget import seconds
 from hpo.capacity import WORKERS, Capacity, Forecast, simulate
+from hpo.cli.console import echo
 from hpo.cli.opening import DEFAULT_STORAGE, existing_study
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import aligned
@@ -98,11 +99,11 @@ def simulate_command(
             progress=show,
         )
     if as_json:
-        click.echo(json_text(_as_json(forecast, what)))
+        echo(json_text(_as_json(forecast, what)))
         return
-    click.echo(_basis(forecast, what))
-    click.echo(_table(forecast))
-    click.echo(forecast.advice)
+    echo(_basis(forecast, what))
+    echo(_table(forecast))
+    echo(forecast.advice)
 
 
 def _is_file(given: str) -> bool:

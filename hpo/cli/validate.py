@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from hpo.cli.console import echo
 from hpo.cli.engines import LOCAL
 from hpo.cli.opening import DEFAULT_STORAGE, existing_storage
 from hpo.cli.settings import StudyFile, read_study_file
@@ -17,7 +18,8 @@ from hpo.errors import DefinitionChanged, HpoError, SettingsError
 from hpo.executors.command import Command
 from hpo.metrics import Metric, limit_words
 from hpo.opening import open_study
-from hpo.storage.opening import is_made, shown
+from hpo.redact import redact
+from hpo.storage.opening import is_made
 from hpo.trial import Trial
 
 _MOST = 100_000
@@ -47,17 +49,17 @@ def validate(file: str, storage: str | None, as_json: bool) -> None:
         plan = _plan(given, where, _stored_trials(given, where), first)
     except DefinitionChanged as error:
         faults += [
-            f"{file}: study {given.name!r} is stored otherwise in {shown(where)}: {line}" for line in error.differences
+            f"{file}: study {given.name!r} is stored otherwise in {redact(where)}: {line}" for line in error.differences
         ]
     except HpoError as error:
         faults.append(f"{file}: {error}")
     if faults:
         raise SettingsError(*faults)
     if as_json:
-        click.echo(json_text({"file": file, "valid": True, **plan}))
+        echo(json_text({"file": file, "valid": True, **plan}))
         return
-    click.echo(aligned([], [[key, words] for key, words in _words(given, plan)]))
-    click.echo("valid")
+    echo(aligned([], [[key, words] for key, words in _words(given, plan)]))
+    echo("valid")
 
 
 def _program_fault(given: StudyFile) -> str:
@@ -97,7 +99,7 @@ def _plan(given: StudyFile, where: str, stored: int | None, first: Trial) -> dic
     budget = given.budget.to_json() if given.budget else {}
     return {
         "study": given.name,
-        "storage": {"where": shown(where), "trials": stored},
+        "storage": {"where": redact(where), "trials": stored},
         "parameters": len(space),
         "configurations": space.size(_MOST),
         "metrics": {m.name: _metric_words(m) for m in given.problem.metrics},

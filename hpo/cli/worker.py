@@ -15,7 +15,7 @@ from hpo.cli.opening import existing_study, name_argument, storage_option
 from hpo.cli.run import display, summarise
 from hpo.errors import SettingsError
 from hpo.executors import Subprocess
-from hpo.provenance import HIDDEN
+from hpo.redact import HIDDEN
 from hpo.runner import run
 from hpo.study import Study
 

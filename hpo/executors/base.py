@@ -95,6 +95,8 @@ class Outcome:
     """Unix time of its start; None if it never started."""
     seconds: float = 0.0
     """From its start until it, and every process it started, was gone."""
+    reported: Mapping[str, Any] | None = None
+    """After a timeout of a command: what it had reported by then, if anything."""
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.kind is None):
@@ -200,6 +202,13 @@ def plain(value: object) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise TypeError(f"is not plain JSON ({error}): {_cut(value)}") from error
     return copy
+
+
+def answer_to(work: Work, outcome: Outcome) -> Outcome:
+    """`outcome`, if it is that of `work`; else that no outcome came: none may answer for another work."""
+    if outcome.id == work.id:
+        return outcome
+    return Outcome(id=work.id, kind="infra", message=f"the outcome of another work, {outcome.id!r}, came in its place")
 
 
 def only_function(function: Function | None, executor: object) -> Function:

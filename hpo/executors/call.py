@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 import traceback
+from contextlib import suppress
 from types import TracebackType
+from typing import NoReturn
 
 from hpo.executors.base import Function, Kind, Outcome, Work, plain
 
@@ -16,15 +20,23 @@ TAIL_CHARACTERS = 4000
 def call(function: Function, work: Work) -> Outcome:
     """Call `function(work.payload)` and say how it ended; never raises.
 
+    A function may fork. A child that comes back from it ends here, with the exit code it would have as a program: it is a
+    copy of whatever called the function, and must not do that one's work a second time.
+
     SystemExit is an error like any other: a training that calls `sys.exit` must not end its driver.
     KeyboardInterrupt becomes "cancelled".
     """
     started_at, start = time.time(), time.perf_counter()
     value, kind, message, log_tail = None, None, "", ""
+    process = os.getpid()
     try:
         value = plain_value(function(plain(work.payload)))
     except BaseException as error:
+        if os.getpid() != process:
+            _leave(error)
         kind, message, log_tail = kind_of(error), describe(error), traceback_tail(error)
+    if os.getpid() != process:
+        _leave(None)
     return Outcome(
         id=work.id,
         value=value,
@@ -34,6 +46,24 @@ def call(function: Function, work: Work) -> Outcome:
         started_at=started_at,
         seconds=time.perf_counter() - start,
     )
+
+
+def _leave(error: BaseException | None) -> NoReturn:
+    """End this process, a child of the function's, as an interpreter would end; but what its parent left to be done at the
+    end is not this child's to do."""
+    code = 0 if error is None else 1
+    try:
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+            if code == 1 and error.code != 1:
+                sys.stderr.write(f"{error.code}\n")
+        elif error is not None:
+            traceback.print_exception(error)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+    finally:
+        os._exit(code & 0xFF)
 
 
 def plain_value(value: object) -> dict[str, object]:

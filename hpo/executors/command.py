@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from hpo.errors import ExecutorError, did_you_mean, listing
 
 Part = str | tuple[str, ...]
 """An argument, or a group of arguments that is left out when one of its parameters is absent."""
+
+LONGEST = 1 << 20
+"""Bytes of a line that is read, and of the file named by HPO_RESULT."""
 
 DEEPEST = 50
 """Levels of nesting in what a command reports; Python itself cannot pass on some hundreds."""
@@ -92,9 +95,10 @@ def as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def read_result(output: Path, result: Path) -> dict[str, Any]:
-    """The metrics a command reported in `result`, or else on its standard output.
+def read_result(output: Path, result: Path) -> tuple[dict[str, Any], str]:
+    """The metrics a command reported in `result`, or else on its standard output; and what was not read, in words.
 
+    Neither is held in memory as a whole: of a line beyond LONGEST bytes nothing is read, for no metrics are so long.
     Raises ValueError, worded as the message of a failure, if there are none.
     """
     if result.exists():
@@ -102,6 +106,8 @@ def read_result(output: Path, result: Path) -> dict[str, Any]:
             raise ValueError(
                 "what the command left at HPO_RESULT is no file; write one JSON object to a file of that name"
             )
+        if result.stat().st_size > LONGEST:
+            raise ValueError(f"the file HPO_RESULT names is larger than {LONGEST >> 20} MiB; write names with numbers")
         try:
             value = json.loads(result.read_text())
         except (ValueError, RecursionError) as error:
@@ -110,17 +116,33 @@ def read_result(output: Path, result: Path) -> dict[str, Any]:
             raise ValueError(f"the file HPO_RESULT names is nested more than {DEEPEST} deep; write names with numbers")
         if not isinstance(value, dict):
             raise ValueError(f"the file HPO_RESULT names must hold a JSON object, not {value!r}")
-        return value
+        return value, ""
     metrics: dict[str, Any] = {}
-    with output.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            metrics.update(_json_object(line))
+    n_skipped = 0
+    for line in _lines(output):
+        metrics.update(_json_object(line or ""))
+        n_skipped += line is None
+    notice = f"of its output, {n_skipped} lines longer than {LONGEST >> 20} MiB were not read" if n_skipped else ""
     if not metrics:
         raise ValueError(
             'the command ended well but reported no metrics; print them as one line of JSON, {"accuracy": 0.9}, '
-            "or write them to the file named by the environment variable HPO_RESULT"
+            "or write them to the file named by the environment variable HPO_RESULT" + (f"; {notice}" if notice else "")
         )
-    return metrics
+    return metrics, notice
+
+
+def _lines(path: Path) -> Iterator[str | None]:
+    """The lines of a file, None for one beyond LONGEST bytes; nothing of what is no file: it may be a pipe without end."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        while line := file.readline(LONGEST):
+            if len(line) < LONGEST or line.endswith(b"\n"):
+                yield line.decode(errors="replace")
+                continue
+            while (rest := file.readline(LONGEST)) and not rest.endswith(b"\n"):
+                pass
+            yield None
 
 
 def _json_object(line: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach
+from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, answer_to, only_function, refuse_detach
 from hpo.executors.call import describe
 from hpo.executors.command import Command
 from hpo.executors.ledger import Ledger
@@ -155,8 +155,9 @@ class EnginePool(Pool):
 
     def _end(self, token: str, outcome: Outcome) -> None:
         """Deliver, unless the work was delivered or given up before."""
-        if self._handed.pop(token, None) is not None:
-            self._ledger.end(outcome)
+        handed = self._handed.pop(token, None)
+        if handed is not None:
+            self._ledger.end(answer_to(handed.work, outcome))
 
     def _lose(self, tokens: Iterable[str], why: str) -> None:
         """Give works up: they end as infra, and what still runs of them is to end unheard."""

@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach, refuse_limits
+from hpo.executors.base import (
+    CloseMode,
+    Function,
+    Outcome,
+    Pool,
+    Work,
+    answer_to,
+    only_function,
+    refuse_detach,
+    refuse_limits,
+)
 from hpo.executors.call import call, describe
 from hpo.executors.ledger import Ledger
 from hpo.executors.pickling import pickle_function
@@ -139,7 +149,7 @@ class FuturesPool(Pool):
 
     def _outcome(self, ended: _Ended) -> Outcome:
         try:
-            return ended.future.result()
+            return answer_to(ended.work, ended.future.result())
         except concurrent.futures.BrokenExecutor as error:
             self._renewed(ended.executor)
             return Outcome(id=ended.work.id, kind="infra", message=f"the executor broke: {describe(error)}")

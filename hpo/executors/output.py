@@ -46,10 +46,13 @@ class Output:
     def tail(self, most: int = 1 << 16) -> str:
         """The last lines of standard error, or of standard output if that is empty; nothing where they cannot be read."""
         for path in (self.err, self.out):
-            with suppress(OSError), path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - most))
-                if text := tail(file.read().decode(errors="replace")):
-                    return text
+            with suppress(OSError):
+                if not path.is_file():  # to open a pipe that was put there would wait for ever
+                    continue
+                with path.open("rb") as file:
+                    file.seek(max(0, path.stat().st_size - most))
+                    if text := tail(file.read(most).decode(errors="replace")):
+                        return text
         return ""
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpo.executors.base import Kind, Outcome, Work
+from hpo.executors.base import Kind, Outcome, Work, answer_to
 from hpo.executors.slurm_folder import NOBODY, PoolFolder
 from hpo.executors.slurm_queue import Loss
 
@@ -74,7 +74,8 @@ class Flight:
 
     def outcome(self) -> Outcome | None:
         """What stands in the folder."""
-        return self.array.folder.outcome(self.number)
+        outcome = self.array.folder.outcome(self.number)
+        return None if outcome is None else answer_to(self.work, outcome)
 
     def end_lost(self, loss: Loss) -> None:
         """Write down that no outcome came, unless one does this moment; a job that runs all the same shall end."""

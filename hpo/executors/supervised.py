@@ -228,7 +228,7 @@ class SupervisedPool(Pool):
         except (EOFError, OSError):
             self._lose(slot, "the process that watched the work was lost")
             return
-        if isinstance(message, Outcome):
+        if isinstance(message, Outcome) and slot.work is not None and message.id == slot.work.id:
             slot.work, slot.due = None, float("inf")
             self._ledger.end(message)
 

@@ -151,7 +151,7 @@ class Supervisor:
                 self._tell(message)
             case Broken(reason, log_tail) if self._job is not None and self._job.ending is None:
                 self._finish(kind="infra", message=f"the function could not be loaded: {reason}", log_tail=log_tail)
-            case Outcome() if self._job is not None and self._job.ending is None:
+            case Outcome() if self._job is not None and self._job.ending is None and message.id == self._job.work.id:
                 self._conclude(message)
 
     # a job's beginning and end
@@ -262,12 +262,18 @@ class Supervisor:
             self._finish(kind="error", message=f"the command ended with exit code {code}")
             return
         try:
-            self._finish(value=read_result(job.output.out, self._result))
+            value, notice = read_result(job.output.out, self._result)
         except (ValueError, OSError) as error:
             self._finish(kind="error", message=str(error))
+        else:
+            self._finish(value=value, message=notice)
 
     def _finish_ending(self, ending: Ending) -> None:
-        self._finish(kind=ending.kind, message=ending.message)
+        reported = None
+        if ending.kind == "timeout" and self._job is not None and self._settings.command is not None:
+            with suppress(ValueError, OSError):
+                reported, _ = read_result(self._job.output.out, self._result)
+        self._finish(kind=ending.kind, message=ending.message, reported=reported)
 
     def _finish(
         self,
@@ -275,6 +281,7 @@ class Supervisor:
         value: Mapping[str, Any] | None = None,
         message: str = "",
         log_tail: str = "",
+        reported: Mapping[str, Any] | None = None,
     ) -> None:
         """The job is over and so are all its processes: end what is left, report, and get ready for the next."""
         job = self._job
@@ -282,7 +289,9 @@ class Supervisor:
         self._end_process()
         if kind is not None and not log_tail:
             log_tail = job.output.tail()
-        self._report(Outcome(id=job.work.id, kind=kind, value=value, message=message, log_tail=log_tail))
+        self._report(
+            Outcome(id=job.work.id, kind=kind, value=value, message=message, log_tail=log_tail, reported=reported)
+        )
         if self._settings.function is not None and kind != "infra" and not self._is_stopping:
             with suppress(OSError):  # no process to be had: the next work tries again, and says so
                 self._launch_function(self._settings.env)

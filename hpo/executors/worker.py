@@ -73,6 +73,7 @@ def serve(driver: Connection, pickled: bytes) -> None:
     """Load the function, then run one work after another until the supervisor hangs up."""
     faulthandler.enable()
     sys.argv = [""]
+    os.register_at_fork(after_in_child=driver.close)  # children of the function have nothing to say to the supervisor
     try:
         function = pickle.loads(pickled)  # noqa: S301 - written by the driver of this very program
     except BaseException as error:  # an import may raise anything

@@ -5,16 +5,24 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from hpo.bayes.chances import chances
 from hpo.errors import MissingExtra
+from hpo.files import replace_text
 from hpo.history import History
-from hpo.metrics import limit_words
+from hpo.metrics import Objective, limit_words
+from hpo.redact import redact
 from hpo.report import plots, tables
 from hpo.report.comparison import Comparison
 from hpo.report.words import aside_words, best_words, misses, with_unit
 from hpo.storage.paths import file_of
 from hpo.study import Study
+from hpo.text import shown
 from hpo.trial import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FOLDER = Path(__file__).parent
 
@@ -31,10 +39,11 @@ class Chart:
 def write_report(study: Study, path: str | Path, comparison: Comparison | None = None) -> Path:
     """Write the report of `study` to `path` and return it; `comparison` adds a table and a picture of strategies.
 
-    Raises OSError where the file cannot be written, MissingExtra without matplotlib and jinja2.
+    Raises OSError where the file cannot be written, MissingExtra without matplotlib and jinja2; a page that was there
+    before stays as it was then.
     """
     target = Path(path)
-    target.write_text(render(study, comparison), encoding="utf-8")
+    replace_text(target, render(study, comparison))
     return target
 
 
@@ -47,9 +56,11 @@ def render(study: Study, comparison: Comparison | None = None) -> str:
         raise MissingExtra("a report needs matplotlib and jinja2: pip install matplotlib jinja2") from error
     history = study.history
     trial = tables.chosen(history)
+    limits_header, limits = _limits(history, trial)
     page = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
+        finalize=lambda value: shown(value, lines=True) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -67,19 +78,42 @@ def render(study: Study, comparison: Comparison | None = None) -> str:
         metrics=tables.metric_rows(history),
         parameters=tables.parameter_rows(history),
         constraints=history.problem.space.constraints,
-        limits=tables.limit_rows(history),
+        front_header=tables.front_header(history),
+        front=tables.front_rows(history) if history.has_best and len(history.problem.objectives) > 1 else [],
+        n_front=len(history.pareto_front),
+        limits_header=limits_header,
+        limits=limits,
+        failures=tables.failure_rows(history),
         used=tables.used_rows(history),
         charts=charts(history),
         comparison=comparison,
         comparison_chart=comparison_chart(comparison) if comparison else None,
         trial_header=tables.trial_header(history),
+        print_size=_print_size(len(tables.trial_header(history)) + 3),
         trials=tables.trial_rows(history),
         n_trials=len(history.trials),
         facts=tables.fact_rows(study),
         drivers=tables.driver_rows(study),
         edits=tables.edit_rows(study),
         quoted_name=shlex.quote(study.name),
-        storage=_file_name(study),
+        storage=shlex.quote(_file_name(study)),
+    )
+
+
+def _print_size(n_columns: int) -> float:
+    """Pixels of the letters with which so many columns fit on a landscape page, some eight letters each."""
+    return round(min(9.0, max(4.0, (850 / n_columns - 5) / 4.8)), 1)
+
+
+def _limits(history: History, trial: Trial | None) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the limits: how often each is missed, and how `trial` stands to it."""
+    header, rows = ["metric", "limit", "missed by", "of all results"], tables.limit_rows(history)
+    if trial is None:
+        return header, [row[:4] for row in rows]
+    margins = tables.margin_rows(history, trial, chances(history, trial))
+    return (
+        [*header, f"trial {trial.number}", "margin", "sure to meet it"],
+        [[*row, *margin] for row, margin in zip(rows, margins, strict=True)],
     )
 
 
@@ -121,52 +155,53 @@ def charts(history: History) -> list[Chart]:
     """The charts of a study; none before the first result."""
     if not history.completed:
         return []
-    objectives = history.problem.objectives
+    objectives, limited = history.problem.objectives, history.problem.limited
     out = [
-        Chart(
+        _chart(
             f"{objective.name}, trial by trial",
-            plots.svg(plots.history_figure(history, objective), f"history-{i}"),
-            _history_meaning(history, objective.name, _best_of(history, i)),
+            plots.history_figure(history, objective),
+            f"history-{i}",
+            _history_meaning(history, objective, _best_of(history, i)),
         )
         for i, objective in enumerate(objectives)
     ]
     if len(objectives) >= 2:
         a, b = objectives[:2]
         out.append(
-            Chart(
+            _chart(
                 f"{a.name} against {b.name}",
-                plots.svg(plots.pareto_figure(history), "pareto"),
+                plots.pareto_figure(history),
+                "pareto",
                 f"The line joins the {len(history.pareto_front)} feasible trials that none beats in every objective: "
-                "each step along it trades one for the other.",
+                f"each step along it trades one for the other. {plots.unseen(history, a, b)}",
             )
         )
-    if history.problem.limited:
-        out.append(
-            Chart(
-                "Limits",
-                plots.svg(plots.limits_figure(history), "limits"),
-                f"Filled points meet the dashed limit of their own panel. {_binding(history)}",
-            )
-        )
-    shown = objectives[0] if objectives else history.problem.metrics[0]
+    if limited:
+        meaning = f"Filled points meet the dashed limit of their own panel. {_binding(history)}"
+        unseen = plots.unseen(history, *limited)
+        out.append(_chart("Limits", plots.limits_figure(history), "limits", f"{meaning} {unseen}"))
+    subject = objectives[0] if objectives else history.problem.metrics[0]
     out.append(
-        Chart(
-            f"{shown.name} against each parameter",
-            plots.svg(plots.slices_figure(history, shown), "slices"),
+        _chart(
+            f"{subject.name} against each parameter",
+            plots.slices_figure(history, subject),
+            "slices",
             "Filled points meet every limit. Where they gather is where the answer lies; a panel without a pattern "
-            "says that the parameter matters little or only together with others.",
+            f"says that the parameter matters little or only together with others. {plots.unseen(history, subject)}",
         )
     )
     return out
 
 
+def _chart(title: str, figure: Figure, name: str, meaning: str) -> Chart:
+    title, meaning = shown(title), shown(meaning.rstrip())
+    return Chart(title, plots.svg(figure, name, title, meaning), meaning)
+
+
 def comparison_chart(comparison: Comparison) -> Chart:
     """The picture of the comparison."""
-    return Chart(
-        "Best feasible value by trainings spent",
-        plots.svg(plots.comparison_figure(comparison), "comparison"),
-        comparison.sentence(),
-    )
+    figure = plots.comparison_figure(comparison)
+    return _chart("Best feasible value by trainings spent", figure, "comparison", comparison.sentence())
 
 
 def _best_of(history: History, i: int) -> Trial | None:
@@ -176,14 +211,19 @@ def _best_of(history: History, i: int) -> Trial | None:
     return max(history.feasible, key=lambda t: (sign * t.values[objective.name].value, -t.number), default=None)
 
 
-def _history_meaning(history: History, name: str, best: Trial | None) -> str:
-    points = "Filled points meet every limit, hollow ones miss at least one; the line is the best filled one so far."
+def _history_meaning(history: History, objective: Objective, best: Trial | None) -> str:
+    said = ["Filled points meet every limit, hollow ones miss at least one; the line is the best filled one so far."]
     if best is None:
-        return f"{points} No trial is feasible yet, so there is no line."
-    since = sum(t.number > best.number for t in history.completed)
-    after = f"; the {since} results since have not improved on it" if since else ", the latest result"
-    value = with_unit(history.problem.metric(name), best.values[name].value)
-    return f"{points} The best, {value}, is #{best.number}{after}."
+        said.append("No trial is feasible yet, so there is no line.")
+    else:
+        since = sum(t.number > best.number for t in history.completed)
+        after = f"; the {since} results since have not improved on it" if since else ", the latest result"
+        said.append(f"The best, {with_unit(objective, best.values[objective.name].value)}, is #{best.number}{after}.")
+    if history.failed:
+        kinds = [str(t.kind) for t in history.failed]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        said.append(f"Crosses at the foot are the trials that failed: {counts}.")
+    return " ".join([*said, plots.unseen(history, objective)]).rstrip()
 
 
 def _binding(history: History) -> str:
@@ -202,4 +242,4 @@ def _file_name(study: Study) -> str:
     """The storage's file without its folder, which is nobody's business; other storages as they are."""
     url = study.storage.url
     path = file_of(url) if url.startswith("sqlite:") else None
-    return path.name if path else url
+    return path.name if path else redact(url)

@@ -10,22 +10,25 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hpo.history import History
 from hpo.metrics import Metric, Objective, shortfall
-from hpo.parameters import Categorical, Parameter
+from hpo.parameters import Categorical, Int, Parameter
 from hpo.report.comparison import Comparison
+from hpo.report.window import LARGEST, Window, window_of
 from hpo.report.words import short
+from hpo.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"ink": "#22272e", "faint": "#d0d7de", "good": "#0b7a75", "bad": "#9a6a00", "limit": "#b3261e"}
+COLOURS = {"ink": "#22272e", "faint": "#d0d7de", "good": "#0b7a75", "bad": "#8a5e00", "limit": "#b3261e"}
 """What is drawn in which colour; the page defines a variable of each name for light and for dark."""
 LINES = {"line-1": "#0b7a76", "line-2": "#b0488f", "line-3": "#5b4bb5", "line-4": "#9a6a01", "line-5": "#3b6ea8"}
 """Strategies of a comparison, in turn; dashes tell them apart in black and white."""
@@ -34,21 +37,25 @@ _DASHES = ("solid", "dashed", "dashdot", "dotted", (0, (5, 1, 1, 1, 1, 1)))
 _MOST_VECTORS = 2000
 """Markers a figure draws as shapes; more become an image, or the file would grow beyond what opens at once."""
 _COLUMNS = 3
+_LARGEST_WHOLE = 1e15
 
 
 def history_figure(history: History, objective: Objective) -> Figure:
-    """The objective over trials, with the best feasible value so far and the threshold."""
+    """The objective over trials, with the best feasible value so far, the threshold, and what failed at the foot."""
     figure = _figure(9.0, 3.2)
     axes = figure.subplots()
     trials = history.completed
     numbers = np.array([t.number for t in trials], dtype=float)
-    values = _values(history, objective)
-    _scatter(axes, numbers, values, _is_feasible(history), len(trials))
+    values, shown = _values(history, objective), _window(history, objective)
+    _scatter(axes, numbers, shown.inside(values), _is_feasible(history), len(trials))
     best = _best_line(history, objective)
-    axes.step(numbers, best, where="post", color=COLOURS["good"], linewidth=1.6)
+    axes.step(numbers, shown.inside(best), where="post", color=COLOURS["good"], linewidth=1.6)
     _limits(objective, axes.axhline)
+    _failures(axes, history)
     _label(axes, "trial", _axis(objective))
-    _finish(axes, whole_x=True)
+    _finish(axes)
+    _whole(axes, "x", numbers)
+    _whole(axes, "y", values)
     return figure
 
 
@@ -60,10 +67,12 @@ def limits_figure(history: History) -> Figure:
     for axes, metric in zip(panels, limited, strict=True):
         values = _values(history, metric)
         meets = np.array([shortfall(metric, v) == 0 for v in values], dtype=bool)
-        _scatter(axes, numbers, values, meets, len(numbers) * len(limited))
+        _scatter(axes, numbers, _window(history, metric).inside(values), meets, len(numbers) * len(limited))
         _limits(metric, axes.axhline)
         _label(axes, "trial", _axis(metric))
-        _finish(axes, whole_x=True)
+        _finish(axes)
+        _whole(axes, "x", numbers)
+        _whole(axes, "y", values)
     return figure
 
 
@@ -71,14 +80,15 @@ def slices_figure(history: History, metric: Metric) -> Figure:
     """The metric against each parameter, in the user's order; a parameter's panel holds the trials where it is active."""
     parameters = history.problem.space.parameters
     figure, panels = _grid(len(parameters))
-    feasible = _is_feasible(history)
+    feasible, values = _is_feasible(history), _window(history, metric).inside(_values(history, metric))
     for axes, (name, parameter) in zip(panels, parameters.items(), strict=True):
         active = np.array([name in t.params for t in history.completed], dtype=bool)
         x = np.array([_place(parameter, t.params[name]) for t in history.completed if name in t.params], dtype=float)
-        _scatter(axes, x, _values(history, metric)[active], feasible[active], len(feasible) * len(parameters))
-        _parameter_axis(axes, name, parameter)
+        _scatter(axes, x, values[active], feasible[active], len(feasible) * len(parameters))
         _label(axes, None, _axis(metric))
         _finish(axes)
+        _whole(axes, "y", values)
+        _parameter_axis(axes, name, parameter)
     return figure
 
 
@@ -87,15 +97,24 @@ def pareto_figure(history: History) -> Figure:
     first, second = history.problem.objectives[:2]
     figure = _figure(9.0, 3.8)
     axes = figure.subplots()
-    x, y = _values(history, first), _values(history, second)
+    windows = _window(history, first), _window(history, second)
+    x, y = windows[0].inside(_values(history, first)), windows[1].inside(_values(history, second))
     _scatter(axes, x, y, _is_feasible(history), len(x))
-    front = sorted((t.values[first.name].value, t.values[second.name].value) for t in history.pareto_front)
-    axes.plot([a for a, _ in front], [b for _, b in front], color=COLOURS["good"], linewidth=1.4)
+    front = np.array(sorted((t.values[first.name].value, t.values[second.name].value) for t in history.pareto_front))
+    for a, b in [(windows[0].inside(front[:, 0]), windows[1].inside(front[:, 1]))] if len(front) else ():
+        axes.plot(a, b, color=COLOURS["good"], linewidth=1.4)
     _limits(first, axes.axvline)
     _limits(second, axes.axhline)
     _label(axes, _axis(first), _axis(second))
     _finish(axes)
+    _whole(axes, "x", x)
+    _whole(axes, "y", y)
     return figure
+
+
+def unseen(history: History, *metrics: Metric) -> str:
+    """What of these metrics lies outside the charts, in sentences; empty where everything is shown."""
+    return " ".join(filter(None, (_window(history, m).words(m) for m in metrics)))
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
@@ -114,7 +133,8 @@ def comparison_figure(comparison: Comparison) -> Figure:
         axes.step(*_steps(middle), where="post", color=colour, linewidth=2.0, linestyle=dashes, label=contender.name)
     _limits(comparison.objective, axes.axhline)
     _label(axes, "trainings", f"best feasible {_axis(comparison.objective)}")
-    _finish(axes, whole_x=True)
+    _finish(axes)
+    _whole(axes, "x", np.arange(1.0, 2.0 + max((c.trainings for c in comparison.contenders), default=0)))
     ends = [value for c in comparison.contenders for value in c.best.values() if value is not None]
     if len(set(ends)) > 1:
         worst, best = (min(ends), max(ends)) if comparison.objective.goal == "maximize" else (max(ends), min(ends))
@@ -125,9 +145,10 @@ def comparison_figure(comparison: Comparison) -> Figure:
     return figure
 
 
-def svg(figure: Figure, name: str) -> str:
+def svg(figure: Figure, name: str, title: str, description: str) -> str:
     """The figure as SVG text to stand inside a page: no prolog, no metadata, no outside references; colours are the
-    page's variables and ids begin with `name`. Equal figures give equal text."""
+    page's variables and ids begin with `name`. `title` and `description` are for those who cannot see it. Equal figures
+    give equal text."""
     import matplotlib
 
     buffer = io.StringIO()
@@ -140,7 +161,10 @@ def svg(figure: Figure, name: str) -> str:
     text = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px sans-serif", text)
     for colour, value in {**COLOURS, **LINES}.items():
         text = text.replace(value, f"var(--{colour})")
-    return text
+    words = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    return text.replace("<svg ", f'<svg role="img" aria-labelledby="{name}-title {name}-desc" ', 1).replace(
+        ">", f">{words}", 1
+    )
 
 
 def save(figure: Figure, path: str | Path) -> None:
@@ -155,16 +179,21 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _grid(n: int) -> tuple[Figure, list[Axes]]:
-    rows = max(1, math.ceil(n / _COLUMNS))
-    figure = _figure(9.0, 2.3 * rows)
-    panels: list[Axes] = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
+    columns = min(max(n, 1), _COLUMNS)
+    rows = max(1, math.ceil(n / columns))
+    figure = _figure(9.0, (2.3 if columns == _COLUMNS else 2.8) * rows)
+    panels: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for spare in panels[n:]:
         spare.set_axis_off()
     return figure, panels[:n]
 
 
 def _scatter(axes: Axes, x: Any, y: Any, filled: Any, n_drawn: int) -> None:
-    """`filled` ones as full circles, the others as hollow ones below them."""
+    """`filled` ones as full circles, the others as hollow ones below them; in words, where there is none to show."""
+    if not np.isfinite(y).any():
+        axes.text(0.5, 0.5, "no point to show", transform=axes.transAxes, color=COLOURS["ink"], fontsize=9, ha="center")
+        axes.set_yticks([])
+        return
     for chosen, face, edge in ((~filled, "none", COLOURS["bad"]), (filled, COLOURS["good"], COLOURS["good"])):
         axes.plot(
             x[chosen],
@@ -181,8 +210,58 @@ def _scatter(axes: Axes, x: Any, y: Any, filled: Any, n_drawn: int) -> None:
 
 def _limits(metric: Metric, line: Callable[..., Any]) -> None:
     for limit in metric.limits:
-        if limit is not None:
+        if limit is not None and abs(limit) <= LARGEST:
             line(limit, color=COLOURS["limit"], linewidth=1.0, linestyle=(0, (4, 3)))
+
+
+def _failures(axes: Axes, history: History, most: int = 20) -> None:
+    """A cross at the foot for each failed trial; where they are few, with its kind."""
+    foot, failed = axes.get_xaxis_transform(), history.failed
+    if not failed:
+        return
+    axes.plot(
+        [t.number for t in failed],
+        [0.03] * len(failed),
+        transform=foot,
+        linestyle="none",
+        marker="x",
+        markersize=5,
+        color=COLOURS["limit"],
+        clip_on=False,
+    )
+    for t in failed if len(failed) <= most else ():
+        axes.text(
+            t.number,
+            0.08,
+            _literal(str(t.kind)),
+            transform=foot,
+            rotation=90,
+            fontsize=7,
+            color=COLOURS["limit"],
+            horizontalalignment="center",
+            verticalalignment="bottom",
+        )
+
+
+def _window(history: History, metric: Metric) -> Window:
+    return window_of(history, metric, _values(history, metric))
+
+
+def _whole(axes: Axes, side: Literal["x", "y"], values: Any) -> None:
+    """Ticks at whole numbers only, where all `values` are whole; and room around a single one."""
+    from matplotlib.ticker import MaxNLocator
+
+    found = values[np.isfinite(values)]
+    if not len(found) or np.abs(found).max() >= _LARGEST_WHOLE or np.any(found != np.round(found)):
+        return
+    axis, limits, set_limits = (
+        (axes.xaxis, axes.get_xlim(), axes.set_xlim) if side == "x" else (axes.yaxis, axes.get_ylim(), axes.set_ylim)
+    )
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=8 if side == "x" else 6, min_n_ticks=1))
+    low, high = limits
+    if high - low < 2:
+        room = 0.9 if side == "x" else 1.0
+        set_limits((low + high) / 2 - room, (low + high) / 2 + room)
 
 
 def _label(axes: Axes, x: str | None, y: str) -> None:
@@ -191,11 +270,7 @@ def _label(axes: Axes, x: str | None, y: str) -> None:
             setter(_literal(text), color=COLOURS["ink"], fontsize=9)
 
 
-def _finish(axes: Axes, whole_x: bool = False) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    if whole_x:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+def _finish(axes: Axes) -> None:
     axes.tick_params(which="both", color=COLOURS["faint"], labelcolor=COLOURS["ink"], labelsize=8)
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=COLOURS["faint"], linewidth=0.5)
@@ -205,6 +280,8 @@ def _finish(axes: Axes, whole_x: bool = False) -> None:
 
 
 def _parameter_axis(axes: Axes, name: str, parameter: Parameter) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     unit = f" [{parameter.unit}]" if parameter.unit else ""
     axes.set_xlabel(_literal(name + unit), color=COLOURS["ink"], fontsize=9)
     if isinstance(parameter, Categorical):
@@ -220,6 +297,8 @@ def _parameter_axis(axes: Axes, name: str, parameter: Parameter) -> None:
         axes.set_xlim(parameter.low / margin, parameter.high * margin)
     else:
         margin = 0.04 * (parameter.high - parameter.low)
+        if isinstance(parameter, Int):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
         axes.set_xlim(parameter.low - margin, parameter.high + margin)
 
 
@@ -254,7 +333,8 @@ def _best_line(history: History, objective: Objective) -> Any:
 
 
 def _steps(curve: Sequence[float | None]) -> tuple[list[int], list[float]]:
-    return list(range(1, len(curve) + 1)), [math.nan if value is None else value for value in curve]
+    values = [math.nan if value is None or abs(value) > LARGEST else value for value in curve]
+    return list(range(1, len(curve) + 1)), values
 
 
 def _axis(metric: Metric) -> str:
@@ -263,7 +343,7 @@ def _axis(metric: Metric) -> str:
 
 def _literal(text: str) -> str:
     """Text that matplotlib does not take for a formula."""
-    return text.replace("$", r"\$")
+    return shown(text).replace("$", r"\$")
 
 
 def _cut(text: str, most: int = 14) -> str:

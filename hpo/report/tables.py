@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hpo.errors import listing
 from hpo.history import History, oriented
 from hpo.metrics import Constraint, Metric, Objective, Tracked, limit_words, shortfall
 from hpo.provenance import code_words, differences
@@ -33,13 +34,32 @@ class TrialRow:
 
 
 def chosen(history: History) -> Trial | None:
-    """The trial a report shows first: the best one; the closest while nothing is feasible; of several objectives the
-    first of the front; None before any result."""
+    """The trial a report shows first: the best one, or the closest while nothing is feasible. None before any result, and
+    where several objectives have a front: then no trial is the best."""
     if not history.completed:
         return None
-    if len(history.problem.objectives) > 1:
-        return history.pareto_front[0] if history.pareto_front else history.closest()
-    return history.best if history.has_best else history.closest()
+    if not history.has_best:
+        return history.closest()
+    return history.best if len(history.problem.objectives) <= 1 else None
+
+
+def front_rows(history: History, most: int = 100) -> list[list[str]]:
+    """The Pareto front, the best in the first objective first, at most `most` of it: number, metrics, params; under
+    `front_header`."""
+    problem, first = history.problem, history.problem.objectives[0]
+    return [
+        [
+            f"#{t.number}",
+            *(measured(m, t.values.get(m.name)) for m in problem.metrics),
+            *(short(t.params[name]) if name in t.params else "-" for name in problem.space.names),
+        ]
+        for t in sorted(history.pareto_front, key=lambda t: -oriented(first, t))[:most]
+    ]
+
+
+def front_header(history: History) -> list[str]:
+    """Headings of `front_rows`."""
+    return ["trial", *(m.name for m in history.problem.metrics), *history.problem.space.names]
 
 
 def best_so_far(history: History) -> tuple[float | None, ...]:
@@ -95,6 +115,40 @@ def limit_rows(history: History) -> list[list[str]]:
     return rows
 
 
+def margin_rows(history: History, trial: Trial, chances: Mapping[str, float]) -> list[list[str]]:
+    """For each limited metric: by how much `trial` meets its limit, or misses it, and how sure that is by the model."""
+    rows = []
+    for m in history.problem.limited:
+        chance = _percent(chances[m.name]) if m.name in chances else "-"
+        rows.append([_margin(m, trial.values[m.name].value), chance])
+    return rows
+
+
+def _percent(chance: float) -> str:
+    """Never 0 % or 100 %: no model is that sure."""
+    return "below 1 %" if chance < 0.01 else "above 99 %" if chance > 0.99 else f"{100 * chance:.0f} %"
+
+
+def _margin(metric: Metric, value: float) -> str:
+    if (by := shortfall(metric, value)) > 0:
+        return f"misses by {with_unit(metric, by)}"
+    room, limit = min((abs(value - limit), limit) for limit in metric.limits if limit is not None)
+    share = f" ({short(100 * room / abs(limit))} %)" if limit and room else ""
+    return f"{with_unit(metric, room)}{share}" if room else "none: on its limit"
+
+
+def failure_rows(history: History, most: int = 50) -> list[list[str]]:
+    """What failed and why, equal reasons together, the most frequent first: kind, how many, trials, message."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for t in history.failed:
+        groups.setdefault((str(t.kind), t.message), []).append(t.number)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [
+        [kind, str(len(numbers)), listing(f"#{n}" for n in numbers), message or "-"]
+        for (kind, message), numbers in ordered[:most]
+    ]
+
+
 def used_rows(history: History) -> list[list[str]]:
     """What the study has spent: trials by how they ended, evaluation time with that of lost attempts, time on the clock."""
     states = [t.state for t in history.trials]
@@ -122,16 +176,33 @@ def used_rows(history: History) -> list[list[str]]:
 
 def trial_header(history: History) -> list[str]:
     """Headings of the cells of `trial_rows`."""
-    return [*history.problem.space.names, *(m.name for m in history.problem.metrics), "seconds"]
+    return [*(m.name for m in history.problem.metrics), *history.problem.space.names, "seconds"]
 
 
 def trial_rows(history: History, most: int = MOST_CELLS) -> list[TrialRow]:
-    """The latest trials that `most` cells hold, newest last; the parameters in the user's order, then the metrics."""
+    """The trials in order of number; where that would be more than `most` cells, the best of them and the latest. Params
+    in the user's order, after the metrics."""
     feasible = {t.number for t in history.feasible}
-    return [
-        _trial_row(history, t, t.number in feasible)
-        for t in history.trials[-max(most // len(trial_header(history)), 1) :]
-    ]
+    n = max(most // len(trial_header(history)), 1)
+    trials: Sequence[Trial] = history.trials
+    if len(trials) > n:
+        latest = {t.number for t in trials[-(n - n // 2) :]}
+        best = [t.number for t in _from_the_best(history) if t.number not in latest][: n - len(latest)]
+        trials = [t for t in trials if t.number in latest or t.number in best]
+    return [_trial_row(history, t, t.number in feasible) for t in trials]
+
+
+def _from_the_best(history: History) -> list[Trial]:
+    """All trials: the front, or what is feasible, the best first; then the rest, the latest first."""
+    front, objectives = {t.number for t in history.pareto_front}, history.problem.objectives
+    feasible = {t.number for t in history.feasible}
+
+    def rank(t: Trial) -> tuple[bool, bool, float, int]:
+        value = oriented(objectives[0], t) if objectives and t.number in feasible else 0.0
+        is_on_front = len(objectives) > 1 and t.number in front
+        return not is_on_front, t.number not in feasible, -value, -t.number
+
+    return sorted(history.trials, key=rank)
 
 
 def why_rows(history: History, trial: Trial) -> list[list[str]]:
@@ -239,7 +310,7 @@ def _trial_row(history: History, t: Trial, is_feasible: bool) -> TrialRow:
         note = "; ".join([*misses(tuple(problem.metrics), t), *t.notes])
     elif t.state is TrialState.FAILED:
         note = f"{t.kind}: {t.message}" if t.message else str(t.kind)
-    return TrialRow(t.number, state, (*params, *values, seconds), note)
+    return TrialRow(t.number, state, (*values, *params, seconds), note)
 
 
 def _role(metric: Metric) -> str:

@@ -59,12 +59,3 @@ def is_made(where: str | Path) -> bool:
     from hpo.storage.sql import has_tables
 
     return has_tables(where)
-
-
-def shown(where: str) -> str:
-    """`where` for a person: a file as it was given, a URL without secrets. Raises StorageError."""
-    if where == ":memory:" or file_of(where) is not None:
-        return where
-    from hpo.storage.sql import url_without_secrets
-
-    return url_without_secrets(where)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import MissingExtra, StorageError
+from hpo.redact import redact
 from hpo.storage import deferral
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """The URL without its password."""
+        """The URL without its password, and without the values of options that nobody knows."""
         shown = self._url.difference_update_query(_SECRETS)._replace(password=None)
-        return shown.render_as_string(hide_password=True)
+        return redact(shown.render_as_string(hide_password=True))
 
     @property
     def where(self) -> str:
@@ -136,7 +137,7 @@ class PostgresServer:
     def explain(self, error: sa.exc.DBAPIError) -> str:
         """Named by the SQLSTATE, where the server gave one."""
         state = getattr(error.orig, "sqlstate", None) or ""
-        text = " ".join(str(error.orig).split())
+        text = redact(" ".join(str(error.orig).split()))
         if state == "55P03":
             return (
                 f"another process has kept the study in {self.where} locked for {self.patience:g} s. Nothing was "

@@ -301,11 +301,6 @@ class _SqlLog:
             raise StorageError("this log's transaction has ended; open another")
 
 
-def url_without_secrets(where: str) -> str:
-    """The URL of a server, as its storage gives it. Raises StorageError."""
-    return _database(where, PATIENCE).url
-
-
 def has_tables(where: str | Path, patience: float = PATIENCE) -> bool:
     """Whether the database is one of ours; it is left as it is. Raises StorageError."""
     connections = Connections(_database(where, patience))
@@ -325,6 +320,8 @@ def _database(where: str | Path, patience: float) -> Database:
             "the database URL cannot be read; give sqlite:///path or postgresql+psycopg://user@host/database, with "
             "@ : / ? in a password written as %40 %3A %2F %3F"
         ) from None
+    if url is not None and "@" in (url.host or ""):
+        raise StorageError("the database URL has two @; write the one in the password as %40")
     if url is not None and url.get_backend_name() == "postgresql":
         return PostgresServer(url, patience)
     path = file_of(where)

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -109,6 +110,29 @@ def _tell_env(payload: Mapping[str, Any]) -> None:
         raise ValueError(f"{payload['variable']} is {os.environ.get(payload['variable'])!r}")
 
 
+def _fork(payload: Mapping[str, Any]) -> None:
+    """Have a child that leaves this function as its parent does: it returns, exits or raises; with a `gate`, when that
+    opens, and the parent does not wait for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, where this process has threads
+        child = os.fork()
+    if child == 0:
+        if "gate" in payload:
+            _write(payload["child"], str(os.getpid()))
+            await_that(Path(payload["gate"]).exists, "the gate opens")
+        if payload["how"] == "raise":
+            raise ValueError("in the child")
+        if payload["how"] == "exit":
+            sys.exit(7)
+    elif "gate" in payload:
+        await_that(Path(payload["child"]).exists, "the child starts")
+    else:
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code != {"return": 0, "exit": 7, "raise": 1}[payload["how"]]:
+            raise ValueError(f"the child ended with exit code {code}")
+
+
 _BEHAVIOUR: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "pass": _pass,
     "raise": _raise,
@@ -121,6 +145,7 @@ _BEHAVIOUR: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "leave_grandchild": _leave_grandchild,
     "eat_memory": _eat_memory,
     "tell_env": _tell_env,
+    "fork": _fork,
 }
 
 
@@ -226,6 +251,15 @@ class ExecutorContract(Contract):
         with pytest.raises(ZeroDivisionError), pool:
             raise ZeroDivisionError
         assert pool.wait() == []
+
+    @pytest.mark.parametrize("how", ["return", "exit", "raise"])
+    def test_a_child_that_comes_back_from_the_function_answers_for_nobody(self, how: str) -> None:
+        with self.start(1) as pool:
+            self.submit(pool, "a", "fork", how=how, value=1)
+            self.submit(pool, "b", "pass", value=2)
+            outcomes = collect(pool, 2)
+            assert pool.wait() == []
+        assert {o.id: (o.kind, o.value) for o in outcomes} == {"a": (None, {"value": 1}), "b": (None, {"value": 2})}
 
     def test_at_least_one_slot(self) -> None:
         with self.start(1) as pool:
@@ -342,6 +376,18 @@ class IsolationContract(Contract):
             self.submit(pool, "parent", "leave_grandchild", grandchild=str(grandchild), value=1)
             assert collect(pool, 1)[0].value == {"value": 1}
             await_that(lambda: is_gone(grandchild), "the orphan ends")
+
+    def test_a_late_child_does_not_answer_for_the_next_work(self, tmp_path: Path) -> None:
+        child, gate, end = tmp_path / "child", tmp_path / "gate", tmp_path / "end"
+        with self.start(1) as pool:
+            self.submit(pool, "a", "fork", how="return", value=1, child=str(child), gate=str(gate))
+            assert collect(pool, 1)[0].value == {"value": 1}
+            self.submit(pool, "b", "hold", value=2, gate=str(end))
+            gate.touch()
+            await_that(lambda: is_gone(child), "the child has ended")
+            assert pool.wait(0.1) == []
+            end.touch()
+            assert collect(pool, 1)[0].value == {"value": 2}
 
     def test_memory_limit(self) -> None:
         with self.start(2) as pool:

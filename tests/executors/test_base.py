@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hpo.errors import ExecutorError, HpoError
 from hpo.executors import Inline
-from hpo.executors.base import Outcome, Work, plain
+from hpo.executors.base import Outcome, Work, answer_to, plain
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -97,3 +97,11 @@ def test_the_clock_of_a_pool_is_the_monotonic_one_unless_it_has_its_own() -> Non
     with Inline().start(lambda payload: payload) as pool:
         before = time.monotonic()
         assert before <= pool.clock() <= time.monotonic()
+
+
+def test_the_outcome_of_another_work_is_none() -> None:
+    work, right, wrong = Work(id="a", payload={}), Outcome(id="a", value={}), Outcome(id="b", value={"y": 1})
+    assert answer_to(work, right) is right
+    lost = answer_to(work, wrong)
+    assert (lost.id, lost.kind, lost.value) == ("a", "infra", None)
+    assert "the outcome of another work, 'b'" in lost.message

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.errors import ExecutorError
-from hpo.executors.command import Command, as_text, read_result, variables
+from hpo.executors.command import LONGEST, Command, as_text, read_result, variables
+from hpo.executors.output import Output
 
 NO_NUL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
@@ -85,15 +86,15 @@ def test_metrics_are_found_among_log_lines(metrics: dict[str, Any], noise: list[
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         out.write_text("\n".join(lines))
-        assert read_result(out, Path(folder, "result")) == metrics
+        assert read_result(out, Path(folder, "result")) == (metrics, "")
 
 
 def test_result_file_is_the_whole_result(tmp_path: Path) -> None:
     out, result = tmp_path / "out", tmp_path / "result"
     out.write_bytes(b'{"level": "info"}\n\xff\xfe\n')
-    assert read_result(out, result) == {"level": "info"}
+    assert read_result(out, result) == ({"level": "info"}, "")
     result.write_text('{"accuracy": 0.5}')
-    assert read_result(out, result) == {"accuracy": 0.5}
+    assert read_result(out, result) == ({"accuracy": 0.5}, "")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_no_result_is_told(tmp_path: Path, output: str, result: str | None, text
 )
 def test_lines_nested_too_deeply_are_log(tmp_path: Path, deep: str) -> None:
     (tmp_path / "out").write_text(f'{{"y": 1}}\n{deep}\n{{"z": [[2]]}}\n')
-    assert read_result(tmp_path / "out", tmp_path / "result") == {"y": 1, "z": [[2]]}
+    assert read_result(tmp_path / "out", tmp_path / "result") == ({"y": 1, "z": [[2]]}, "")
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
@@ -128,6 +129,31 @@ def test_a_result_that_is_no_file_is_told(tmp_path: Path, make: Callable[[Path],
     make(tmp_path / "result")
     with pytest.raises(ValueError, match="what the command left at HPO_RESULT is no file"):
         read_result(tmp_path / "out", tmp_path / "result")
+
+
+def test_a_line_without_end_is_skipped_and_said(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    metrics = json.dumps({"y": 1, "pad": "x" * (LONGEST - 100)})
+    for skipped in (b"{" + b"x" * (3 * LONGEST), b"y" * LONGEST + b"z"):
+        out.write_bytes(metrics.encode() + b"\n" + skipped + b'\n{"z": 2}\n' + skipped)
+        found, notice = read_result(out, tmp_path / "result")
+        assert found == {**json.loads(metrics), "z": 2}
+        assert notice == "of its output, 2 lines longer than 1 MiB were not read"
+    out.write_bytes(b"x" * (LONGEST + 1))
+    with pytest.raises(
+        ValueError, match=r"reported no metrics;.* HPO_RESULT; of its output, 1 lines longer than 1 MiB"
+    ):
+        read_result(out, tmp_path / "result")
+    (tmp_path / "result").write_text(json.dumps({"y": "x" * LONGEST}))
+    with pytest.raises(ValueError, match="HPO_RESULT names is larger than 1 MiB"):
+        read_result(out, tmp_path / "result")
+
+
+def test_output_in_place_of_which_there_is_a_pipe_holds_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "out")
+    with pytest.raises(ValueError, match="reported no metrics"):
+        read_result(tmp_path / "out", tmp_path / "result")
+    assert Output(tmp_path / "out", tmp_path / "out").tail() == ""
 
 
 def test_as_text() -> None:

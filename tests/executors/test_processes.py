@@ -481,3 +481,41 @@ def test_kill_by_somebody_is_a_crash(tmp_path: Path) -> None:
         outcome = collect(pool, 1)[0]
     assert outcome.kind == "crash"
     assert outcome.message == "the process died before the work was done: signal SIGKILL"
+
+
+def test_no_process_answers_for_another_work() -> None:
+    def forge(payload: dict[str, Any]) -> dict[str, Any]:
+        import gc
+        from multiprocessing.connection import Connection
+
+        from hpo.executors.base import Outcome
+
+        for pipe in gc.get_objects():
+            if isinstance(pipe, Connection) and not pipe.closed:
+                pipe.send(Outcome(id="another", value={"y": -1}))
+        return {"y": payload["y"]}
+
+    with Processes(1).start(forge) as pool:
+        for y in range(3):
+            assert run(pool, f"work-{y}", y=y).value == {"y": y}
+
+
+def test_a_function_may_use_processes_of_its_own() -> None:
+    def spread(payload: dict[str, Any]) -> dict[str, Any]:
+        import concurrent.futures
+        import multiprocessing
+        import subprocess
+
+        fork = multiprocessing.get_context("fork")
+        with fork.Pool(2) as pool:
+            total = sum(pool.map(abs, [-1, -2, -3]))
+        with concurrent.futures.ProcessPoolExecutor(2, fork) as executor:
+            total += executor.submit(abs, -10).result()
+        child = fork.Process(target=abs, args=(-1,))
+        child.start()
+        child.join()
+        return {"y": total, "codes": [child.exitcode, subprocess.run(["true"], check=False).returncode]}
+
+    with Processes(1).start(spread) as pool:
+        for _ in range(2):
+            assert run(pool).value == {"y": 16, "codes": [0, 0]}

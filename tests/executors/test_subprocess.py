@@ -226,3 +226,36 @@ def test_payload_file_is_the_payload(tmp_path: Path) -> None:
         pool.submit(Work(id="a", payload=params))
         assert collect(pool, 1)[0].value == params
     assert json.loads((tmp_path / "copy").read_text()) == params
+
+
+@pytest.mark.parametrize(
+    ("script", "reported"),
+    [
+        ("""echo '{{"y": 1}}'; echo '{{"y": 2}}'; sleep 1000""", {"y": 2}),
+        ("""echo '{{"y": 1}}' > "$HPO_RESULT"; sleep 1000""", {"y": 1}),
+        ("""trap 'echo "{{\\"y\\": 3}}"; exit 1' TERM; sleep 1000 & wait""", {"y": 3}),
+        ("""printf '{{"y": 1'; sleep 1000""", None),
+        ("""printf '{{"y": 1' > "$HPO_RESULT"; sleep 1000""", None),
+    ],
+)
+def test_what_was_reported_before_a_timeout_is_told(script: str, reported: dict[str, Any] | None) -> None:
+    with shell(script, grace=1.0).start() as pool:
+        pool.submit(Work(id="a", payload={}, timeout=0.5))
+        outcome = collect(pool, 1)[0]
+    assert (outcome.kind, outcome.value, outcome.reported) == ("timeout", None, reported)
+
+
+def test_a_supervisor_does_not_hold_what_a_command_prints() -> None:
+    """200 MiB on one line, and the supervisor stays below what one such line would need."""
+    script = "head -c 200M /dev/zero; echo; echo '{{\"y\": 1}}'"
+    with shell(script).start() as pool:
+        pool.submit(Work(id="a", payload={}))
+        outcome = collect(pool, 1)[0]
+        supervisor = psutil.Process().children()[-1]
+        peak = int(
+            next(
+                line for line in Path(f"/proc/{supervisor.pid}/status").read_text().splitlines() if "VmHWM" in line
+            ).split()[1]
+        )
+    assert (outcome.value, outcome.message) == ({"y": 1}, "of its output, 1 lines longer than 1 MiB were not read")
+    assert peak < 150 * 1024

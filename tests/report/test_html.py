@@ -141,7 +141,7 @@ def test_two_hundred_trials_stay_below_a_megabyte() -> None:
 def test_many_trials_are_drawn_as_an_image_and_the_table_is_cut() -> None:
     text = render(filled(1200))
     checked(text)
-    assert "The latest 1000 of 1202" in text
+    assert "The best and the latest, 1000 of 1202" in text
     assert "data:image/png;base64" in text
 
 
@@ -231,3 +231,104 @@ def test_question_and_answer() -> None:
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_report(filled(3), tmp_path / "none" / "page.html")
+
+
+def test_of_several_objectives_the_front_is_shown_and_no_best() -> None:
+    study = filled(30, (Objective("accuracy"), Objective("loss", "minimize"), Constraint("latency_ms", upper=15)))
+    words = " ".join(checked(render(study)).text)
+    assert "Best configuration" not in words
+    n = len(study.pareto_front)
+    assert f"Pareto front: {n} trial{'s' if n > 1 else ''}" in words
+    assert all(f"#{trial.number}" in words for trial in study.pareto_front)
+
+
+def test_failures_are_in_the_chart_and_in_a_list() -> None:
+    study = filled(8)
+    study.fail(study.ask(), "diverged", "loss is NaN")
+    text = render(study)
+    words = " ".join(checked(text).text)
+    assert "Crosses at the foot are the trials that failed: 1 oom, 1 diverged." in words
+    assert "loss is NaN" in words
+    chart = re.findall(r"<svg.*?</svg>", text, re.DOTALL)[0]
+    assert ">diverged<" in chart
+
+
+def test_outliers_are_left_out_of_the_charts_and_said() -> None:
+    study = filled(20)
+    for penalty in (1e6, 1.7e308):
+        study.add(study.problem.space.at([0.5, 0.5, 0.5, 0.5]), {"accuracy": -penalty, "latency_ms": penalty})
+    words = " ".join(checked(render(study)).text)
+    assert re.search(r"Of accuracy, 2 points below \S+ are not shown.", words)
+    assert re.search(r"Of latency_ms, 2 points above \S+ ms are not shown.", words)
+
+
+def test_nothing_but_penalties_is_still_a_page() -> None:
+    study = open_study("s", Problem(Space({"x": Float(0, 1)}), METRICS[:2]), storage=":memory:", seed=1)
+    for penalty in (1.7e308, 1.6e308):
+        study.add({"x": 0.5}, {"accuracy": -penalty, "latency_ms": 1.7e308})
+    text = render(study)
+    checked(text)
+    assert "no point to show" in text
+
+
+def test_whole_numbers_have_whole_ticks() -> None:
+    problem = Problem(Space({"layers": Int(1, 3)}), [Objective("units", "minimize")])
+    study = open_study("s", problem, storage=":memory:", seed=1)
+    for layers in (1, 2, 3, 2):
+        study.add({"layers": layers}, {"units": float(layers)})
+    ticks = re.findall(r"<text[^>]*>([^<]*)</text>", render(study))
+    assert {"1", "2", "3"} <= set(ticks)
+    assert not [tick for tick in ticks if "." in tick]
+
+
+def test_a_single_trial_has_a_single_tick() -> None:
+    study = open_study("s", Problem(Space({"x": Float(0, 1)}), [Objective("y")]), storage=":memory:", seed=1)
+    study.add({"x": 0.5}, {"y": 0.25})
+    chart = re.findall(r"<svg.*?</svg>", render(study), re.DOTALL)[0]
+    ticks = re.findall(r"<text[^>]*>([^<]*)</text>", chart)
+    assert "0" in ticks
+    assert "\N{MINUS SIGN}1" not in ticks
+    assert "0.5" not in ticks
+
+
+def test_charts_have_a_title_and_a_description() -> None:
+    for svg in re.findall(r"<svg.*?</svg>", render(filled(12)), re.DOTALL):
+        labels = re.match(r'<svg role="img" aria-labelledby="(\S+) (\S+)"', svg)
+        assert labels
+        for label in labels.groups():
+            assert re.search(rf'<(title|desc) id="{label}">[^<]+</', svg)
+
+
+def test_headings_that_sort_are_buttons() -> None:
+    text = render(filled(3))
+    head = text[text.index('<table id="trials">') :].split("</thead>")[0]
+    assert head.count("<th scope") == head.count('<button type="button">') == 11
+
+
+def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_report(filled(3), tmp_path / "page.html")
+    before = path.read_text()
+    path.chmod(0o640)
+    link = tmp_path / "link.html"
+    link.symlink_to(path)
+    write_report(filled(4), link)
+    assert link.is_symlink()
+    assert path.read_text() != before
+    assert path.stat().st_mode & 0o777 == 0o640
+    whole = path.read_text()
+
+    def fill_disk(self: Path, text: str, **_: object) -> int:
+        with self.open("w") as file:
+            file.write(text[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(filled(5), path)
+    assert path.read_text() == whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.html", "page.html"]
+
+
+def test_the_way_to_replay_names_the_file_as_it_is(tmp_path: Path) -> None:
+    study = open_study("s", Problem(Space({"x": Float(0, 1)}), [Objective("y")]), storage=tmp_path / "ä b.db", seed=1)
+    assert "hpo replay s --storage &#39;ä b.db&#39;" in render(study)

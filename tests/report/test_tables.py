@@ -17,7 +17,21 @@ from hpo.parameters import Float
 from hpo.problem import Problem
 from hpo.report import Comparison, Contender
 from hpo.report.html import answer
-from hpo.report.tables import as_python, as_toml, best_so_far, edit_rows, limit_rows, trial_rows, used_rows
+from hpo.report.tables import (
+    as_python,
+    as_toml,
+    best_so_far,
+    chosen,
+    edit_rows,
+    failure_rows,
+    front_header,
+    front_rows,
+    limit_rows,
+    margin_rows,
+    trial_header,
+    trial_rows,
+    used_rows,
+)
 from hpo.report.words import ago, duration, measured, miss
 from hpo.space import Space
 from hpo.trial import Trial, TrialState
@@ -99,7 +113,44 @@ def test_rows_name_what_was_broken_and_why_a_trial_failed() -> None:
         ("failed", "oom: too big"),
         ("feasible", ""),
     ]
-    assert [row.number for row in trial_rows(history("maximize", *[(0.5, 1.0)] * 9), most=19)] == [5, 6, 7, 8]
+    assert rows[0].cells[:2] == ("0.5", "18.44"), "metrics come first, under their headings"
+    assert trial_header(history("maximize")) == ["accuracy", "latency_ms", "x", "seconds"]
+
+
+def test_of_many_trials_the_best_and_the_latest_are_kept() -> None:
+    results = [(0.5, 1.0), (0.9, 1.0), (0.95, 99.0), None, (0.8, 1.0), (0.1, 1.0), (0.2, 1.0), (0.3, 1.0), (0.4, 1.0)]
+    assert [row.number for row in trial_rows(history("maximize", *results), most=4 * 4)] == [1, 4, 7, 8]
+    assert [row.number for row in trial_rows(history("minimize", *results), most=5 * 4)] == [0, 5, 6, 7, 8]
+    assert len(trial_rows(history("maximize", *results))) == 9
+
+
+def test_equal_failures_stand_together() -> None:
+    rows = failure_rows(history("maximize", None, (0.5, 1.0), None))
+    assert rows == [["oom", "2", "#0, #2", "too big"]]
+
+
+def test_margins_say_how_far_and_how_sure() -> None:
+    trials = history("maximize", (0.5, 18.5), (0.5, 12.0), (0.5, 15.0))
+    margins = [
+        margin_rows(trials, t, {"latency_ms": p})[0]
+        for t, p in zip(trials.completed, (0.001, 0.7, 0.9999), strict=True)
+    ]
+    assert margins == [["misses by 3.5 ms", "below 1 %"], ["3 ms (20 %)", "70 %"], ["none: on its limit", "above 99 %"]]
+    assert margin_rows(trials, trials.completed[1], {}) == [["3 ms (20 %)", "-"]]
+
+
+def test_with_several_objectives_no_trial_is_the_best() -> None:
+    problem = Problem(Space({"x": Float(0, 1)}), [Objective("a"), Objective("b", "minimize", unit="s")])
+    values = [(1.0, 1.0), (2.0, 2.0), (0.5, 3.0)]
+    trials = [
+        Trial(i, {"x": i / 4}, TrialState.COMPLETED, i, {"a": Measurement(a), "b": Measurement(b)})
+        for i, (a, b) in enumerate(values)
+    ]
+    found = History(problem, 1, tuple(trials))
+    assert chosen(found) is None
+    assert front_header(found) == ["trial", "a", "b", "x"]
+    assert front_rows(found) == [["#1", "2", "2 s", "0.25"], ["#0", "1", "1 s", "0"]]
+    assert front_rows(found, most=1) == [["#1", "2", "2 s", "0.25"]]
 
 
 @given(

@@ -15,7 +15,7 @@ import hpo
 from hpo.errors import HpoError, MissingExtra, SettingsError, StorageError, StudyNotFound
 from hpo.storage import MemoryStorage, SqlStorage, open_storage
 from hpo.storage.base import Storage
-from hpo.storage.opening import missing_file, shown
+from hpo.storage.opening import missing_file
 from hpo.storage.postgres import PostgresServer
 
 
@@ -52,20 +52,6 @@ def test_urls_are_read_by_people_and_by_us(tmp_path: Path) -> None:
             with closing(open_storage(url)) as same:
                 assert same.url == storage.url
     assert missing_file(f"sqlite:///{tmp_path}/b%20b.db") == tmp_path / "b b.db"
-
-
-@pytest.mark.parametrize(
-    ("where", "said"),
-    [
-        ("hpo.db", "hpo.db"),
-        (":memory:", ":memory:"),
-        ("sqlite:///a%20b.db", "sqlite:///a%20b.db"),
-        ("postgresql+psycopg://me:s3cret@h/d?sslpassword=x", "postgresql+psycopg://me@h/d"),
-        ("postgresql://me:s3cret@h/d", "postgresql+psycopg://me@h/d"),
-    ],
-)
-def test_what_is_shown_has_no_secret(where: str, said: str) -> None:
-    assert shown(where) == said
 
 
 def test_a_path_may_look_like_a_url_further_on(tmp_path: Path) -> None:
