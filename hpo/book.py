@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from hpo.errors import HpoError, TrialNotFound
+from hpo.errors import TrialNotFound
 from hpo.events import Draft, Event, Ledger, trial_after
 from hpo.history import History
 from hpo.problem import Problem
@@ -175,7 +175,7 @@ class Book:
         self._ledger = None
         try:
             ledger.apply(news)
-        except HpoError:
+        except Exception:
             if not seen:
                 raise
             ledger = self._read(persistently(lambda _: self._storage.events(self._id)))
