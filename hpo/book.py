@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from hpo.errors import HpoError, StudyDamaged, StudyNotFound, TrialNotFound
+from hpo.errors import StudyDamaged, StudyNotFound, TrialNotFound
 from hpo.events import Draft, Event, Ledger, trial_after
 from hpo.history import History
 from hpo.problem import Problem
@@ -199,7 +199,7 @@ class Book:
         self._ledger = None
         try:
             ledger.apply(news)
-        except HpoError:
+        except Exception:
             ledger = self.ledger_of(self.events() if seen else news)
         self._ledger = ledger
         return ledger

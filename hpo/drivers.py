@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -131,6 +132,8 @@ def heartbeat(study: Study, me: str, lease: float, held: Callable[[], Mapping[st
 
 _beating: list[Heartbeat] = []
 """Of the runs of this process."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_beating.clear)
 
 
 def _watched_here(study: Study) -> list[Trial]:

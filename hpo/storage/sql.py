@@ -149,7 +149,8 @@ class SqlStorage:
     def events(self, study: int, after: int = 0) -> list[Event]:
         """The committed events with `seq > after`."""
         with self._connections.reading() as connection, self._connections.explained():
-            return _events(connection, study, after)
+            rows = _rows(connection, study, after)
+        return _events(rows)
 
     @contextmanager
     def transaction(self, study: int) -> Iterator[Log]:
@@ -243,7 +244,7 @@ class _SqlLog:
         self.flush()
         with self._connections.explained():
             if number is None:
-                return _events(self._connection, self._study, after)
+                return _events(_rows(self._connection, self._study, after))
             of_trial = {"study": self._study, "number": number, "after": after}
             rows = self._connection.execute(_OF_TRIAL, of_trial).all()
         return sorted((Line(*row).event() for row in rows), key=lambda event: event.seq)
@@ -348,10 +349,14 @@ def _rows(new: Sequence[Line], study: int) -> list[dict[str, Any]]:
     ]
 
 
-def _events(connection: sa.Connection, study: int, after: int) -> list[Event]:
+def _rows(connection: sa.Connection, study: int, after: int) -> Sequence[Any]:
     rows = connection.execute(_EVENTS, {"study": study, "after": after}).all()
     if not rows:
         raise _unknown(study)
+    return rows
+
+
+def _events(rows: Sequence[Any]) -> list[Event]:
     return [Line(*row).event() for row in rows if row.seq is not None]
 
 
