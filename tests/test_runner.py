@@ -20,7 +20,7 @@ from hpo.errors import ExecutorError, MissingMetric, NoFeasibleTrial, NotANumber
 from hpo.executors import Inline, Outcome, Processes, Subprocess, Threads, Work
 from hpo.executors.base import Function
 from hpo.executors.inline import InlinePool
-from hpo.runner import Progress
+from hpo.progress import Progress
 from hpo.strategies import Random
 from hpo.trial import TrialState
 

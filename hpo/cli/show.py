@@ -11,16 +11,16 @@ import click
 
 from hpo.cli.codes import INFEASIBLE
 from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
-from hpo.cli.progress import progress_line
 from hpo.errors import NoFeasibleTrial
 from hpo.executors.command import Command, variables
 from hpo.history import History, oriented
 from hpo.metrics import limit_words, shortfall
 from hpo.opening import open_study
+from hpo.progress import progress_line
 from hpo.report import tables
-from hpo.report.words import ago, best_words, measured, miss, misses, short
 from hpo.study import Study
 from hpo.trial import Trial
+from hpo.words import ago, best_words, measured, miss, misses, short
 
 
 @click.command("list")

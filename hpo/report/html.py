@@ -10,9 +10,9 @@ from hpo.history import History
 from hpo.metrics import limit_words
 from hpo.report import plots, tables
 from hpo.report.comparison import Comparison
-from hpo.report.words import best_words, misses, with_unit
 from hpo.study import Study
 from hpo.trial import Trial
+from hpo.words import best_words, misses, with_unit
 
 _FOLDER = Path(__file__).parent
 

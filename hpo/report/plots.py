@@ -19,7 +19,7 @@ from hpo.history import History
 from hpo.metrics import Metric, Objective, shortfall
 from hpo.parameters import Categorical, Parameter
 from hpo.report.comparison import Comparison
-from hpo.report.words import short
+from hpo.words import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,9 +15,9 @@ from hpo.parameters import Float
 from hpo.problem import Problem
 from hpo.report import Comparison, Contender
 from hpo.report.tables import as_python, as_toml, best_so_far, limit_rows, trial_rows, used_rows
-from hpo.report.words import ago, duration, measured, miss
 from hpo.space import Space
 from hpo.trial import Trial, TrialState
+from hpo.words import ago, duration, measured, miss
 
 LATENCY = Constraint("latency_ms", upper=15, unit="ms")
 
