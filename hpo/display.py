@@ -20,7 +20,7 @@ from typing import Self, TextIO
 
 from hpo.budget import Budget
 from hpo.errors import SettingsError
-from hpo.failures import Failures, is_told
+from hpo.failures import Repeats, is_told
 from hpo.progress import (
     Estimate,
     Progress,
@@ -112,13 +112,14 @@ class Shown(Display):
         pace: how many lines are let through; all without it."""
         self.wants_starts = screen.is_live
         self._screen, self._budget, self._is_whole = screen, budget, is_whole
-        self._estimate, self._failures = Estimate(budget), Failures()
+        self._estimate, self._repeats = Estimate(budget), Repeats()
         self._steps: queue.SimpleQueue[tuple[Progress | None, threading.Event]] = queue.SimpleQueue()
         self._last: tuple[Progress, float] | None = None
         """The last step, and when it came on the monotonic clock."""
         self._line = ""
         """Of the last step; empty until it is drawn."""
         self._drawn_at = -math.inf
+        self._is_over = False
         self._last_words = ""
         self._pace = None if screen.is_live else pace
         self._skipped: Progress | None = None
@@ -178,6 +179,7 @@ class Shown(Display):
             except queue.Empty:
                 self._guarded(self._draw)
                 continue
+            self._is_over = step is None
             self._guarded(self._draw if step is None else partial(self._take, step))
             done.set()
             if step is None:
@@ -211,7 +213,7 @@ class Shown(Display):
             count, *rest = line.split(" | ")
             self._screen.keep(" | ".join([count, words, *rest]))
         elif trial.state is not TrialState.COMPLETED:
-            n = self._failures.count(str(trial.kind), trial.message)
+            n = self._repeats.count(trial)
             if is_told(n):
                 self._screen.keep(words + (f" ({n} times by now)" if n > 1 else ""))
         if step.trace and not step.log and self._is_whole:
@@ -224,7 +226,7 @@ class Shown(Display):
         if not self._line:
             self._line = progress_line(step.history, self._budget.trials)
         now = replace(step, elapsed=step.elapsed + time.monotonic() - at)
-        left = self._estimate.seconds(now)
+        left = None if self._is_over else self._estimate.seconds(now)
         parts = [clock_words(now.elapsed), f"~{duration(left)} left" if left else ""]
         parts = [self._line, *parts, spending_words(self._budget, step.history)]
         self._screen.draw(" | ".join(filter(None, parts)))

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 from collections import Counter
 
+from hpo.errors import ExecutorError
 from hpo.executors import Outcome
 from hpo.history import History
-from hpo.progress import counted
-from hpo.trial import Trial
+from hpo.progress import counted, trial_words
+from hpo.screens import printable
+from hpo.study import Study
+from hpo.trial import Trial, TrialState
+
+log = logging.getLogger(__name__)
 
 HOPELESS = 10
 """Failures and no result after which a run is given up, whatever their kinds."""
@@ -44,17 +50,17 @@ def _begins_so(line: str) -> bool:
     return named is not None
 
 
-class Failures:
-    """Those of one run, counted."""
+class Repeats:
+    """How often failures with the same words have come."""
 
     def __init__(self) -> None:
-        self.seen: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()
 
-    def count(self, kind: str, message: str) -> int:
-        """How often it has failed with these words by now, this time included; numbers in them do not count."""
-        words = f"{kind}: {re.sub(r'[0-9]+', '0', message)}"
-        self.seen[words] += 1
-        return self.seen[words]
+    def count(self, trial: Trial) -> int:
+        """This time included; numbers in the words do not count."""
+        words = f"{trial.kind}: {re.sub('[0-9]+', '0', trial.message)}"
+        self._seen[words] += 1
+        return self._seen[words]
 
 
 def is_told(n: int) -> bool:
@@ -67,30 +73,57 @@ def has_results(history: History) -> bool:
     return any(t.source != "added" for t in history.completed)
 
 
-def bug_words(study: str, trials: list[Trial], message: str, trace: str) -> str:
-    """Why a run stops at the first failure of this sort."""
-    first = trials[0]
-    hint = ""
-    if message.startswith("TypeError") and "argument" in message and "  File " not in trace:
-        hint = "\nThe objective is called with one argument, the trial: def train(trial): ... trial.params['lr'] ..."
-    elif message.startswith(("KeyError", "AttributeError")):
-        hint = f"\nThe trial has params {', '.join(first.params)}: trial.params['{next(iter(first.params))}']"
-    waiting = f"trial {first.number} waits" if len(trials) == 1 else f"{len(trials)} trials wait"
-    return (
-        f"trial {first.number} failed by a fault of the program, whatever the params: {message}\n{_indented(trace)}{hint}\n"
-        f"Nothing has a result yet, so the run stops here and nothing of the budget is used: {waiting} to be run again. "
-        f"Mend it, and run study {study!r} again. Where only some params are to blame, raise "
-        'hpo.TrialFailed("error", "why") for them, and the run goes on'
-    )
-
-
 def hopeless_words(study: str, history: History, trace: str) -> str:
     """Why a run is given up after so many failures."""
     last = history.failed[-1]
     return (
         f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. Nothing more is "
-        f"started, so that no more is spent. When the fault is mended, {way_back(study)}\n{trace}".rstrip()
+        f"started, so that no more is spent. When the fault is mended, {way_back(study)}\n{printable(trace)}".rstrip()
     )
+
+
+class Failures:
+    """Those of one run: counted, logged, and judged."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._repeats = Repeats()
+        self._suspects: list[tuple[Trial, str]] = []
+        """Trials that failed by what looks like a bug while none had a result, each with its traceback."""
+
+    def note(self, trial: Trial, outcome: Outcome, history: History) -> str:
+        """Log how a trial ended; a failure is a warning, unless the same has been told often. Returns the traceback, or the
+        last lines written, of one with new words."""
+        facts = {"trial": trial.number, "state": str(trial.state)}
+        is_lost = trial.state is TrialState.WAITING and outcome.kind not in (None, "cancelled")
+        if trial.state is not TrialState.FAILED and not is_lost:
+            log.info("trial %d %s", trial.number, trial.state, extra=facts)
+            return ""
+        if is_bug(outcome) and not has_results(history):
+            self._suspects.append((trial, outcome.log_tail))
+        n = self._repeats.count(trial)
+        trace = printable(outcome.log_tail) if n == 1 else ""
+        log.log(
+            logging.WARNING if is_told(n) else logging.INFO,
+            "%s%s%s",
+            printable(trial_words(history, trial)),
+            f" ({n} times by now)" if n > 1 else "",
+            f"\nthe whole: {outcome.logs[-1]}" if outcome.logs else f"\n{trace}" if trace else "",
+            extra=facts,
+        )
+        return trace
+
+    def show_a_bug(self, history: History) -> bool:
+        """Whether a trial has failed by what looks like a bug, and no result has proved that it is none."""
+        return bool(self._suspects) and not has_results(history)
+
+    def give_up(self) -> ExecutorError:
+        """Hand the trials back that a bug has failed, so that they count for nothing. Returns why the run stops."""
+        error = ExecutorError(_bug_words(self._study.name, [t for t, _ in self._suspects], self._suspects[0][1]))
+        now = self._study.trials
+        for trial in [t for t, _ in self._suspects if now[t.number].state is TrialState.FAILED]:
+            self._study.requeue(trial, f"failed by a fault of the program: {trial.message}")
+        return error
 
 
 def way_back(study: str) -> str:
@@ -110,5 +143,22 @@ def no_result_words(study: str, history: History) -> str:
     )
 
 
-def _indented(trace: str) -> str:
-    return "\n".join(f"  {line}" for line in trace.strip().splitlines())
+def _bug_words(study: str, trials: list[Trial], trace: str) -> str:
+    """Why a run stops at the first failure of this sort."""
+    first, message, hint = trials[0], trials[0].message, ""
+    if message.startswith("TypeError") and "argument" in message and "  File " not in trace:
+        hint = "The objective is called with one argument, the trial: def train(trial): ... trial.params['lr'] ..."
+    elif message.startswith(("KeyError", "AttributeError")):
+        hint = f"The trial has params {', '.join(first.params)}: trial.params['{next(iter(first.params))}']"
+    waiting = f"trial {first.number} waits" if len(trials) == 1 else f"{len(trials)} trials wait"
+    rows = [f"  {row}" for row in printable(trace).strip().splitlines()]
+    return "\n".join(
+        [
+            f"trial {first.number} failed by a fault of the program, whatever the params: {printable(message)}",
+            *rows,
+            *([hint] if hint else []),
+            f"No trial has a result yet, so the run stops here; {waiting} to be run again, and no trial of the budget is "
+            f"used up. Mend the program, and run study {study!r} again. Where only some params are to blame, raise "
+            'hpo.TrialFailed("error", "why") for them, and the run goes on',
+        ]
+    )

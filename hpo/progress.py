@@ -38,17 +38,21 @@ class Estimate:
 
     budget: Budget
     ended: int = 0
+    over_at: float | None = None
+    """When the run would be over, as seen when the last trial ended; on the run's clock, as `elapsed`."""
 
     def count(self, step: Progress) -> None:
         """Take note of a trial's end."""
-        self.ended += step.ended is not None
+        if step.ended is None:
+            return
+        self.ended += 1
+        if step.room is not None and step.room.trials < math.inf:
+            n = max(step.room.trials, 0) + len(step.history.in_flight)
+            self.over_at = step.elapsed + n * step.elapsed / self.ended
 
     def seconds(self, step: Progress) -> float | None:
         """Seconds left; None while nothing tells."""
-        left = []
-        if self.ended and step.room is not None and step.room.trials < math.inf:
-            n = max(step.room.trials, 0) + len(step.history.in_flight)
-            left.append(n * step.elapsed / self.ended)
+        left = [] if self.over_at is None else [max(self.over_at - step.elapsed, 0.0)]
         if self.budget.wall_seconds is not None:
             left.append(max(self.budget.wall_seconds - step.elapsed, 0.0))
         return min(left, default=None)

@@ -15,12 +15,11 @@ from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, re
 from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
 from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
-from hpo.failures import HOPELESS, Failures, bug_words, has_results, hopeless_words, is_bug, is_told, no_result_words
+from hpo.failures import HOPELESS, Failures, has_results, hopeless_words, no_result_words
 from hpo.history import History
 from hpo.interrupts import Interrupts
 from hpo.limits import NOTICE, Limits
-from hpo.progress import Progress, counted, trial_words
-from hpo.screens import printable
+from hpo.progress import Progress, counted
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 from hpo.words import duration
@@ -99,9 +98,10 @@ def run(
         runner = _Runner(study, objective, budget, limits, display)
         try:
             ended = runner.run(executor)
-        except KeyboardInterrupt as stop:
-            raise stop.with_traceback(None) from None
-        display.end(f"ended after {duration(ended.seconds)}: {ended.reason}")
+        except (KeyboardInterrupt, ResultError, ExecutorError) as stop:
+            raise stop.with_traceback(None)  # noqa: B904 - the same one, without the frames in between
+        if not runner.interrupts.count:
+            display.end(f"ended after {duration(ended.seconds)}: {ended.reason}")
     if runner.interrupts.count:
         raise _interrupt(study, ended)
     return ended
@@ -116,8 +116,9 @@ def _check(objective: Objective | None, executor: object) -> None:
 
 
 def _interrupt(study: Study, ended: Run) -> KeyboardInterrupt:
-    kept = counted(len(study.history.completed), "result")
-    stop = KeyboardInterrupt(f"{ended.reason}; {kept} kept. To go on, run study {study.name!r} again")
+    n = len(study.history.completed)
+    kept = f"what was measured is kept ({counted(n, 'result')})" if n else "nothing has a result yet"
+    stop = KeyboardInterrupt(f"{ended.reason}; {kept}. To go on, run study {study.name!r} again")
     stop.run = ended  # type: ignore[attr-defined]
     return stop
 
@@ -148,9 +149,7 @@ class _Runner:
         self.stopped: list[Trial] = []
         self.results: list[Trial] = []
         """Trials of this run that have completed or failed."""
-        self.failures = Failures()
-        self.suspects: list[tuple[Trial, str]] = []
-        """Trials that failed by what looks like a bug while none had a result, each with its traceback."""
+        self.failures = Failures(study)
         self.fault: ResultError | None = None
         """The first result that broke its contract."""
         self.ended: deque[Outcome] = deque()
@@ -167,6 +166,9 @@ class _Runner:
                 reason = self._run_on(pool)
             except BaseException as error:
                 self.interrupts.cleaning_up(lambda: pool.cancel(list(self.running), grace=0.0))
+                if isinstance(error, KeyboardInterrupt) and self.running and pool.grace:
+                    n = counted(len(self.running), "running trial")
+                    self._say(f"interrupted again: {n} cancelled, with {pool.grace:g} s to end; again to kill at once")
                 self._abandon(pool, error)
                 if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
                     return self._ended("interrupted twice: running trials were cancelled")
@@ -219,17 +221,13 @@ class _Runner:
     def _is_held(self) -> bool:
         """Whether nothing more is started: a result broke its contract, or a trial failed by what looks like a bug and no
         other has proved that it is none."""
-        return self.fault is not None or (bool(self.suspects) and not has_results(self.study.history))
+        return self.fault is not None or self.failures.show_a_bug(self.study.history)
 
     def _raise_what_holds(self) -> None:
         if self.fault is not None:
             raise self.fault
         if self._is_held():
-            first = self.suspects[0]
-            words = bug_words(self.study.name, [trial for trial, _ in self.suspects], first[0].message, first[1])
-            for trial, _ in self.suspects:
-                self.study.requeue(trial, f"failed by a fault of the program: {trial.message}")
-            raise ExecutorError(words)
+            raise self.failures.give_up()
 
     def _may_get_work(self) -> bool:
         """Whether it is worth waiting for what other drivers may hand back."""
@@ -285,36 +283,17 @@ class _Runner:
             if trial is None:
                 continue
             history = self.study.history
-            trace = self._noted(trial, outcome, history)
+            if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
+                self.results.append(trial)
+            trace = self.failures.note(trial, outcome, history)
+            if self._is_held() and not self.running:
+                trace = ""  # it is in the error that the run ends with now
             elapsed, log_file = self._elapsed(), outcome.logs[-1] if trial.kind and outcome.logs else ""
             room = self.budget.room(history, elapsed)
             step = Progress(history, elapsed, trial, outcome.id, room=room, log=log_file, trace=trace)
             self.display.show(step)
             if len(history.failed) >= HOPELESS and not has_results(history):
                 raise ExecutorError(hopeless_words(self.study.name, history, outcome.log_tail))
-
-    def _noted(self, trial: Trial, outcome: Outcome, history: History) -> str:
-        """Count and log how a trial ended. Returns the traceback, or the last lines written, of a failure of a new kind."""
-        facts = {"trial": trial.number, "state": str(trial.state)}
-        if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
-            self.results.append(trial)
-        is_lost = trial.state is TrialState.WAITING and outcome.kind not in (None, "cancelled")
-        if trial.state is not TrialState.FAILED and not is_lost:
-            log.info("trial %d %s", trial.number, trial.state, extra=facts)
-            return ""
-        if is_bug(outcome) and not has_results(history):
-            self.suspects.append((trial, outcome.log_tail))
-        n = self.failures.count(str(trial.kind), trial.message)
-        trace = printable(outcome.log_tail) if n == 1 else ""
-        log.log(
-            logging.WARNING if is_told(n) else logging.INFO,
-            "%s%s%s",
-            printable(trial_words(history, trial)),
-            f" ({n} times by now)" if n > 1 else "",
-            f"\nthe whole: {outcome.logs[-1]}" if outcome.logs else f"\n{trace}" if trace else "",
-            extra=facts,
-        )
-        return trace
 
     def _deliver(self, outcome: Outcome) -> Trial | None:
         """Tell the study how a work ended; None where that is another driver's business."""
