@@ -150,6 +150,9 @@ def _bug_words(study: str, trials: list[Trial], trace: str) -> str:
         hint = "The objective is called with one argument, the trial: def train(trial): ... trial.params['lr'] ..."
     elif message.startswith(("KeyError", "AttributeError")):
         hint = f"The trial has params {', '.join(first.params)}: trial.params['{next(iter(first.params))}']"
+    say_so = 'raise hpo.TrialFailed("error", "why") for them'
+    if message.startswith("the command"):
+        say_so = "let the command end with an exit code and words of its own for them"
     waiting = f"trial {first.number} waits" if len(trials) == 1 else f"{len(trials)} trials wait"
     rows = [f"  {row}" for row in printable(trace).strip().splitlines()]
     return "\n".join(
@@ -158,7 +161,7 @@ def _bug_words(study: str, trials: list[Trial], trace: str) -> str:
             *rows,
             *([hint] if hint else []),
             f"No trial has a result yet, so the run stops here; {waiting} to be run again, and no trial of the budget is "
-            f"used up. Mend the program, and run study {study!r} again. Where only some params are to blame, raise "
-            'hpo.TrialFailed("error", "why") for them, and the run goes on',
+            f"used up. Mend the program, and run study {study!r} again. Where only some params are to blame, {say_so}, and "
+            "the run goes on",
         ]
     )
