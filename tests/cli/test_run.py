@@ -206,7 +206,7 @@ def test_a_run_goes_on_when_nobody_reads_what_it_prints(folder: Path, environmen
 
 
 def test_names_that_the_encoding_does_not_have_end_no_run(hpo: Hpo, folder: Path, environment: dict[str, str]) -> None:
-    environment["PYTHONIOENCODING"] = "ascii"
+    environment["PYTHONIOENCODING"] = "latin-1"
     edit(folder, 'name = "digits"', 'name = "数"')
     done = hpo("run", "study.toml", "--trials", "2")
     assert done.returncode == 0
