@@ -26,28 +26,21 @@ _BUGS = (
     *("FileNotFoundError", "PermissionError", "NotADirectoryError", "IsADirectoryError"),
 )
 _NAMED = re.compile(rf"(?:^|\s)(?:{'|'.join(_BUGS)})(?::|$)")
-_COMMAND = re.compile(r"^the command ended (?:with exit code (\d+)|well but reported no metrics)")
-_USAGE = re.compile(
-    r"^usage:|can't open file|cannot open|unrecognized (?:arguments|option)", re.IGNORECASE | re.MULTILINE
-)
+_COMMAND = re.compile(r"the command (?:ended with exit code (\d+)(?:: |$)|.*reported no metrics)")
+_MISUSED = re.compile(r"(^|: )error: |can't open file|cannot open|usage", re.IGNORECASE)
 
 
-def is_bug(outcome: Outcome) -> bool:
-    """Whether a work failed by what no params are to blame for, as far as its last words tell: an exception such as
+def is_bug(trial: Trial) -> bool:
+    """Whether a trial failed by what no params are to blame for, as far as its message tells: an exception such as
     NameError or TypeError, a file or a module that is not there, a command that cannot be run or used so, or that reports
     no metrics. Exceptions of classes that the user has made are never taken for one."""
-    if outcome.kind != "error":
+    if trial.state is not TrialState.FAILED or trial.kind != "error":
         return False
-    if command := _COMMAND.match(outcome.message):
-        last = outcome.log_tail.rstrip().rsplit("\n", 1)[-1]
-        is_misused = command[1] == "2" and _USAGE.search(outcome.log_tail)
-        return command[1] in (None, "126", "127") or bool(is_misused) or _begins_so(last)
-    return _begins_so(outcome.message) or (outcome.message.startswith("File ") and bool(_NAMED.search(outcome.message)))
-
-
-def _begins_so(line: str) -> bool:
-    named = _NAMED.match(line)
-    return named is not None
+    if command := _COMMAND.match(trial.message):
+        code, last = command[1], trial.message[command.end() :]
+        return code in (None, "126", "127") or bool(code == "2" and _MISUSED.search(last)) or bool(_NAMED.match(last))
+    is_syntax = trial.message.startswith("File ") and _NAMED.search(trial.message)
+    return bool(_NAMED.match(trial.message) or is_syntax)
 
 
 class Repeats:
@@ -99,7 +92,7 @@ class Failures:
         if trial.state is not TrialState.FAILED and not is_lost:
             log.info("trial %d %s", trial.number, trial.state, extra=facts)
             return ""
-        if is_bug(outcome) and not has_results(history):
+        if outcome.kind == "error" and is_bug(trial) and not has_results(history):
             self._suspects.append((trial, outcome.log_tail))
         n = self._repeats.count(trial)
         trace = printable(outcome.log_tail) if n == 1 else ""
@@ -113,22 +106,33 @@ class Failures:
         )
         return trace
 
-    def show_a_bug(self, history: History) -> bool:
+    @property
+    def show_a_bug(self) -> bool:
         """Whether a trial has failed by what looks like a bug, and no result has proved that it is none."""
-        return bool(self._suspects) and not has_results(history)
+        return bool(self._suspects) and not has_results(self._study.history)
 
-    def give_up(self) -> ExecutorError:
-        """Hand the trials back that a bug has failed, so that they count for nothing. Returns why the run stops."""
-        error = ExecutorError(_bug_words(self._study.name, [t for t, _ in self._suspects], self._suspects[0][1]))
-        now = self._study.trials
-        for trial in [t for t, _ in self._suspects if now[t.number].state is TrialState.FAILED]:
-            self._study.requeue(trial, f"failed by a fault of the program: {trial.message}")
-        return error
+    def bug(self) -> ExecutorError:
+        """Why the run stops."""
+        trials = [trial for trial, _ in self._suspects]
+        return ExecutorError(_bug_words(self._study.name, trials, self._suspects[0][1]))
+
+
+def mended(study: Study) -> list[Trial]:
+    """Hand back the trials that bugs have failed in a study without results, for whoever runs it again has mended the
+    program. Returns them."""
+    history = study.history
+    if has_results(history):
+        return []
+    return [study.requeue(trial, "its program was run again") for trial in history.failed if is_bug(trial)]
 
 
 def way_back(study: str) -> str:
     """How failed trials are run again without using up the budget."""
-    return f'have them run again: study.requeue_failed("mended"), or hpo requeue --failed {shlex.quote(study)}'
+    return f'have them run again: study.requeue_failed("mended"), or {_command(study)}'
+
+
+def _command(study: str) -> str:
+    return f"hpo requeue --failed {shlex.quote(study)}"
 
 
 def no_result_words(study: str, history: History) -> str:
@@ -153,15 +157,14 @@ def _bug_words(study: str, trials: list[Trial], trace: str) -> str:
     say_so = 'raise hpo.TrialFailed("error", "why") for them'
     if message.startswith("the command"):
         say_so = "let the command end with an exit code and words of its own for them"
-    waiting = f"trial {first.number} waits" if len(trials) == 1 else f"{len(trials)} trials wait"
     rows = [f"  {row}" for row in printable(trace).strip().splitlines()]
     return "\n".join(
         [
             f"trial {first.number} failed by a fault of the program, whatever the params: {printable(message)}",
             *rows,
             *([hint] if hint else []),
-            f"No trial has a result yet, so the run stops here; {waiting} to be run again, and no trial of the budget is "
-            f"used up. Mend the program, and run study {study!r} again. Where only some params are to blame, {say_so}, and "
-            "the run goes on",
+            "No trial has a result yet, so the run stops here. Mend the program, and run it again: what failed so is run "
+            "again first, and uses up no trial of the budget (by hand: study.requeue_failed(), or "
+            f"{_command(study)}). Where only some params are to blame, {say_so}, and the run goes on",
         ]
     )

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from hpo.budget import Budget
 from hpo.display import Display, Show, display_of
@@ -15,7 +15,7 @@ from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, re
 from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
 from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
-from hpo.failures import HOPELESS, Failures, has_results, hopeless_words, no_result_words
+from hpo.failures import HOPELESS, Failures, has_results, hopeless_words, mended, no_result_words
 from hpo.history import History
 from hpo.interrupts import Interrupts
 from hpo.limits import NOTICE, Limits
@@ -40,9 +40,9 @@ class Run:
     """Trials that were ended before their time: cancelled, or handed back to be run again."""
     left: tuple[Trial, ...] = ()
     """Trials that go on without this driver; the next run takes them back."""
-    completed: int = 0
+    completed: int = field(default=0, compare=False)
     """How many trials of this run have brought a result."""
-    failed: int = 0
+    failed: int = field(default=0, compare=False)
     """How many trials of this run have failed."""
 
 
@@ -182,6 +182,8 @@ class _Runner:
         if pool.survives:  # what another driver left is known by its id: that of no other study of this name
             self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
         self._take_over(pool)
+        if again := mended(self.study):
+            self._say(f"{counted(len(again), 'trial')} that failed by a fault of the program: run again")
         with self._heartbeat(pool):
             reason = self._loop(pool)
             mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN
@@ -221,13 +223,13 @@ class _Runner:
     def _is_held(self) -> bool:
         """Whether nothing more is started: a result broke its contract, or a trial failed by what looks like a bug and no
         other has proved that it is none."""
-        return self.fault is not None or self.failures.show_a_bug(self.study.history)
+        return self.fault is not None or self.failures.show_a_bug
 
     def _raise_what_holds(self) -> None:
         if self.fault is not None:
             raise self.fault
         if self._is_held():
-            raise self.failures.give_up()
+            raise self.failures.bug()
 
     def _may_get_work(self) -> bool:
         """Whether it is worth waiting for what other drivers may hand back."""

@@ -147,8 +147,7 @@ def test_a_bug_stops_the_run_at_the_first_failure_and_uses_nothing_up(
     assert "evaluation.py" not in said, "the frames of the user, not ours"
     assert ("def train(trial)" in said) == message.startswith("TypeError")
     assert len(s.trials) <= 2
-    assert {t.state for t in s.trials} == {TrialState.WAITING}
-    assert s.history.n_started == 0
+    assert {(t.state, t.kind) for t in s.trials} == {(TrialState.FAILED, "error")}
     ended = hpo.run(s, measure, budget=hpo.Budget(trials=5), executor=executor)
     assert (ended.completed, ended.failed) == (5, 0), "mended and run again, it has all its trials"
     assert [t.state for t in s.trials] == [TrialState.COMPLETED] * 5
@@ -172,7 +171,7 @@ def test_so_does_a_command_that_cannot_work(script: str) -> None:
     s = study()
     with pytest.raises(ExecutorError, match=r"^trial 0 failed by a fault of the program, .*the command ended"):
         hpo.run(s, executor=Subprocess(["sh", "-c", script]), budget=hpo.Budget(trials=5))
-    assert [t.state for t in s.trials] == [TrialState.WAITING]
+    assert [(t.state, t.kind) for t in s.trials] == [(TrialState.FAILED, "error")]
 
 
 @pytest.mark.parametrize(

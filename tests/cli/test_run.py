@@ -173,12 +173,16 @@ def test_a_command_that_cannot_work_ends_the_run_and_uses_nothing_up(hpo: Hpo, f
     assert done.returncode == 1
     assert done.stdout.startswith("trial 1/5 | #0 failed (error): the command ended with exit code 2: ")
     assert done.stderr.startswith("Error: trial 0 failed by a fault of the program, ")
-    assert "Mend the program, and run study 'digits' again" in done.stderr
+    assert "Mend the program, and run it again" in done.stderr
+    assert "hpo requeue --failed digits" in done.stderr
     assert "Traceback" not in done.stderr
     edit(folder, "trian.py", "train.py")
     again = hpo("run", "study.toml")
     assert again.returncode == 0
-    assert again.stdout.splitlines()[0] == "resuming: 1 trial, nothing feasible yet"
+    assert again.stdout.splitlines()[:2] == [
+        "resuming: 1 trial, nothing feasible yet",
+        "1 trial that failed by a fault of the program: run again",
+    ]
     assert "trial 5/5" in again.stdout
     assert "5 trials, the budget, have been run" in again.stdout
 
