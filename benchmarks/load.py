@@ -263,7 +263,7 @@ def resumed(url: str, n: int) -> records.Record:
         "import sys, hpo\n"
         "from benchmarks.load import _values\n"
         "study = hpo.open_study(sys.argv[1], storage=sys.argv[2])\n"
-        "hpo.run(study, _values, budget=hpo.Budget(trials=int(sys.argv[3])))\n"
+        "hpo.run(study, _values, budget=hpo.Budget(trials=int(sys.argv[3])), progress=False)\n"
     )
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", program, name, url, str(n + 1)], cwd=records.ROOT, check=True)
@@ -289,7 +289,7 @@ def in_flight(url: str, executor: Executor, n: int) -> records.Record:
         begun = time.perf_counter()
         peak = _Peak()
         with peak:
-            hpo.run(study, _Together(folder, n), budget=hpo.Budget(trials=n), executor=executor)
+            hpo.run(study, _Together(folder, n), budget=hpo.Budget(trials=n), executor=executor, progress=False)
         elapsed = time.perf_counter() - begun
     trials = study.history.completed
     study.storage.close()

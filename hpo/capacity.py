@@ -148,7 +148,7 @@ def simulate(
             luck = trial_seed(seed, repeat)
             study = open_study("simulated", problem, storage=":memory:", seed=luck, strategy=strategy)
             executor = Simulated(n, duration, failures=failures or Failures(), seed=luck)
-            ended = run(study, function, budget=budget, executor=executor, timeout=timeout)
+            ended = run(study, function, budget=budget, executor=executor, timeout=timeout, progress=False)
             if ended.interrupted:
                 raise KeyboardInterrupt
             runs[-1].append(_Ended.of(study.history, ended.seconds, objective))

@@ -43,6 +43,12 @@ def freed(trial: Trial, reason: str) -> Draft:
     return Draft("requeued", trial.number, {"reason": reason, "seconds": 0.0})
 
 
+def failed_again(ledger: Ledger, reason: str, kind: str | None) -> list[Draft]:
+    """All failed trials, or those of one kind, to be run again."""
+    failed = [trial for trial in ledger.history().failed if kind in (None, trial.kind)]
+    return [Draft("requeued", trial.number, {"reason": reason, "seconds": None}) for trial in failed]
+
+
 def handed_back(
     trial: Trial, kind: str, message: str, seconds: float | None = None, *, most: int = MOST_ATTEMPTS
 ) -> Draft:

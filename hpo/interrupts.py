@@ -22,8 +22,11 @@ class Interrupts:
         self.terminated_at: float | None = None
         """When SIGTERM came, on the monotonic clock."""
         self._say = say
-        self._unsaid: deque[str] = deque()
+        self._unsaid: deque[Callable[[], str]] = deque()
         self._is_waiting = self._is_saying = False
+        self._hurry: Callable[[], None] | None = None
+        self._most = 2
+        """Ctrl-Cs that are noted; those beyond raise where they come."""
 
     @contextmanager
     def watched(self, on_first: Callable[[], str], on_term: Callable[[], str]) -> Iterator[None]:
@@ -37,13 +40,13 @@ class Interrupts:
         def on_interrupt(*_: object) -> None:
             self.count += 1
             if self.count == 1:
-                self._unsaid.append(on_first())
+                self._unsaid.append(on_first)
             self._come()
 
         def on_terminate(*_: object) -> None:
             if self.terminated_at is None:
                 self.terminated_at = time.monotonic()
-                self._unsaid.append(on_term())
+                self._unsaid.append(on_term)
                 self._come()
 
         before = signal.signal(signal.SIGINT, on_interrupt), signal.signal(signal.SIGTERM, on_terminate)
@@ -63,17 +66,25 @@ class Interrupts:
         finally:
             self._is_waiting = False
 
+    def cleaning_up(self, hurry: Callable[[], None]) -> None:
+        """From now on the run ends what it has started: the next Ctrl-C calls `hurry`, in a thread of its own, and only
+        one more than that breaks it off."""
+        self._most = self.count + 1
+        self._hurry = hurry
+
     def _come(self) -> None:
-        if self.count > 2:
+        if self.count > self._most:
             raise KeyboardInterrupt
-        if self._is_waiting and not self._is_saying:
+        if self._hurry is not None:
+            threading.Thread(target=self._hurry, name="hpo-hurry", daemon=True).start()
+        elif self._is_waiting and not self._is_saying:
             self._heed()
 
     def _heed(self) -> None:
         self._is_saying = True
         try:
             while self._unsaid:
-                self._say(self._unsaid.popleft())
+                self._say(self._unsaid.popleft()())
         finally:
             self._is_saying = False
         if self.count > 1:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
-from hpo.budget import Budget, Room
+from hpo.budget import Budget
+from hpo.display import Display, Show, display_of
 from hpo.drivers import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
 from hpo.errors import (
     ExecutorError,
@@ -23,31 +23,18 @@ from hpo.errors import (
 )
 from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
+from hpo.failures import HOPELESS, Failures, has_results, hopeless_words, mended, no_result_words
 from hpo.history import History
 from hpo.interrupts import Interrupts
 from hpo.limits import NOTICE, Limits
+from hpo.progress import Progress, counted
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
+from hpo.words import duration
 
 log = logging.getLogger(__name__)
 
-_HOPELESS = 10
 _TICK = 0.5
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a run, for whoever shows it."""
-
-    history: History
-    elapsed: float
-    """Seconds since the run began, on the executor's clock."""
-    ended: Trial | None = None
-    """The trial that just ended; None when the step is a message."""
-    work: str = ""
-    """The id of its work, after which an executor names its logs."""
-    message: str = ""
-    room: Room | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +48,10 @@ class Run:
     """Trials that were ended before their time: cancelled, or handed back to be run again."""
     left: tuple[Trial, ...] = ()
     """Trials that go on without this driver; the next run takes them back."""
+    completed: int = field(default=0, compare=False)
+    """How many trials of this run have brought a result."""
+    failed: int = field(default=0, compare=False)
+    """How many trials of this run have failed."""
 
 
 def run(
@@ -76,7 +67,7 @@ def run(
     lease: float = LEASE,
     notice: float = NOTICE,
     idle: float | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Show | Display | None = None,
 ) -> Run:
     """Run trials of `study` on `executor` (in this thread by default) until `budget` is spent.
 
@@ -89,15 +80,19 @@ def run(
         handed back, to be run again.
     idle: seconds to wait with nothing to run while other drivers hold trials that they may hand back; a lease long by
         default.
-    progress: called in this thread after each step.
+    progress: by default a line that is kept up to date on a terminal (standard error) and in a notebook, elsewhere a plain
+        line on standard error for each trial that ends; False for nothing. A function is called in this thread with each
+        trial that ends and with each message, and nothing else is shown.
 
-    A first Ctrl-C asks for nothing more and lets running trials end; a second cancels them. Either way no trial is left
-    running; but where trials outlive their driver, the first Ctrl-C and SIGTERM leave them, and the next run takes them
-    back. Trials that a killed run left running are run again: those of this machine first of all, those of another when
-    their lease is over. Several runs, on several machines, may share a study.
+    A first Ctrl-C asks for nothing more and lets running trials end; a second cancels them, and a third does not wait for
+    them to clean up. Either way no trial is left running, and the run raises KeyboardInterrupt when it is over; its
+    attribute `run` is the Run. Where trials outlive their driver, the first Ctrl-C and SIGTERM leave them, and the next
+    run takes them back. Trials that a killed run left running are run again: those of this machine first of all, those of
+    another when their lease is over. Several runs, on several machines, may share a study.
 
-    Raises ResultError when the objective breaks the metrics' contracts (the run stops: every trial would),
-    ExecutorError when the first ten trials all fail, and SettingsError when the budget cannot be kept to.
+    Raises ResultError when a result breaks the metrics' contracts, after the trials in flight have ended; ExecutorError
+    when a trial fails by a bug of the program (a NameError, a command that does not exist) and none has a result yet, and
+    when the first ten trials all fail; SettingsError when the budget cannot be kept to.
     """
     if not isinstance(budget, Budget):
         raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials=60)")
@@ -106,7 +101,18 @@ def run(
     limits = Limits(timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice, idle=patience)
     executor = executor or Inline()
     _check(objective, executor)
-    return _Runner(study, objective, budget.priced(cpus, gpus), limits, progress or _silent).run(executor)
+    budget = budget.priced(cpus, gpus)
+    with display_of(progress, budget, sys.stderr) as display:
+        runner = _Runner(study, objective, budget, limits, display)
+        try:
+            ended = runner.run(executor)
+        except (KeyboardInterrupt, ResultError, ExecutorError) as stop:
+            raise stop.with_traceback(None)  # noqa: B904 - the same one, without the frames in between
+        if not runner.interrupts.count:
+            display.end(f"ended after {duration(ended.seconds)}: {ended.reason}")
+    if runner.interrupts.count:
+        raise _interrupt(study, ended)
+    return ended
 
 
 def _check(objective: Objective | None, executor: object) -> None:
@@ -117,6 +123,14 @@ def _check(objective: Objective | None, executor: object) -> None:
         raise SettingsError(f"run: no objective; {executor!r} calls one: run(study, objective, ...)")
 
 
+def _interrupt(study: Study, ended: Run) -> KeyboardInterrupt:
+    n = len(study.history.completed)
+    kept = f"what was measured is kept ({counted(n, 'result')})" if n else "nothing has a result yet"
+    stop = KeyboardInterrupt(f"{ended.reason}; {kept}. To go on, run study {study.name!r} again")
+    stop.run = ended  # type: ignore[attr-defined]
+    return stop
+
+
 class _Runner:
     def __init__(
         self,
@@ -124,9 +138,9 @@ class _Runner:
         objective: Objective | None,
         budget: Budget,
         limits: Limits,
-        progress: Callable[[Progress], None],
+        display: Display,
     ) -> None:
-        self.study, self.objective, self.budget, self.limits, self.progress = study, objective, budget, limits, progress
+        self.study, self.objective, self.budget, self.limits, self.display = study, objective, budget, limits, display
         self.clock = time.monotonic
         self.began = self.clock()
         self.looked = self.busy = time.monotonic()
@@ -143,39 +157,56 @@ class _Runner:
         self.stopped: list[Trial] = []
         self.is_log_said = False
         """Whether it was said which names in a command's output are taken for log."""
-        self.trace = ""
-        """The last lines of the traceback, or of what was written, of the work that ended last."""
+        self.results: list[Trial] = []
+        """Trials of this run that have completed or failed."""
+        self.failures = Failures(study)
+        self.fault: ResultError | None = None
+        """The first result that broke its contract."""
         self.ended: deque[Outcome] = deque()
         """What the pool has delivered and the study has not been told yet."""
         self.interrupts = Interrupts(self._say)
 
     def run(self, executor: Executor) -> Run:
+        self.display.begin(self._state())
         settings = {"budget": self.budget.to_json(), "limits": asdict(self.limits)}
         self.study.join(self.me, getattr(executor, "command", None) or (), settings=settings)
         pool = executor.start(None if self.objective is None else Evaluate(self.objective))
-        try:
-            self.clock, self.began = pool.clock, pool.clock()
-            self.timeout = self.limits.time_limit(self.budget, pool.grace)
-            if pool.survives:  # what another driver left is known by its id: that of no other study of this name
-                self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
-            self._take_over(pool)
-            words = self.interrupts.watched(lambda: self._first_words(pool), self._last_words)
-            with words, heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running)) as beating:
-                reason = self._loop(pool, beating)
-                mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN
-                with self.interrupts.waiting():
-                    self.ended.extend(pool.close(mode))
-                self._finish()
-        except BaseException as error:
-            self._abandon(pool, error)
-            if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
-                return self._ended("interrupted twice: running trials were cancelled")
-            raise
-        return self._ended(reason)
+        with self.interrupts.watched(lambda: self._first_words(pool), self._last_words):
+            try:
+                reason = self._run_on(pool)
+            except BaseException as error:
+                self.interrupts.cleaning_up(lambda: pool.cancel(list(self.running), grace=0.0))
+                if isinstance(error, KeyboardInterrupt) and self.running and pool.grace:
+                    n = counted(len(self.running), "running trial")
+                    self._say(f"interrupted again: {n} cancelled, with {pool.grace:g} s to end; again to kill at once")
+                self._abandon(pool, error)
+                if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
+                    return self._ended("interrupted twice: running trials were cancelled")
+                raise
+        return self._ended(reason + no_result_words(self.study.name, self.study.history))
+
+    def _run_on(self, pool: Pool) -> str:
+        """Run trials until the end. Returns why it is the end."""
+        self.clock, self.began = pool.clock, pool.clock()
+        self.timeout = self.limits.time_limit(self.budget, pool.grace)
+        if pool.survives:  # what another driver left is known by its id: that of no other study of this name
+            self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
+        self._take_over(pool)
+        if again := mended(self.study):
+            self._say(f"{counted(len(again), 'trial')} that failed by a fault of the program: run again")
+        with heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running)) as beating:
+            reason = self._loop(pool, beating)
+            mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN
+            with self.interrupts.waiting():
+                self.ended.extend(pool.close(mode))
+            self._finish()
+        return reason
 
     def _ended(self, reason: str) -> Run:
         was_told = self.interrupts.count > 0 or self.interrupts.terminated_at is not None
-        return Run(reason, self._elapsed(), was_told, tuple(self.stopped), tuple(self.running.values()))
+        failed = sum(trial.state is TrialState.FAILED for trial in self.results)
+        left, n_completed = tuple(self.running.values()), len(self.results) - failed
+        return Run(reason, self._elapsed(), was_told, tuple(self.stopped), left, n_completed, failed)
 
     def _loop(self, pool: Pool, beating: Heartbeat) -> str:
         ending = ""
@@ -184,10 +215,13 @@ class _Runner:
                 self.looked = time.monotonic()
                 self._take_over(pool)
             self._lose(pool, beating.lost())
-            ending = ending or self._interruption(pool) or self._fill(pool)
+            ending = ending or self._interruption(pool)
+            if not ending and not self._is_held():
+                ending = self._fill(pool)
             if self._is_detaching(pool):
                 return ending
             if not self.running:
+                self._raise_what_holds()
                 if ending or not self._may_get_work():
                     return ending or self._what_is_over()
                 with self.interrupts.waiting():
@@ -196,6 +230,17 @@ class _Runner:
                 self.ended.extend(pool.wait(_TICK))
             self._finish()
             self._end_overdue(pool)
+
+    def _is_held(self) -> bool:
+        """Whether nothing more is started: a result broke its contract, or a trial failed by what looks like a bug and no
+        other has proved that it is none."""
+        return self.fault is not None or self.failures.show_a_bug
+
+    def _raise_what_holds(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+        if self._is_held():
+            raise self.failures.bug()
 
     def _may_get_work(self) -> bool:
         """Whether it is worth waiting for what other drivers may hand back."""
@@ -227,6 +272,7 @@ class _Runner:
         self.running.update({work.id: trial for work, trial in zip(works, trials, strict=True)})
         self.busy = time.monotonic()
         pool.submit(*works)
+        self._show_starts()
 
     def _work(self, trial: Trial) -> Work:
         is_command = self.objective is None
@@ -250,23 +296,21 @@ class _Runner:
             if trial is None:
                 continue
             history = self.study.history
-            facts = {"trial": trial.number, "state": str(trial.state)}
-            trace = f"\n{self.trace}" if trial.kind and self.trace else ""
-            log.info("trial %d %s%s", trial.number, trial.state, trace, extra=facts)
-            elapsed = self._elapsed()
-            self.progress(Progress(history, elapsed, trial, outcome.id, room=self.budget.room(history, elapsed)))
-            if len(history.failed) >= _HOPELESS and all(t.source == "added" for t in history.completed):
-                last = history.failed[-1]
-                raise ExecutorError(
-                    f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. "
-                    "Nothing more is started, so that no more is spent; study.requeue(trial) has one run again when the "
-                    f"fault is mended\n{self.trace}".rstrip()
-                )
+            if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
+                self.results.append(trial)
+            trace = self.failures.note(trial, outcome, history)
+            if self._is_held() and not self.running:
+                trace = ""  # it is in the error that the run ends with now
+            elapsed, log_file = self._elapsed(), outcome.logs[-1] if trial.kind and outcome.logs else ""
+            room = self.budget.room(history, elapsed)
+            step = Progress(history, elapsed, trial, outcome.id, room=room, log=log_file, trace=trace)
+            self.display.show(step)
+            if len(history.failed) >= HOPELESS and not has_results(history):
+                raise ExecutorError(hopeless_words(self.study.name, history, outcome.log_tail))
 
     def _deliver(self, outcome: Outcome) -> Trial | None:
         """Tell the study how a work ended; None where that is another driver's business."""
         trial, self.busy = self.running.pop(outcome.id), time.monotonic()
-        self.trace = outcome.log_tail
         if outcome.id in self.lost and outcome.kind is not None:
             self.lost.remove(outcome.id)
             return None
@@ -298,8 +342,11 @@ class _Runner:
         except ResultConflict:
             raise
         except ResultError as error:
-            self._end(trial, str(error), seconds)
-            raise
+            if self.fault is None:
+                self.fault = error
+                if others := len(self.running):
+                    self._say(f"{error}. Nothing more is started; {counted(others, 'running trial')} may end first")
+            return self._end(trial, str(error), seconds)
 
     def _tell_reported(self, trial: Trial, outcome: Outcome) -> Trial | None:
         """The trial with what its command had reported before its time was over; None where that is no whole result."""
@@ -371,13 +418,16 @@ class _Runner:
         return False
 
     def _first_words(self, pool: Pool) -> str:
-        n = len(self.running)
+        if not self.running:
+            return "interrupted: nothing runs, and nothing more is started"
+        n, is_one = counted(len(self.running), "running trial"), len(self.running) == 1
         if pool.survives:
-            return f"interrupted: {n} running trials go on; the next run takes them back"
-        return f"interrupted: {n} running trials are let end; again to cancel them"
+            return f"interrupted: {n} {'goes' if is_one else 'go'} on; the next run takes {'it' if is_one else 'them'} back"
+        return f"interrupted: {n} {'is' if is_one else 'are'} let end; again to cancel {'it' if is_one else 'them'}"
 
     def _last_words(self) -> str:
-        return f"terminated: {len(self.running)} running trials have {self.limits.notice:g} s to end"
+        n, is_one = counted(len(self.running), "running trial"), len(self.running) == 1
+        return f"terminated: {n} {'has' if is_one else 'have'} {self.limits.notice:g} s to end"
 
     def _end_overdue(self, pool: Pool) -> None:
         """End what still runs when the wall time and the overtime are over, or the notice after SIGTERM is."""
@@ -397,11 +447,11 @@ class _Runner:
         mode = CloseMode.KILL if is_meant or not pool.survives else CloseMode.DETACH
         self.ended.extend(pool.close(mode))
         while self.ended:
-            with contextlib.suppress(ResultError):  # the trial is cancelled; the first such error is on its way up
-                self._deliver(self.ended.popleft())
+            self._deliver(self.ended.popleft())
+        why = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
         for id, trial in self.running.items() if mode is CloseMode.KILL else ():
             if id not in self.lost:
-                self._end(trial, f"the run ended: {type(error).__name__}")
+                self._end(trial, f"the run ended: {why}")
         if mode is CloseMode.KILL:
             self.running.clear()
 
@@ -409,7 +459,15 @@ class _Runner:
         return self.budget.room(history, self._elapsed()).trials
 
     def _say(self, message: str) -> None:
-        self.progress(Progress(self.study.history, self._elapsed(), message=message))
+        self.display.show(Progress(self.study.history, self._elapsed(), message=message))
+
+    def _show_starts(self) -> None:
+        if self.display.wants_starts:
+            self.display.show(self._state())
+
+    def _state(self) -> Progress:
+        history, elapsed = self.study.history, self._elapsed()
+        return Progress(history, elapsed, room=self.budget.room(history, elapsed))
 
     def _elapsed(self) -> float:
         return self.clock() - self.began
@@ -419,7 +477,3 @@ def _reason(outcome: Outcome) -> str:
     """What the executor says, and the last line the training wrote where that says more."""
     last = outcome.log_tail.strip().rsplit("\n", 1)[-1][:300]
     return outcome.message if not last or last in outcome.message else f"{outcome.message}: {last}"
-
-
-def _silent(_: Progress) -> None:
-    return

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from hpo.book import Book, Look
-from hpo.drafts import MOST_DEATHS, accepted, asked, corrected, handed_back, opened, said, told
+from hpo.drafts import MOST_DEATHS, accepted, asked, corrected, failed_again, handed_back, opened, said, told
 from hpo.effort import Allowance, Timed
 from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
@@ -217,9 +217,7 @@ class Study:
         times at most, and nothing is learned. The failure of an attempt changes nothing once another has taken its
         place, or has brought the result."""
         number = _number(trial)
-        if kind not in FAILURE_KINDS:
-            hint = did_you_mean(str(kind), FAILURE_KINDS)
-            raise SettingsError(f"failure kind {kind!r} is not one of {listing(FAILURE_KINDS)}.{hint}")
+        _check_kind(kind)
 
         def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
@@ -239,6 +237,13 @@ class Study:
         """Have a trial run again: the next ask gives it out, as its next attempt. For a running one whose driver is gone,
         and for one that failed by a fault that has been mended. One that has been handed back since is left alone."""
         return self._step(trial, TrialState.WAITING, "requeued", reason, seconds)
+
+    def requeue_failed(self, reason: str = "", *, kind: str | None = None) -> list[Trial]:
+        """Have all failed trials run again, or those of one kind: the next asks give them out first. They do not count in
+        a budget of trials until then. Returns them. Raises SettingsError for a kind that does not exist."""
+        if kind is not None:
+            _check_kind(kind)
+        return self._book.trials_of(self._book.write(lambda ledger, _: failed_again(ledger, reason, kind)))
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
         """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
@@ -427,6 +432,12 @@ def _reopened(name: str, id: object, url: str, strategy: Strategy | None) -> Stu
     if storage is None or record is None or record.facts.get("id") != id:
         raise StudyNotFound(f"the study {name!r} that was pickled is no longer in {url}; open another with open_study")
     return Study(record, storage, strategy)
+
+
+def _check_kind(kind: object) -> None:
+    if kind not in FAILURE_KINDS:
+        hint = did_you_mean(str(kind), FAILURE_KINDS)
+        raise SettingsError(f"failure kind {kind!r} is not one of {listing(FAILURE_KINDS)}.{hint}")
 
 
 def _same_attempt(now: Trial, seen: Trial) -> bool:

@@ -16,7 +16,7 @@ from hpo.evaluation import Evaluate, Failure, Reading, result_of
 from hpo.executors import Subprocess
 from hpo.measurement import Measurement
 from hpo.metrics import Metric
-from hpo.runner import Progress
+from hpo.progress import Progress
 
 METRICS: list[Metric] = [hpo.Objective("y"), hpo.Constraint("c", upper=1.0), hpo.Tracked("z")]
 PAYLOAD = {"number": 0, "params": {}, "seed": 1}

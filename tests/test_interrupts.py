@@ -40,9 +40,15 @@ def test_a_signal_right_after_a_commit(
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(sa.Connection, "commit", then_signal)
-    ended = hpo.run(
-        s, lambda t: {"y": t.params["x"]}, budget=hpo.Budget(trials=9), progress=lambda p: said.append(p.message)
-    )
+    try:
+        ended = hpo.run(
+            s, lambda t: {"y": t.params["x"]}, budget=hpo.Budget(trials=9), progress=lambda p: said.append(p.message)
+        )
+    except KeyboardInterrupt as stop:
+        assert number == signal.SIGINT
+        ended = stop.run  # type: ignore[attr-defined]
+    else:
+        assert number == signal.SIGTERM
     assert ended.interrupted
     assert any("interrupted" in words or "terminated" in words for words in said)
     assert {t.state for t in s.trials} <= {TrialState.COMPLETED}
@@ -57,7 +63,8 @@ def test_a_signal_within_a_training_is_answered_at_once() -> None:
         assert "let end" in said[-1]
         return {"y": 1.0}
 
-    hpo.run(s, train, budget=hpo.Budget(trials=3), progress=lambda p: said.append(p.message))
+    with pytest.raises(KeyboardInterrupt, match="running trials were let end; what was measured is kept"):
+        hpo.run(s, train, budget=hpo.Budget(trials=3), progress=lambda p: said.append(p.message))
     assert [t.state for t in s.trials] == [TrialState.COMPLETED]
 
 

@@ -11,17 +11,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import hpo
 from hpo.drafts import MOST_DEATHS
 from hpo.drivers import owner, reclaim
-from hpo.errors import ExecutorError, MissingMetric, NoFeasibleTrial, NotANumber, SettingsError
+from hpo.errors import ExecutorError, MissingMetric, NoFeasibleTrial, NotANumber, ResultError, SettingsError
 from hpo.executors import Inline, Outcome, Processes, Subprocess, Threads, Work
 from hpo.executors.base import Function
 from hpo.executors.inline import InlinePool
-from hpo.runner import Progress
+from hpo.progress import Progress
 from hpo.strategies import Random
+from hpo.testing.executors import await_that
 from hpo.trial import TrialState
 
 
@@ -102,6 +104,188 @@ def test_a_hopeless_run_stops_spending() -> None:
     assert len(s.trials) == 10
 
 
+def _calls_what_is_not_there(trial: hpo.Trial) -> Mapping[str, Any]:
+    return {"y": undefined, "c": 0.1}  # type: ignore[name-defined]  # noqa: F821
+
+
+def _takes_no_trial() -> Mapping[str, Any]:
+    return {}
+
+
+def _imports_what_is_not_there(trial: hpo.Trial) -> Mapping[str, Any]:
+    import no_such_module_anywhere  # type: ignore[import-not-found]
+
+    return {"y": no_such_module_anywhere.x}
+
+
+def _reads_what_is_not_there(trial: hpo.Trial) -> Mapping[str, Any]:
+    return {"y": len(Path("no-such-file.csv").read_text())}
+
+
+BUGS = [
+    (_calls_what_is_not_there, "NameError: name 'undefined' is not defined"),
+    (_takes_no_trial, "TypeError: _takes_no_trial() takes 0 positional arguments but 1 was given"),
+    (_imports_what_is_not_there, "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
+    (_reads_what_is_not_there, "FileNotFoundError: [Errno 2] No such file or directory: 'no-such-file.csv'"),
+    (lambda t: {"y": t.params.x}, "AttributeError: 'Fixed' object has no attribute 'x'"),
+    (lambda t: {"y": t.params["z"]}, "KeyError: 'z'"),
+    (lambda t: exec("x = = 1"), "SyntaxError: invalid syntax"),
+]
+
+
+@pytest.mark.parametrize("executor", [Inline(), Threads(2), Processes(2)], ids=repr)
+@pytest.mark.parametrize(("objective", "message"), BUGS, ids=[message.split(":")[0] for _, message in BUGS])
+def test_a_bug_stops_the_run_at_the_first_failure_and_uses_nothing_up(
+    executor: Any, objective: Any, message: str
+) -> None:
+    s = study()
+    with pytest.raises(ExecutorError, match=r"^trial [01] failed by a fault of the program") as caught:
+        hpo.run(s, objective, budget=hpo.Budget(trials=5), executor=executor)
+    said = str(caught.value)
+    assert message.replace("'Fixed'", "'dict'") in said.replace("'Fixed'", "'dict'")
+    assert "Traceback" in said or message.startswith("TypeError")
+    assert "evaluation.py" not in said, "the frames of the user, not ours"
+    assert ("def train(trial)" in said) == message.startswith("TypeError")
+    assert len(s.trials) <= 2
+    assert {(t.state, t.kind) for t in s.trials} == {(TrialState.FAILED, "error")}
+    ended = hpo.run(s, measure, budget=hpo.Budget(trials=5), executor=executor)
+    assert (ended.completed, ended.failed) == (5, 0), "mended and run again, it has all its trials"
+    assert [t.state for t in s.trials] == [TrialState.COMPLETED] * 5
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exit 127",
+        "exit 126",
+        "true",
+        "echo done",
+        "no-such-program",
+        f"{sys.executable} no-such-file.py",
+        f"{sys.executable} -c 'x = = 1'",
+        f"{sys.executable} -c 'import no_such_module'",
+        f"{sys.executable} -c 'import argparse; argparse.ArgumentParser().parse_args()' --unknown 1",
+    ],
+)
+def test_so_does_a_command_that_cannot_work(script: str) -> None:
+    s = study()
+    with pytest.raises(ExecutorError, match=r"^trial 0 failed by a fault of the program, .*the command ended"):
+        hpo.run(s, executor=Subprocess(["sh", "-c", script]), budget=hpo.Budget(trials=5))
+    assert [(t.state, t.kind) for t in s.trials] == [(TrialState.FAILED, "error")]
+
+
+@pytest.mark.parametrize(
+    "script", ["exit 1", "exit 2", "exit 3", "echo 'RuntimeError: the loss is NaN' >&2; exit 1", "kill -9 $$"]
+)
+def test_what_params_may_be_to_blame_for_is_an_ordinary_failure(script: str) -> None:
+    s = study()
+    ended = hpo.run(s, executor=Subprocess(["sh", "-c", script]), budget=hpo.Budget(trials=3))
+    assert (ended.completed, ended.failed) == (0, 3)
+    assert ended.reason.startswith(
+        "3 trials, the budget, have been run; no trial has a result: 3 trials failed, the last, #2"
+    )
+    assert 'study.requeue_failed("mended"), or hpo requeue --failed run' in ended.reason
+
+
+def test_a_bug_after_results_is_an_ordinary_failure() -> None:
+    s = study()
+    ended = hpo.run(s, lambda t: measure(t) if t.number == 0 else t.params["z"], budget=hpo.Budget(trials=15))
+    assert (ended.completed, ended.failed, ended.reason) == (1, 14, "15 trials, the budget, have been run")
+
+
+def test_a_result_from_elsewhere_does_not_prove_that_the_program_works() -> None:
+    s = study()
+    s.add({"x": 0.1}, {"y": 0.1, "c": 0.1}, "from production")
+    with pytest.raises(ExecutorError, match="by a fault of the program"):
+        hpo.run(s, _calls_what_is_not_there, budget=hpo.Budget(trials=5))
+
+
+def test_what_looked_like_a_bug_was_none_when_a_trial_beside_it_has_a_result(tmp_path: Path) -> None:
+    def train(trial: hpo.Trial) -> Mapping[str, Any]:
+        if trial.number == 0:
+            raise KeyError("momentum")
+        if trial.number == 1:
+            await_that(lambda: len(s.history.failed) == 1, "the other has failed")
+        return measure(trial)
+
+    s = study()
+    ended = hpo.run(s, train, budget=hpo.Budget(trials=4), executor=Threads(2))
+    assert (ended.completed, ended.failed) == (3, 1)
+    assert s.trials[0].state is TrialState.FAILED
+
+
+def test_failures_are_warnings_with_their_traceback_and_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    def train(trial: hpo.Trial) -> Mapping[str, Any]:
+        if trial.number % 2:
+            raise ValueError(f"bad shape {trial.number}")
+        return measure(trial)
+
+    ended = hpo.run(study(), train, budget=hpo.Budget(trials=11), progress=False)
+    assert (ended.completed, ended.failed) == (6, 5)
+    first, *others = [r.getMessage() for r in caplog.records if r.levelname == "WARNING" and r.name.startswith("hpo")]
+    assert first.startswith("#1 failed (error): ValueError: bad shape 1\nTraceback")
+    assert "in train" in first
+    assert others == [
+        "#3 failed (error): ValueError: bad shape 3 (2 times by now)",
+        "#7 failed (error): ValueError: bad shape 7 (4 times by now)",
+    ]
+
+
+def test_the_warning_of_a_failure_names_its_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    executor = Processes(1, logs=tmp_path / "logs")
+    hpo.run(study(), _raise, budget=hpo.Budget(trials=1), executor=executor, progress=False)
+    (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING" and r.name.startswith("hpo")]
+    assert said.startswith("#0 failed (error): ValueError: too late\nthe whole: ")
+    assert "in _raise" in Path(said.rsplit(": ", 1)[1]).read_text()
+
+
+def test_failed_trials_are_requeued_together() -> None:
+    s = study()
+    for kind in ("error", "oom", "error"):
+        s.fail(s.ask(), kind, "for want of data")
+    s.tell(s.ask(), {"y": 0.0, "c": 0.0})
+    assert [t.number for t in s.requeue_failed("larger machine", kind="oom")] == [1]
+    again = s.requeue_failed("mended")
+    assert [(t.number, t.state, t.attempt, t.message) for t in again] == [
+        (0, TrialState.WAITING, 2, "mended"),
+        (2, TrialState.WAITING, 2, "mended"),
+    ]
+    assert s.requeue_failed() == []
+    assert s.history.n_started == 1
+    with pytest.raises(SettingsError, match=r"failure kind 'eror' is not one of .* Did you mean 'error'"):
+        s.requeue_failed(kind="eror")
+    assert hpo.run(s, measure, budget=hpo.Budget(trials=4)).completed == 3
+    assert s.replay().is_identical
+
+
+@pytest.mark.parametrize(
+    "bad", [{"y": 1.0}, {"y": None, "c": 0.0}, {"y": "good", "c": 0.0}, {"y": [1.0], "c": 0.0}, None]
+)
+@pytest.mark.parametrize("executor", [Threads(3), Processes(3)], ids=repr)
+@pytest.mark.parametrize("n_before", [0, 4])
+def test_a_bad_result_lets_the_others_end_and_be_told(tmp_path: Path, executor: Any, bad: Any, n_before: int) -> None:
+    def train(trial: hpo.Trial) -> Any:
+        if trial.number == n_before:
+            return bad
+        if trial.number > n_before:
+            await_that((tmp_path / "gate").exists, "the bad result is told")
+        return measure(trial)
+
+    def show(step: Progress) -> None:
+        said.append(step.message)
+        if "Nothing more is started" in step.message:
+            (tmp_path / "gate").touch()
+
+    s, said = study(), [""]
+    if n_before:
+        hpo.run(s, measure, budget=hpo.Budget(trials=n_before), progress=False)
+    with pytest.raises(ResultError, match=r"trial|the objective"):
+        hpo.run(s, train, budget=hpo.Budget(trials=20), executor=executor, progress=show)
+    states = [t.state for t in s.trials]
+    assert states == [TrialState.COMPLETED] * n_before + [TrialState.CANCELLED] + [TrialState.COMPLETED] * 2
+    assert any(words.endswith("Nothing more is started; 2 running trials may end first") for words in said)
+
+
 def test_stopping_at_a_target() -> None:
     s = study()
     end = hpo.run(s, lambda t: {"y": t.number, "c": 0.1}, budget=hpo.Budget(trials=50, target=5))
@@ -126,61 +310,131 @@ def test_enqueued_trials_are_run() -> None:
 
 
 INTERRUPTED = """
-import sys, time, hpo
-from hpo.executors import {executor}
-problem = hpo.Problem(hpo.Space({{"x": hpo.Float(0, 1)}}), [hpo.Objective("y")])
-study = hpo.open_study("int", problem, storage=sys.argv[1], seed=1)
+import os, sys, time, hpo
+from pathlib import Path
+from hpo.executors import *
+here = Path(sys.argv[1])
+problem = hpo.Problem(hpo.Space({"x": hpo.Float(0, 1)}), [hpo.Objective("y")])
+study = hpo.open_study("int", problem, storage=here / "i.db", seed=1)
 
-def slow(trial):
-    time.sleep({sleep})
-    return {{"y": trial.params["x"]}}
+def wait(trial):
+    (here / f"{os.getpid()}.pid").touch()
+    while not (here / "gate").exists():
+        time.sleep(0.01)
+    return {"y": trial.params["x"]}
 
 def show(step):
-    print(step.message or f"ended {{step.ended.number}}", flush=True)
+    print(step.message or f"ended {step.ended.number}", flush=True)
 
-print("started", flush=True)
-print("END", hpo.run(study, slow, budget=hpo.Budget(trials=100), executor={executor}({n}), progress=show), flush=True)
+EXECUTOR = {executor}
+objective = None if isinstance(EXECUTOR, Subprocess) else wait
+try:
+    hpo.run(study, objective, budget=hpo.Budget(trials=100), executor=EXECUTOR, progress=show)
+finally:
+    stop = sys.exc_info()[1]
+    print("END", type(stop) is KeyboardInterrupt, stop.run, flush=True)
+    print("usable:", study.tell(study.ask(), {"y": 0.0}).state, flush=True)
 """
+COMMAND = """
+touch $$.pid
+while [ ! -e gate ]; do sleep 0.05; done
+echo '{"y": 0.5}'
+"""
+EXECUTORS = ["Inline()", "Threads(2)", "Processes(2)", "Subprocess(['sh', 'train.sh'], 2)"]
 
 
-@pytest.mark.parametrize(("executor", "n"), [("Inline", ""), ("Threads", "2"), ("Processes", "2")])
-def test_ctrl_c_once_lets_running_trials_end(tmp_path: Path, executor: str, n: str) -> None:
-    s, output = _interrupt(tmp_path, executor, n, sleep=0.3, times=1)
-    assert "running trials are let end" in output
-    assert "interrupted=True" in output
-    assert {t.state for t in s.trials} == {TrialState.COMPLETED}
+class _Interrupted:
+    """The program above, at the point where as many trials run as there is room for."""
+
+    def __init__(self, folder: Path, executor: str, command: str = COMMAND) -> None:
+        (folder / "train.sh").write_text(command)
+        self.folder, self.n = folder, 1 if executor == "Inline()" else 2
+        code = INTERRUPTED.replace("{executor}", executor)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        n_processes = 1 if executor in ("Inline()", "Threads(2)") else 2
+        try:
+            await_that(lambda: len(self.pids()) == n_processes and self.n_running() == self.n, "the trials run")
+        except BaseException:
+            self.process.kill()
+            raise AssertionError(self.process.communicate()) from None
+
+    def n_running(self) -> int:
+        """In the storage."""
+        study = hpo.open_study("int", storage=self.folder / "i.db")
+        try:
+            return sum(t.state is TrialState.RUNNING for t in study.trials)
+        finally:
+            study.storage.close()
+
+    def pids(self) -> list[int]:
+        """Of the processes in which objectives have run."""
+        return [int(path.stem) for path in self.folder.glob("*.pid")]
+
+    def interrupt(self) -> str:
+        """Ctrl-C; what is said then."""
+        assert self.process.stdout is not None
+        self.process.send_signal(signal.SIGINT)
+        return self.process.stdout.readline()
+
+    def end(self) -> tuple[str, str]:
+        """What else it prints, and its errors."""
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == -signal.SIGINT, err
+        assert err.count("Traceback") == 1
+        assert "in _loop" not in err, "the frames inside say nothing to the reader"
+        assert "END True Run(" in out
+        assert "usable: completed" in out
+        assert all(is_gone(pid) for pid in self.pids())
+        return out, err
 
 
-@pytest.mark.parametrize(("executor", "n"), [("Inline", ""), ("Processes", "2")])
-def test_ctrl_c_twice_cancels_them(tmp_path: Path, executor: str, n: str) -> None:
-    s, output = _interrupt(tmp_path, executor, n, sleep=30, times=2)
-    assert "running trials were cancelled" in output
-    assert {t.state for t in s.trials} == {TrialState.CANCELLED}
+def is_gone(pid: int) -> bool:
+    """Whether no process has this number any more."""
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def _interrupt(folder: Path, executor: str, n: str, sleep: float, times: int) -> tuple[hpo.Study, str]:
-    code = INTERRUPTED.format(executor=executor, n=n, sleep=sleep)
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(folder / "i.db")], stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "started\n"
-        deadline = time.monotonic() + 60
-        while not _trials_running(folder / "i.db") and time.monotonic() < deadline:
-            time.sleep(0.05)
-        for _ in range(times):
-            time.sleep(0.4)
-            process.send_signal(signal.SIGINT)
-        output = process.stdout.read()
-        assert process.wait(60) == 0
-    return hpo.open_study("int", storage=folder / "i.db"), output
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_ctrl_c_once_lets_running_trials_end(tmp_path: Path, executor: str) -> None:
+    run = _Interrupted(tmp_path, executor)
+    one = "1 running trial is let end; again to cancel it"
+    assert (
+        run.interrupt()
+        == f"interrupted: {one if run.n == 1 else '2 running trials are let end; again to cancel them'}\n"
+    )
+    (tmp_path / "gate").touch()
+    out, err = run.end()
+    assert f"completed={run.n}, failed=0" in out
+    assert "KeyboardInterrupt: interrupted: running trials were let end; what was measured is kept" in err
+    s = hpo.open_study("int", storage=tmp_path / "i.db")
+    assert [t.state for t in s.trials] == [TrialState.COMPLETED] * (run.n + 1)
 
 
-def _trials_running(file: Path) -> bool:
-    try:
-        return any(t.state is TrialState.RUNNING for t in hpo.open_study("int", storage=file).trials)
-    except hpo.HpoError:
-        return False
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_ctrl_c_twice_cancels_them(tmp_path: Path, executor: str) -> None:
+    run = _Interrupted(tmp_path, executor)
+    run.interrupt()
+    run.process.send_signal(signal.SIGINT)
+    _, err = run.end()
+    assert "KeyboardInterrupt: interrupted twice: running trials were cancelled; nothing has a result yet" in err
+    s = hpo.open_study("int", storage=tmp_path / "i.db")
+    assert [t.state for t in s.trials] == [TrialState.CANCELLED] * run.n + [TrialState.COMPLETED]
+
+
+def test_a_third_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
+    """The commands ignore SIGTERM, and would have an hour to end."""
+    run = _Interrupted(tmp_path, "Subprocess(['sh', 'train.sh'], 2, grace=3600.0)", "trap '' TERM\n" + COMMAND)
+    run.interrupt()
+    again = "interrupted again: 2 running trials cancelled, with 3600 s to end; again to kill at once\n"
+    assert run.interrupt() == again
+    run.process.send_signal(signal.SIGINT)
+    run.end()
 
 
 def test_trials_of_a_dead_driver_are_run_again(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 import hpo
 from hpo.executors import Failures, Lognormal, Recorded, Simulated
-from hpo.runner import Progress, Run
+from hpo.progress import Progress
+from hpo.runner import Run
 from hpo.strategies import Random
 from hpo.trial import Trial, TrialState
 

@@ -16,8 +16,8 @@ from hpo.cli.opening import existing_study, name_argument, storage_option
 from hpo.errors import SettingsError, listing
 from hpo.metrics import Metric, limit_words
 from hpo.parameters import Categorical, Int, Parameter
-from hpo.report.words import short
 from hpo.space import Space
+from hpo.words import short
 
 
 @click.command()

@@ -12,18 +12,20 @@ import click
 from hpo.budget import Budget
 from hpo.cli import demo_task
 from hpo.cli.console import echo
+from hpo.cli.run import ended_by
 from hpo.errors import MissingExtra, listing
 from hpo.executors.processes import Processes
 from hpo.history import History
 from hpo.metrics import limit_words
 from hpo.opening import open_study
+from hpo.progress import Progress
 from hpo.provenance import installed
 from hpo.report.comparison import Comparison
-from hpo.report.words import best_words, duration, measured, misses
-from hpo.runner import Progress, run
+from hpo.runner import run
 from hpo.strategies import Bayesian, Grid, OneAtATime, Random, Strategy
 from hpo.study import Study
 from hpo.trial import Trial
+from hpo.words import best_words, duration, measured, misses
 
 SLOTS = 2
 _NEEDED = ("scikit-learn", "matplotlib", "jinja2")
@@ -132,14 +134,17 @@ def _tuned(folder: Path, name: str, seed: int, strategy: Strategy, budget: Budge
         if not history.in_flight and budget.room(history, 0.0).trials <= 0:
             return study
     is_shown = name == "joint" and seed == 0
-    ended = run(
-        study,
-        demo_task.train,
-        budget=budget,
-        executor=Processes(SLOTS, env=_ENV),
-        timeout=60.0,
-        progress=_show if is_shown else None,
-    )
+    try:
+        ended = run(
+            study,
+            demo_task.train,
+            budget=budget,
+            executor=Processes(SLOTS, env=_ENV),
+            timeout=60.0,
+            progress=_show if is_shown else False,
+        )
+    except KeyboardInterrupt as stop:
+        ended = ended_by(stop)
     if ended.interrupted:
         echo(f"interrupted: {study.name} has {_trainings(study.history)}. The same command goes on from here")
         raise click.exceptions.Exit(130)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from hpo.cli.codes import INTERRUPTED
 from hpo.cli.console import echo
 from hpo.cli.export import export, report
 from hpo.cli.manage import backup, copy, delete, rename
+from hpo.cli.requeue import requeue
 from hpo.cli.run import run
 from hpo.cli.show import best, list_studies, status
 from hpo.cli.simulate import simulate_command
@@ -52,6 +55,11 @@ def main() -> None:
 
     `hpo demo` shows it on a real model; `hpo run study.toml` runs your own.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a name that the terminal's encoding does not have is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
 
 
 @main.command()
@@ -67,7 +75,7 @@ def demo(trials: int | None, seeds: int | None, folder: Path) -> None:
 
 
 for command in (
-    *(run, worker, status, best, list_studies, export, report, replay, simulate_command, doctor),
+    *(run, worker, requeue, status, best, list_studies, export, report, replay, simulate_command, doctor),
     *(enqueue, edit, note, rename, copy, delete, backup, validate),
 ):
     main.add_command(command)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
+import os
 import shlex
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 import click
 
@@ -14,18 +17,20 @@ from hpo.cli.codes import INFEASIBLE, INTERRUPTED
 from hpo.cli.console import echo
 from hpo.cli.engines import engine
 from hpo.cli.opening import DEFAULT_STORAGE
-from hpo.cli.progress import Display, Plain, Quiet, Terminal, resume_words
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import trial_table
+from hpo.display import Display, Shown
 from hpo.errors import DefinitionChanged, SettingsError
-from hpo.executors.output import Output
 from hpo.opening import open_study
 from hpo.redact import HIDDEN, redact
-from hpo.report.words import aside_words, best_words, duration, misses
-from hpo.runner import Progress, Run
+from hpo.runner import Run
 from hpo.runner import run as run_study
+from hpo.screens import screen_on
 from hpo.storage import Storage, open_storage
 from hpo.study import Study
+from hpo.words import aside_words, best_words, duration, misses
+
+log = logging.getLogger(__name__)
 
 _SHOWN = 8
 
@@ -62,10 +67,8 @@ def run(
     store = open_storage(storage or given.storage or DEFAULT_STORAGE)
     try:
         study = _opened(given, store, file)
-        if study.trials and not quiet:
-            echo(resume_words(study.history))
         executor = engine(given.executor, given.command, workers or given.workers, given.logs, given.devices)
-        with display(quiet, budget, given.logs) as show:
+        try:
             ended = run_study(
                 study,
                 budget=budget,
@@ -76,11 +79,15 @@ def run(
                 gpus=given.gpus,
                 lease=given.lease,
                 notice=given.notice,
-                progress=show,
+                progress=display(quiet, budget),
             )
-        summarise(study, ended)
+        except KeyboardInterrupt as stop:
+            ended = ended_by(stop)
+        with written_if_possible():
+            summarise(study, ended)
+            if ended.interrupted:
+                echo(f"to go on: {_again(file, trials, workers, storage, quiet)}")
         if ended.interrupted:
-            echo(f"to go on: {_again(file, trials, workers, storage, quiet)}")
             context.exit(INTERRUPTED)
         context.exit(0 if study.history.has_best else INFEASIBLE)
     finally:
@@ -117,16 +124,27 @@ def _budget(given: StudyFile, trials: int | None, file: str) -> Budget:
     return dataclasses.replace(given.budget, trials=trials) if given.budget else Budget(trials=trials)
 
 
-def display(quiet: bool, budget: Budget, logs: str | None) -> Display:
-    """What shows the progress: a line that is redrawn on a terminal, lines elsewhere."""
+def display(quiet: bool, budget: Budget) -> Display:
+    """What shows the progress: a line that is redrawn on a terminal, lines elsewhere, both on standard output."""
+    return Display() if quiet else Shown(screen_on(sys.stdout), budget, is_whole=False)
 
-    def log_hint(step: Progress) -> str:
-        path = Output.of(Path(logs or ""), step.work).err
-        return f" (log: {path})" if logs and step.ended and step.ended.kind and path.exists() else ""
 
-    if quiet:
-        return Quiet()
-    return Terminal(budget, log_hint) if sys.stdout.isatty() else Plain(budget, log_hint)
+def ended_by(stop: KeyboardInterrupt) -> Run:
+    """How the run ended that Ctrl-C has ended; raises again what came before there was one."""
+    ended = getattr(stop, "run", None)
+    if not isinstance(ended, Run):
+        raise stop
+    return ended
+
+
+@contextlib.contextmanager
+def written_if_possible() -> Iterator[None]:
+    """Go on where standard output has nobody who reads it, or no room: what was run is stored all the same."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("the summary could not be written: %s", error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's own last flush fails too
 
 
 def summarise(study: Study, ended: Run) -> None:

@@ -21,9 +21,9 @@ from hpo.cli.strict_json import json_option, json_text
 from hpo.errors import SettingsError, StudyNotFound
 from hpo.executors import Duration, Failures, Lognormal
 from hpo.problem import Problem
-from hpo.report.words import duration as time_words
-from hpo.report.words import short, with_unit
 from hpo.study import Study
+from hpo.words import duration as time_words
+from hpo.words import short, with_unit
 
 DEFAULT_TRIALS = 100
 

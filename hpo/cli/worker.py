@@ -12,7 +12,7 @@ from hpo.budget import Budget, seconds
 from hpo.cli.codes import INTERRUPTED
 from hpo.cli.engines import words_of
 from hpo.cli.opening import existing_study, name_argument, storage_option
-from hpo.cli.run import display, summarise
+from hpo.cli.run import display, ended_by, summarise, written_if_possible
 from hpo.errors import SettingsError
 from hpo.executors import Subprocess
 from hpo.redact import HIDDEN
@@ -81,9 +81,12 @@ def worker(
         given = {"idle": idle, "notice": notice}
         limits.update({option: value for option, value in given.items() if value is not None})
         executor = Subprocess(command, slots=workers, logs=logs, devices=devices.split(",") if devices else ())
-        with display(quiet, budget, logs) as show:
-            ended = run(study, budget=budget, executor=executor, progress=show, **limits)
-        summarise(study, ended)
+        try:
+            ended = run(study, budget=budget, executor=executor, progress=display(quiet, budget), **limits)
+        except KeyboardInterrupt as stop:
+            ended = ended_by(stop)
+        with written_if_possible():
+            summarise(study, ended)
         context.exit(INTERRUPTED if ended.interrupted else 0)
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
@@ -15,6 +16,8 @@ from hpo.executors.base import Function, Kind, Outcome, Work, plain
 MESSAGE_CHARACTERS = 1000
 TAIL_LINES = 20
 TAIL_CHARACTERS = 4000
+_OUR_FRAMES = (__file__, str(Path(__file__).parents[1] / "evaluation.py"))
+"""Files between a pool and the user's function."""
 
 
 def call(function: Function, work: Work) -> Outcome:
@@ -35,6 +38,8 @@ def call(function: Function, work: Work) -> Outcome:
         if os.getpid() != process:
             _leave(error)
         kind, message, log_tail = kind_of(error), describe(error), traceback_tail(error)
+        if kind == "cancelled":
+            message = "interrupted while it ran"
     if os.getpid() != process:
         _leave(None)
     return Outcome(
@@ -89,10 +94,16 @@ def describe(error: BaseException) -> str:
 
 
 def traceback_tail(error: BaseException) -> str:
-    """The last lines of the traceback, from the function on: the frame of `call` says nothing to its reader."""
+    """The traceback from the user's function on: our own frames say nothing to its reader. Of a long one the first lines,
+    where the function is, and the last."""
     trace: TracebackType | None = error.__traceback__
-    lines = traceback.format_exception(type(error), error, trace.tb_next if trace else None)
-    return tail("".join(lines))
+    while trace is not None and trace.tb_frame.f_code.co_filename in _OUR_FRAMES:
+        trace = trace.tb_next
+    lines = "".join(traceback.format_exception(type(error), error, trace)).rstrip().splitlines()
+    if len(lines) > TAIL_LINES:
+        half = TAIL_LINES // 2
+        lines = [*lines[: half - 1], "  ...", *lines[-half:]]
+    return tail("\n".join(lines))
 
 
 def tail(text: str) -> str:

@@ -11,7 +11,7 @@ from hpo.errors import SettingsError
 from hpo.history import History
 from hpo.metrics import Objective
 from hpo.report.tables import best_so_far
-from hpo.report.words import short, with_unit
+from hpo.words import short, with_unit
 
 Curve = tuple[float | None, ...]
 """The best feasible value after 1, 2, ... trainings; None while nothing was feasible."""

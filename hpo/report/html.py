@@ -15,11 +15,11 @@ from hpo.metrics import Objective, limit_words
 from hpo.redact import redact
 from hpo.report import plots, tables
 from hpo.report.comparison import Comparison
-from hpo.report.words import aside_words, best_words, misses, with_unit
 from hpo.storage.paths import file_of
 from hpo.study import Study
 from hpo.text import shown
 from hpo.trial import Trial
+from hpo.words import aside_words, best_words, misses, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

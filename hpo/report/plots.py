@@ -21,8 +21,8 @@ from hpo.metrics import Metric, Objective, shortfall
 from hpo.parameters import Categorical, Int, Parameter
 from hpo.report.comparison import Comparison
 from hpo.report.window import LARGEST, Window, window_of
-from hpo.report.words import short
 from hpo.text import shown
+from hpo.words import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,9 +13,9 @@ from hpo.errors import listing
 from hpo.history import History, oriented
 from hpo.metrics import Constraint, Metric, Objective, Tracked, limit_words, shortfall
 from hpo.provenance import code_words, differences
-from hpo.report.words import aside_words, duration, goal_words, measured, misses, short, with_unit
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
+from hpo.words import aside_words, duration, goal_words, measured, misses, short, with_unit
 
 MOST_CELLS = 8000
 """Cells of the trials table; a larger one makes the file heavy, and nobody reads it."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hpo.history import History, oriented
 from hpo.metrics import Metric, Objective
-from hpo.report.words import short
+from hpo.words import short
 
 Array = NDArray[np.float64]
 

@@ -99,7 +99,7 @@ class SqlStorage:
                 connection.execute(tables.study.insert(), row if id is None else {**row, "id": id})
                 if copied:
                     study = connection.execute(_BY_NAME, {"name": name}).one().id
-                    connection.execute(tables.event.insert(), _rows(copied, study))
+                    connection.execute(tables.event.insert(), _values(copied, study))
         raise StorageError(
             f"study {name!r} could not be made in {self._database.where}, which refuses its row; is it damaged?"
         )
@@ -252,7 +252,7 @@ class _SqlLog:
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()
         new = lines(drafts, self._last)
-        self._pending += _rows(new, self._study)
+        self._pending += _values(new, self._study)
         self._last += len(new)
         return [line.event() for line in new]
 
@@ -334,7 +334,7 @@ def _database(where: str | Path, patience: float) -> Database:
     return SqliteFile(path, patience)
 
 
-def _rows(new: Sequence[Line], study: int) -> list[dict[str, Any]]:
+def _values(new: Sequence[Line], study: int) -> list[dict[str, Any]]:
     return [
         {
             "study_id": study,

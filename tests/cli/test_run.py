@@ -149,16 +149,70 @@ def wait_for_running(folder: Path, n: int) -> Study:
 def test_a_terminal_sees_one_line_rewritten(folder: Path, environment: dict[str, str]) -> None:
     reader, terminal = pty.openpty()
     command = [sys.executable, "-m", "hpo.cli.main", "run", "study.toml", "--trials", "3"]
-    environment["TERM"] = "xterm"
+    gate = folder / "gate"
+    environment |= {"TERM": "xterm", "GATE": str(gate)}
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=terminal, stderr=terminal)
     os.close(terminal)
     shown = b""
     with contextlib.suppress(OSError):  # how a pseudo-terminal says that its other end is gone
         while chunk := os.read(reader, 4096):
             shown += chunk
+            if b"trial 0/3 | 1 running | 0:0" in shown:  # before the first trial ends
+                gate.touch()
     os.close(reader)
     assert process.wait(60) == 0
     text = shown.decode()
     assert "trial 3/3" in text
     assert "\x1b[2K" in text
     assert "#1 accuracy" not in text
+
+
+def test_a_command_that_cannot_work_ends_the_run_and_uses_nothing_up(hpo: Hpo, folder: Path) -> None:
+    edit(folder, "train.py", "trian.py")
+    done = hpo("run", "study.toml")
+    assert done.returncode == 1
+    assert done.stdout.startswith("trial 1/5 | #0 failed (error): the command ended with exit code 2: ")
+    assert done.stderr.startswith("Error: trial 0 failed by a fault of the program, ")
+    assert "Mend the program, and run it again" in done.stderr
+    assert "hpo requeue --failed digits" in done.stderr
+    assert "Traceback" not in done.stderr
+    edit(folder, "trian.py", "train.py")
+    again = hpo("run", "study.toml")
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[:2] == [
+        "resuming: 1 trial, nothing feasible yet",
+        "1 trial that failed by a fault of the program: run again",
+    ]
+    assert "trial 5/5" in again.stdout
+    assert "5 trials, the budget, have been run" in again.stdout
+
+
+def test_a_run_with_nothing_left_to_do_says_what_there_is(hpo: Hpo) -> None:
+    hpo("run", "study.toml", "--trials", "1")
+    again = hpo("run", "study.toml", "--trials", "1")
+    first, ended, *_ = again.stdout.splitlines()
+    assert first.startswith("resuming: 1 trial, best feasible accuracy ")
+    assert ended.endswith(": 1 trials, the budget, have been run")
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_prints(folder: Path, environment: dict[str, str]) -> None:
+    command = f"{sys.executable} -m hpo.cli.main run study.toml; echo $? > code"
+    shell = subprocess.run(
+        f"({command}) | head -1", shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    assert shell.stdout.startswith("trial 1/5 | ")
+    assert (folder / "code").read_text() == "0\n"
+    study = open_study("digits", storage=folder / "hpo.db")
+    assert len(study.trials) == 5
+    study.storage.close()
+    assert shell.stderr.count("progress is not shown any more") == 1
+    assert "Traceback" not in shell.stderr
+
+
+def test_names_that_the_encoding_does_not_have_end_no_run(hpo: Hpo, folder: Path, environment: dict[str, str]) -> None:
+    environment["PYTHONIOENCODING"] = "latin-1"
+    edit(folder, 'name = "digits"', 'name = "数"')
+    done = hpo("run", "study.toml", "--trials", "2")
+    assert done.returncode == 0
+    assert "Error" not in done.stderr
+    assert "\\u6570" in hpo("status").stdout

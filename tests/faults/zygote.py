@@ -25,7 +25,7 @@ import psutil
 
 import hpo
 from hpo.executors import Executor, Inline, Processes
-from hpo.runner import Progress
+from hpo.progress import Progress
 from hpo.storage import SqlStorage
 from hpo.strategies import Bayesian, Random
 from hpo.trial import TrialState

@@ -32,9 +32,9 @@ from hpo.report.tables import (
     trial_rows,
     used_rows,
 )
-from hpo.report.words import ago, duration, measured, miss
 from hpo.space import Space
 from hpo.trial import Trial, TrialState
+from hpo.words import ago, duration, measured, miss
 
 LATENCY = Constraint("latency_ms", upper=15, unit="ms")
 

@@ -1,0 +1,170 @@
+"""Failures of a run: which of them are new, and which say that the program itself is at fault."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+from collections import Counter
+
+from hpo.errors import ExecutorError
+from hpo.executors import Outcome
+from hpo.history import History
+from hpo.progress import counted, trial_words
+from hpo.screens import printable
+from hpo.study import Study
+from hpo.trial import Trial, TrialState
+
+log = logging.getLogger(__name__)
+
+HOPELESS = 10
+"""Failures and no result after which a run is given up, whatever their kinds."""
+
+_BUGS = (
+    *("TypeError", "AttributeError", "NameError", "UnboundLocalError", "KeyError", "NotImplementedError"),
+    *("ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "TabError"),
+    *("FileNotFoundError", "PermissionError", "NotADirectoryError", "IsADirectoryError"),
+)
+_NAMED = re.compile(rf"(?:^|\s)(?:{'|'.join(_BUGS)})(?::|$)")
+_COMMAND = re.compile(r"the command (?:ended with exit code (\d+)(?:: |$)|.*reported no metrics)")
+_MISUSED = re.compile(r"(^|: )error: |can't open file|cannot open|usage", re.IGNORECASE)
+
+
+def is_bug(trial: Trial) -> bool:
+    """Whether a trial failed by what no params are to blame for, as far as its message tells: an exception such as
+    NameError or TypeError, a file or a module that is not there, a command that cannot be run or used so, or that reports
+    no metrics. Exceptions of classes that the user has made are never taken for one."""
+    if trial.state is not TrialState.FAILED or trial.kind != "error":
+        return False
+    if command := _COMMAND.match(trial.message):
+        code, last = command[1], trial.message[command.end() :]
+        return code in (None, "126", "127") or bool(code == "2" and _MISUSED.search(last)) or bool(_NAMED.match(last))
+    is_syntax = trial.message.startswith("File ") and _NAMED.search(trial.message)
+    return bool(_NAMED.match(trial.message) or is_syntax)
+
+
+class Repeats:
+    """How often failures with the same words have come."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def count(self, trial: Trial) -> int:
+        """This time included; numbers in the words do not count."""
+        words = f"{trial.kind}: {re.sub('[0-9]+', '0', trial.message)}"
+        self._seen[words] += 1
+        return self._seen[words]
+
+
+def is_told(n: int) -> bool:
+    """Whether the `n`th failure with the same words is worth a warning: the first, and whenever they have doubled."""
+    return n & (n - 1) == 0
+
+
+def has_results(history: History) -> bool:
+    """Whether a run has brought any; what was added from elsewhere does not count."""
+    return any(t.source != "added" for t in history.completed)
+
+
+def hopeless_words(study: str, history: History, trace: str) -> str:
+    """Why a run is given up after so many failures."""
+    last = history.failed[-1]
+    return (
+        f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. Nothing more is "
+        f"started, so that no more is spent. When the fault is mended, {way_back(study)}\n{printable(trace)}".rstrip()
+    )
+
+
+class Failures:
+    """Those of one run: counted, logged, and judged."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._repeats = Repeats()
+        self._suspects: list[tuple[Trial, str]] = []
+        """Trials that failed by what looks like a bug while none had a result, each with its traceback."""
+
+    def note(self, trial: Trial, outcome: Outcome, history: History) -> str:
+        """Log how a trial ended; a failure is a warning, unless the same has been told often. Returns the traceback, or the
+        last lines written, of one with new words."""
+        facts = {"trial": trial.number, "state": str(trial.state)}
+        is_lost = trial.state is TrialState.WAITING and outcome.kind not in (None, "cancelled")
+        if trial.state is not TrialState.FAILED and not is_lost:
+            log.info("trial %d %s", trial.number, trial.state, extra=facts)
+            return ""
+        if outcome.kind == "error" and is_bug(trial) and not has_results(history):
+            self._suspects.append((trial, outcome.log_tail))
+        n = self._repeats.count(trial)
+        trace = printable(outcome.log_tail) if n == 1 else ""
+        log.log(
+            logging.WARNING if is_told(n) else logging.INFO,
+            "%s%s%s",
+            printable(trial_words(history, trial)),
+            f" ({n} times by now)" if n > 1 else "",
+            f"\nthe whole: {outcome.logs[-1]}" if outcome.logs else f"\n{trace}" if trace else "",
+            extra=facts,
+        )
+        return trace
+
+    @property
+    def show_a_bug(self) -> bool:
+        """Whether a trial has failed by what looks like a bug, and no result has proved that it is none."""
+        return bool(self._suspects) and not has_results(self._study.history)
+
+    def bug(self) -> ExecutorError:
+        """Why the run stops."""
+        trials = [trial for trial, _ in self._suspects]
+        return ExecutorError(_bug_words(self._study.name, trials, self._suspects[0][1]))
+
+
+def mended(study: Study) -> list[Trial]:
+    """Hand back the trials that bugs have failed in a study without results, for whoever runs it again has mended the
+    program. Returns them."""
+    history = study.history
+    if has_results(history):
+        return []
+    return [study.requeue(trial, "its program was run again") for trial in history.failed if is_bug(trial)]
+
+
+def way_back(study: str) -> str:
+    """How failed trials are run again without using up the budget."""
+    return f'have them run again: study.requeue_failed("mended"), or {_command(study)}'
+
+
+def _command(study: str) -> str:
+    return f"hpo requeue --failed {shlex.quote(study)}"
+
+
+def no_result_words(study: str, history: History) -> str:
+    """`; no trial has a result: 5 failed, ...`, to follow why a run ended; nothing where there are results."""
+    if has_results(history) or not history.failed:
+        return ""
+    last = history.failed[-1]
+    said = f"#{last.number} ({last.kind}): {last.message}"
+    return (
+        f"; no trial has a result: {counted(len(history.failed), 'trial')} failed, the last, {said}. When the fault is "
+        f"mended, {way_back(study)}"
+    )
+
+
+def _bug_words(study: str, trials: list[Trial], trace: str) -> str:
+    """Why a run stops at the first failure of this sort."""
+    first, message, hint = trials[0], trials[0].message, ""
+    if message.startswith("TypeError") and "argument" in message and "  File " not in trace:
+        hint = "The objective is called with one argument, the trial: def train(trial): ... trial.params['lr'] ..."
+    elif message.startswith(("KeyError", "AttributeError")):
+        hint = f"The trial has params {', '.join(first.params)}: trial.params['{next(iter(first.params))}']"
+    say_so = 'raise hpo.TrialFailed("error", "why") for them'
+    if message.startswith("the command"):
+        say_so = "let the command end with an exit code and words of its own for them"
+    rows = [f"  {row}" for row in printable(trace).strip().splitlines()]
+    return "\n".join(
+        [
+            f"trial {first.number} failed by a fault of the program, whatever the params: {printable(message)}",
+            *rows,
+            *([hint] if hint else []),
+            "No trial has a result yet, so the run stops here. Mend the program, and run it again: what failed so is run "
+            "again first, and uses up no trial of the budget (by hand: study.requeue_failed(), or "
+            f"{_command(study)}). Where only some params are to blame, {say_so}, and the run goes on",
+        ]
+    )

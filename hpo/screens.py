@@ -1,0 +1,241 @@
+"""Screens: a terminal, a notebook, and anything else that takes lines. Each keeps lines, and live ones have one at the
+bottom that is redrawn."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable
+from typing import Any, Protocol, TextIO
+
+_WIDTH = 80
+"""Columns where nobody knows how many there are."""
+_NOTEBOOK_WIDTH = 120
+
+
+class Screen(Protocol):
+    """Used from one thread."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a line can be redrawn."""
+        ...
+
+    def open(self) -> None:
+        """Get ready."""
+
+    def keep(self, text: str) -> None:
+        """Show lines that stay."""
+
+    def draw(self, text: str) -> None:
+        """Put `text` in the place of what was drawn before; nothing where that cannot be."""
+
+    def close(self) -> None:
+        """Leave what was drawn last."""
+
+
+def screen_on(stream: TextIO) -> Screen:
+    """The screen behind a stream: the notebook this runs in, a terminal, or lines of text."""
+    if _is_in_notebook():
+        return Notebook(stream)
+    is_terminal = stream.isatty() and os.name == "posix" and os.environ.get("TERM") != "dumb"
+    return Terminal(stream) if is_terminal and not _drawing.locked() else Lines(stream)
+
+
+def printable(text: str) -> str:
+    """`text` with everything that a screen would obey, rather than show, as an escape; lines stay lines."""
+    return re.sub(r"[^\n]", lambda c: c[0] if c[0].isprintable() else c[0].encode("unicode_escape").decode(), text)
+
+
+class Lines:
+    """Any stream of text."""
+
+    is_live = False
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def keep(self, text: str) -> None:
+        """Write it, with an escape for what the encoding does not have."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write(printable(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        self._stream.flush()
+
+    def draw(self, text: str) -> None:
+        """Nothing is redrawn."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+_drawing = threading.Lock()
+"""Held by the terminal that is drawn on: two runs at a time would wipe out each other's line."""
+
+
+class Terminal:
+    """A line at the bottom of a terminal, below all that is printed meanwhile.
+
+    While it is drawn, what Python writes to a terminal (print, logging, warnings) first takes the line away, and goes out
+    as it is. The line comes back below it; not while a printed line is still to be ended, such as a progress bar's, and
+    not while somebody reads single keys, as debuggers and shells do.
+    """
+
+    is_live = True
+
+    def __init__(self, stream: TextIO) -> None:
+        self._fd, self._encoding = stream.fileno(), stream.encoding
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._n_drawn = 0
+        self._drawn = ""
+        self._is_midline = False
+        self._patched: list[TextIO] = []
+        self._was_raw = _is_raw(self._fd)
+        self._is_mine = False
+
+    def open(self) -> None:
+        """Let everything that is printed pass by here."""
+        self._is_mine = _drawing.acquire(blocking=False)
+        for stream in {id(s): s for s in (sys.stdout, sys.stderr) if s is not None and s.isatty()}.values():
+            if hasattr(stream, "__dict__") and "write" not in vars(stream):
+                vars(stream)["write"] = self._passing(stream.write)
+                self._patched.append(stream)
+
+    def keep(self, text: str) -> None:
+        """Write it above the line."""
+        with self._lock:
+            self._erase()
+            self._write(printable(text) + "\n")
+
+    def draw(self, text: str) -> None:
+        """Redraw the line; one that is too long is broken between its parts."""
+        with self._lock:
+            rows = broken(printable(text), self._columns() - 1)
+            shown = "\n".join(rows)
+            if self._is_midline or shown == self._drawn or (_is_raw(self._fd) and not self._was_raw):
+                return
+            self._erase()
+            self._write(shown)
+            self._drawn, self._n_drawn = shown, len(rows)
+
+    def close(self) -> None:
+        """End the line."""
+        for stream in self._patched:
+            vars(stream).pop("write", None)
+        self._patched.clear()
+        try:
+            with self._lock:
+                if self._n_drawn:
+                    self._write("\n")
+                self._n_drawn, self._drawn = 0, ""
+        finally:
+            if self._is_mine:
+                _drawing.release()
+                self._is_mine = False
+
+    def _passing(self, write: Callable[[str], int]) -> Callable[[str], int]:
+        def passing(text: str, /) -> int:
+            if os.getpid() != self._pid:  # forked while another thread drew: its lock is never given back there
+                return write(text)
+            with self._lock:
+                self._erase()
+                self._is_midline = not text.endswith("\n") if text else self._is_midline
+                return write(text)
+
+        return passing
+
+    def _erase(self) -> None:
+        if self._n_drawn:
+            self._write("\r\x1b[2K" + "\x1b[1A\x1b[2K" * (self._n_drawn - 1))
+            self._n_drawn, self._drawn = 0, ""
+
+    def _write(self, text: str) -> None:
+        """Past the stream's own buffer, whose lock a fork would copy."""
+        data = text.encode(self._encoding, "backslashreplace")
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+    def _columns(self) -> int:
+        told = os.environ.get("COLUMNS", "")
+        return (int(told) if told.isdecimal() else 0) or os.get_terminal_size(self._fd).columns or _WIDTH
+
+
+class Notebook:
+    """One output of the cell, which is updated, and what stays on standard error."""
+
+    is_live = True
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = Lines(stream)
+        self._drawn = ""
+        self._handle: Any = None
+
+    def open(self) -> None:
+        """Make the output now: in this thread the cell is known."""
+        display = importlib.import_module("IPython.display").display
+        self._handle = display(_plain(" "), raw=True, display_id=True)
+
+    def keep(self, text: str) -> None:
+        """Write it to the cell."""
+        self._stream.keep(text)
+
+    def draw(self, text: str) -> None:
+        """Update the output."""
+        shown = "\n".join(broken(printable(text), _NOTEBOOK_WIDTH))
+        if shown != self._drawn:
+            self._drawn = shown
+            self._handle.update(_plain(shown), raw=True)
+
+    def close(self) -> None:
+        """Nothing to do: the output stays."""
+
+
+def broken(line: str, columns: int) -> list[str]:
+    """`line` in rows of at most so many columns, broken before a ` | `; a part that is longer is cut."""
+    rows: list[str] = []
+    for part in line.split(" | "):
+        if rows and _columns_of(f"{rows[-1]} | {part}") <= columns:
+            rows[-1] += f" | {part}"
+        else:
+            rows.append(_cut(part, columns))
+    return rows
+
+
+def _cut(text: str, columns: int) -> str:
+    if _columns_of(text) <= columns:
+        return text
+    while text and _columns_of(text) > columns - 3:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def _columns_of(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"text/plain": text}
+
+
+def _is_raw(fd: int) -> bool:
+    """Whether somebody reads single keys from this terminal."""
+    import termios
+
+    try:
+        return not termios.tcgetattr(fd)[3] & termios.ICANON
+    except termios.error:
+        return False
+
+
+def _is_in_notebook() -> bool:
+    """Whether this is the kernel of a notebook, without importing IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = getattr(ipython, "get_ipython", lambda: None)()
+    return any(base.__name__ == "ZMQInteractiveShell" for base in type(shell).__mro__)
