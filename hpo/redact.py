@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 HIDDEN = "***"
@@ -42,19 +43,11 @@ _POSTGRES_OPTION = re.compile(
 """Options of a PostgreSQL URL that hold no secret; what any other holds, nobody knows."""
 
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
-_VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|\\.|[^\s&])+"
-_ASSIGNED = re.compile(rf"(?P<name>[A-Za-z][\w.\-]*)(?P<link>\s*=\s*)(?!=)(?P<value>{_VALUE})")
-_OPTION = re.compile(rf"(?<![^\s\"'`(=])(?P<name>--?[A-Za-z][\w.\-]*)(?P<link>\s+)(?P<value>{_VALUE})")
-_IN_JSON = re.compile(
-    r"(?P<name>\"[^\"\\\s]+\"|'[^'\\\s]+')(?P<link>\s*:\s*)"
-    r"(?P<value>\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|[^\s,}\]{\[\"']+)"
-)
-_HEADER = re.compile(
-    r"(?P<name>[A-Za-z][\w\-]*)(?P<link>\s*:\s*(?!//)(?:(?:bearer|basic|digest|token)\s+)?)(?P<value>[^\s\"'][^\"'\n]*)",
-    re.I,
-)
-_BEARER = re.compile(r"\b(?P<name>bearer)(?P<link>\s+)(?P<value>[\w.~+/=\-]{4,})", re.I)
-_BASIC = re.compile(r"\b(?P<name>[Bb]asic)(?P<link>\s+)(?P<value>(?=[a-z]*[A-Z0-9])[A-Za-z0-9+/]{6,}={0,2})(?!\w)")
+_WORD = re.compile(r"(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|\\.|[^\s&])+")
+_JSON_VALUE = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\[[^\]]*\]?|[^\s,}\]{\[\"']+")
+_REST = re.compile(r"[^\s\"'][^\"'\n]*")
+_TOKEN = re.compile(r"[\w.~+/=\-]{4,}")
+_BASE64 = re.compile(r"(?=[a-z]*[A-Z0-9])[A-Za-z0-9+/]{6,}={0,2}(?!\w)")
 _KNOWN = re.compile(
     r"(?<![A-Za-z0-9])(?:sk-(?:proj-|ant-|live-|or-)?(?=[A-Za-z]*[0-9])[A-Za-z0-9]{6,}[\w\-]*|[sr]k_(?:live|test)_\w{8,}"
     r"|gh[pousr]_\w{8,}|github_pat_\w{8,}|glpat-[\w\-]{8,}|xox[abprs]-[\w\-]{8,}|hf_[A-Za-z0-9]{16,}|AKIA[A-Z0-9]{12,}"
@@ -78,8 +71,8 @@ def redact(text: str) -> str:
     commands, and tokens of known shape. A placeholder, `{name}`, holds none."""
     text = _URL.sub(_without_password, text)
     text = _PROXY.sub(rf"\g<user>:{HIDDEN}@", text)
-    for form, is_secret in _FORMS:
-        text = form.sub(lambda found, is_secret=is_secret: _masked(found, is_secret), text)  # type: ignore[misc]
+    for form in _FORMS:
+        text = _masked(text, form)
     return _KNOWN.sub(HIDDEN, text)
 
 
@@ -139,27 +132,51 @@ def _takes_secret(option: str) -> bool:
     return option == "-p" or option in _LOGIN or is_secret_name(option)
 
 
-_FORMS: Sequence[tuple[re.Pattern[str], Callable[[str], bool]]] = (
-    (_IN_JSON, is_secret_name),
-    (_HEADER, _is_surely_secret),
-    (_BEARER, lambda _: True),
-    (_BASIC, lambda _: True),
-    (_ASSIGNED, is_secret_name),
-    (_OPTION, _takes_secret),
+@dataclass(frozen=True)
+class _Form:
+    """One way of writing a name and a value."""
+
+    name: re.Pattern[str]
+    value: re.Pattern[str]
+    is_secret: Callable[[str], bool]
+
+
+_FORMS = (
+    _Form(re.compile(r"(?P<name>\"[^\"\\\s]+\"|'[^'\\\s]+')\s*:\s*"), _JSON_VALUE, is_secret_name),
+    _Form(
+        re.compile(r"(?P<name>[A-Za-z][\w\-]*)\s*:\s*(?!//)(?:(?:bearer|basic|digest|token)\s+)?", re.I),
+        _REST,
+        _is_surely_secret,
+    ),
+    _Form(re.compile(r"\b(?P<name>bearer)\s+", re.I), _TOKEN, lambda _: True),
+    _Form(re.compile(r"\b(?P<name>[Bb]asic)\s+"), _BASE64, lambda _: True),
+    _Form(re.compile(r"(?P<name>[A-Za-z][\w.\-]*)\s*=\s*(?!=)"), _WORD, is_secret_name),
+    _Form(re.compile(r"(?<![^\s\"'`(=])(?P<name>--?[A-Za-z][\w.\-]*)\s+"), _WORD, _takes_secret),
 )
 
 
-def _masked(found: re.Match[str], is_secret: Callable[[str], bool]) -> str:
-    name, value = found["name"], found["value"]
-    before = found.string[: found.start()].rstrip()
-    if not is_secret(name.strip("\"'")) or (name == "-p" and before.endswith(_OTHER_P)):
-        return found[0]
-    if name.startswith("-") and _OPTION_LIKE.fullmatch(value):
-        return found[0]
-    quote = value[0] if _QUOTED.fullmatch(value) else ""
-    inner = value[1:-1] if quote else value
-    hidden = _value_of(name, inner) if name.startswith("-") else _hidden(inner)
-    return f"{name}{found['link']}{quote}{hidden}{quote}"
+def _masked(text: str, form: _Form) -> str:
+    """`text` without the secrets that are written so."""
+    out, at, start = "", 0, 0
+    while found := form.name.search(text, start):
+        start = found.end()
+        name = found["name"].strip("\"'")
+        value = form.value.match(text, start) if form.is_secret(name) else None
+        if value is None or (name == "-p" and text[: found.start()].rstrip().endswith(_OTHER_P)):
+            continue
+        if name.startswith("-") and _OPTION_LIKE.fullmatch(value[0]):
+            continue
+        out += text[at:start] + _in_quotes(name, value[0])
+        at = start = value.end()
+    return out + text[at:]
+
+
+def _in_quotes(name: str, value: str) -> str:
+    """What stands for `value`, in the quotes it came in; one that closes a text around it stays too."""
+    opening = value[0] if _QUOTED.fullmatch(value) else ""
+    closing = value[-1] if value[-1] in "\"'`" and value.count(value[-1]) % 2 else opening
+    inner = value[len(opening) : len(value) - len(closing)]
+    return f"{opening}{_value_of(name, inner) if name.startswith('-') else _hidden(inner)}{closing}" if inner else value
 
 
 def _without_password(found: re.Match[str]) -> str:

@@ -181,7 +181,9 @@ class _Runner:
                     self._say(f"interrupted again: {n} cancelled, with {pool.grace:g} s to end; again to kill at once")
                 self._abandon(pool, error)
                 if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
-                    return self._ended("interrupted twice: running trials were cancelled")
+                    may_run = any("may still run" in trial.message for trial in self.stopped)
+                    rest = "; what cannot be stopped may still run" if may_run else ""
+                    return self._ended(f"interrupted twice: running trials were cancelled{rest}")
                 raise
         return self._ended(reason + no_result_words(self.study.name, self.study.history))
 

@@ -113,6 +113,9 @@ def test_placeholders_of_a_template_are_kept() -> None:
         ("curl -u ada:abc https://h", f"curl -u ada:{HIDDEN} https://h"),
         ("TOKEN=abc python t.py", f"TOKEN={HIDDEN} python t.py"),
         ("t --token 'a b' --lr 1", f"t --token '{HIDDEN}' --lr 1"),
+        ("sh -c 'train --lr 0.1 --api-key abc'", f"sh -c 'train --lr 0.1 --api-key {HIDDEN}'"),
+        ("docker run --env=TOKEN=abc -e LR=1 image", f"docker run --env=TOKEN={HIDDEN} -e LR=1 image"),
+        ('CMD="TOKEN=abc run" LR=1', f'CMD="TOKEN={HIDDEN} run" LR=1'),
         ("mysql -p abc -h db", f"mysql -p {HIDDEN} -h db"),
         ("pushed with sk-proj-a1b2c3d4 and ghp_0123456789", f"pushed with {HIDDEN} and {HIDDEN}"),
         ("eyJhbGciOiJI.eyJzdWIi.c2ln", HIDDEN),
@@ -169,6 +172,7 @@ def test_no_secret_with_a_name_survives(name: str, secret: str) -> None:
         ["t", f"--config={json_text}"],
         ["sh", "-c", f"{name.replace('-', '_')}={shlex.quote(secret)} t --lr 1"],
         ["sh", "-c", f"t --lr 1 --{name} {shlex.quote(secret)} > log"],
+        ["t", f"--env={name}={secret}"],
     ):
         assert "S3CRET" not in " ".join(without_secrets(arguments)), arguments
     assert redact_all({"run": [{name: secret, "lr": 0.1, "n": None}]}) == {

@@ -70,3 +70,15 @@ def test_tail_is_short() -> None:
     assert text.splitlines() == [str(i) for i in range(1000 - TAIL_LINES, 1000)]
     assert len(tail("x" * 10**6)) == TAIL_CHARACTERS
     assert tail("") == ""
+
+
+def test_a_long_traceback_keeps_the_users_function_and_the_last_line() -> None:
+    source = "\n".join(f"def f{i}(payload):\n    return f{i + 1}(payload)" for i in range(40))
+    names: dict[str, Any] = {}
+    exec(f"{source}\ndef f40(payload):\n    raise ValueError('deep')", names)
+    trace = call(names["f0"], WORK).log_tail.splitlines()
+    assert len(trace) == TAIL_LINES
+    assert "in f0" in trace[1]
+    assert "  ..." in trace
+    assert "in f40" in trace[-2]
+    assert trace[-1] == "ValueError: deep"
