@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
+from hpo.boundary import public
 from hpo.budget import Budget
 from hpo.errors import SettingsError
 from hpo.evaluation import Objective as Function
@@ -92,6 +93,7 @@ class Forecast:
         )
 
 
+@public
 def simulate(
     what: Study | Problem,
     *,

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hpo.boundary import public_class
 from hpo.errors import MetricError, MissingMetric, NotANumber, NotFinite, UnknownMetric, did_you_mean, listing
 from hpo.scalars import is_finite, plain
 
 Goal = Literal["maximize", "minimize"]
 
 
+@public_class
 @dataclass(frozen=True)
 class Measurement:
     """One measured number. `sem` is its standard error in the same unit, when known: 0 says exact."""
@@ -25,6 +27,7 @@ class Measurement:
     sem: float | None = None
 
 
+@public_class
 @dataclass(frozen=True)
 class Objective:
     """A metric to optimise. `threshold` is the least value of interest, inclusive, in the metric's unit: a trial that
@@ -49,6 +52,7 @@ class Objective:
         return (self.threshold, None) if self.goal == "maximize" else (None, self.threshold)
 
 
+@public_class
 @dataclass(frozen=True)
 class Constraint:
     """A metric that must stay within limits: `lower <= value <= upper`, either or both, inclusive, in its unit."""
@@ -79,6 +83,7 @@ class Constraint:
         return self.lower, self.upper
 
 
+@public_class
 @dataclass(frozen=True)
 class Tracked:
     """A metric that is stored and shown, never optimised, and may be absent. `business=True` marks the number that

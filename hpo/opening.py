@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from hpo.boundary import public
 from hpo.errors import DefinitionChanged, SettingsError, StudyNotFound, did_you_mean, listing
 from hpo.problem import Problem
 from hpo.provenance import provenance
@@ -19,6 +20,7 @@ from hpo.strategies.settings import to_json
 from hpo.study import Study
 
 
+@public
 def open_study(
     name: str,
     problem: Problem | None = None,

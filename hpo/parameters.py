@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpo.boundary import public_class
 from hpo.errors import ParamsError, SpaceError
 from hpo.scalars import is_finite, plain
 
@@ -18,6 +19,7 @@ ActiveIf = Mapping[str, Sequence[Value]]
 listed values."""
 
 
+@public_class
 @dataclass(frozen=True)
 class Float:
     """A real number in [low, high].
@@ -107,6 +109,7 @@ class Float:
         return [self.nth(k) for k in range(self.size or 0)]
 
 
+@public_class
 @dataclass(frozen=True)
 class Int:
     """A whole number in [low, high], bounds included. `log`, `step`, `default` as for Float."""
@@ -186,6 +189,7 @@ class Int:
         return [self.nth(k) for k in range(self.size)]
 
 
+@public_class
 @dataclass(frozen=True)
 class Categorical:
     """One of a list of choices: text, numbers, booleans or None. `ordered=True` when neighbours in the list are alike

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.boundary import public, public_class
 from hpo.errors import MetricError, NotFound, SpaceError, did_you_mean, listing
 from hpo.metrics import Constraint, Metric, Objective, Tracked
 from hpo.parameters import describe
 from hpo.space import Space
 
 
+@public_class
 @dataclass(frozen=True)
 class Problem:
     """What is to be solved: one joint space, any number of objectives, constraints and tracked metrics.
@@ -58,6 +60,7 @@ class Problem:
         """The metrics that decide feasibility: constraints, and objectives with a threshold."""
         return tuple(m for m in self.metrics if not isinstance(m, Tracked) and m.limits != (None, None))
 
+    @public
     def metric(self, name: str) -> Metric:
         """The metric of this name. Raises NotFound."""
         for m in self.metrics:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
+from hpo.boundary import public
 from hpo.budget import Budget, Room
 from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, reclaim
 from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
@@ -55,6 +56,7 @@ class Run:
     """Trials that go on without this driver; the next run takes them back."""
 
 
+@public
 def run(
     study: Study,
     objective: Objective | None = None,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo.boundary import public, public_class
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
 from hpo.linear import LinearConstraint, parse
 from hpo.parameters import Categorical, Float, Int, Parameter, Value, same_value
@@ -26,6 +27,7 @@ Params = dict[str, Any]
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
+@public_class
 @dataclass(frozen=True)
 class Space:
     """Parameters by name, and linear inequalities between the numeric ones.
@@ -114,6 +116,7 @@ class Space:
         """Whether `params` is a configuration of this space."""
         return self.fault(params) is None
 
+    @public
     def canonical(self, params: Mapping[str, object]) -> Params:
         """`params` in canonical form. Raises ParamsError naming every fault."""
         if fault := self.fault(params):
@@ -162,6 +165,7 @@ class Space:
 
         return min(candidates, key=distance)
 
+    @public
     def sample(self, rng: np.random.Generator, n: int) -> list[Params]:
         """`n` configurations drawn uniformly (log-uniformly on log scales) from those the constraints allow.
 

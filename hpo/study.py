@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from hpo.book import Book
+from hpo.boundary import face, public_members
 from hpo.drafts import MOST_DEATHS, asked, handed_back, opened
 from hpo.effort import Allowance, Timed
 from hpo.errors import MetricError, MissingExtra, ResultConflict, SettingsError, TrialNotFound, did_you_mean, listing
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@public_members
 class Study:
     """Ask for configurations, tell what was measured. Made by `open_study`.
 
@@ -388,3 +390,7 @@ def _number(trial: Trial | int) -> int:
         return operator.index(trial)
     except TypeError:
         raise TrialNotFound(f"{trial!r} is no trial; give a trial, or its number as an int") from None
+
+
+if not TYPE_CHECKING:  # which would take any name then
+    __getattr__ = face(__name__, {})

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, NoReturn
 
+from hpo.boundary import hinting
 from hpo.metrics import Measurement
 
 
@@ -51,6 +52,7 @@ def key(params: Mapping[str, object]) -> str:
     return json.dumps(dict(params), sort_keys=True, separators=(",", ":"))
 
 
+@hinting
 class Fixed(dict[str, Any]):
     """Params of a trial in the log: a plain mapping that refuses to be changed, for the study would change with it."""
 
@@ -63,6 +65,7 @@ class Fixed(dict[str, Any]):
         return Fixed, (dict(self),)
 
 
+@hinting
 @dataclass(frozen=True)
 class Trial:
     """One evaluation of one configuration: what its events add up to."""

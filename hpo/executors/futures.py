@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
 from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach, refuse_limits
 from hpo.executors.call import call, describe
@@ -17,6 +18,7 @@ from hpo.executors.ledger import Ledger
 from hpo.executors.pickling import pickle_function
 
 
+@public_class
 @dataclass(frozen=True)
 class Futures:
     """Run up to `slots` works at once on the executor that `make()` returns.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
 from hpo.executors.base import Function, Pool, only_function
 from hpo.executors.pickling import pickle_function
@@ -14,6 +15,7 @@ from hpo.executors.supervised import SupervisedPool
 from hpo.executors.wire import Settings
 
 
+@public_class
 @dataclass(frozen=True)
 class Processes:
     """Run up to `slots` works at once in processes of their own.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
 from hpo.executors.base import CloseMode, Function, Kind, Outcome, Pool, Work, only_function, refuse_detach
 from hpo.executors.call import call
@@ -20,6 +21,7 @@ from hpo.executors.durations import Duration
 from hpo.executors.ledger import Ledger
 
 
+@public_class
 @dataclass(frozen=True, kw_only=True)
 class Failures:
     """What goes wrong on simulated workers. Raises ExecutorError for what cannot be."""
@@ -48,6 +50,7 @@ class Failures:
 NONE = Failures()
 
 
+@public_class
 @dataclass(frozen=True)
 class Simulated:
     """Run up to `slots` works at once on a clock that jumps from one end to the next.

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
 from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach, refuse_limits
 from hpo.executors.call import call
 from hpo.executors.ledger import Ledger
 
 
+@public_class
 @dataclass(frozen=True)
 class Threads:
     """Run up to `slots` works at once in threads.

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpo.boundary import public
 from hpo.history import History
 from hpo.metrics import limit_words
 from hpo.report import plots, tables
@@ -26,6 +27,7 @@ class Chart:
     meaning: str
 
 
+@public
 def write_report(study: Study, path: str | Path, comparison: Comparison | None = None) -> Path:
     """Write the report of `study` to `path` and return it; `comparison` adds a table and a picture of strategies.
 
