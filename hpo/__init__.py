@@ -90,7 +90,7 @@ if not TYPE_CHECKING:  # which would take any name then
             from hpo.boundary import no_name
 
             try:
-                raise no_name(__name__, name, __all__, sys._getframe(1))
+                raise no_name(__name__, name, sys._getframe(1))
             except (AttributeError, ImportError) as error:
                 error.__traceback__ = None  # it ends at the line of the user
                 raise

@@ -11,11 +11,11 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType, FunctionType, TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from hpo.errors import HpoError, did_you_mean
+from hpo.errors import HpoError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,38 +72,38 @@ def hinting(cls: type[T]) -> type[T]:
     return cls
 
 
-def face(package: str, homes: Mapping[str, str], others: Iterable[str] = ()) -> Callable[[str], Any]:
-    """The `__getattr__` of a package whose names are loaded when they are first used: `homes` says from which of its
-    modules, "" for a module itself. `others` are names that it has already."""
+def face(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a module whose names are loaded when they are first used: `homes` says from which module below
+    it, "" for that module itself. Other names end with a hint."""
 
     def load(name: str) -> Any:
         if name not in homes:
             try:
-                raise no_name(package, name, (*homes, *others), sys._getframe(1))
+                raise no_name(module, name, sys._getframe(1))
             except (AttributeError, ImportError) as error:
                 error.__traceback__ = None
                 raise
-        module = importlib.import_module(f"{package}.{homes[name] or name}")
-        value = getattr(module, name) if homes[name] else module
-        setattr(sys.modules[package], name, value)
+        home = importlib.import_module(f"{module}.{homes[name] or name}")
+        value = getattr(home, name) if homes[name] else home
+        setattr(sys.modules[module], name, value)
         return value
 
     return load
 
 
-def no_name(package: str, name: str, known: Iterable[str], caller: FrameType) -> AttributeError | ImportError:
-    """The error for a name that a package or module of the library does not have. Of an AttributeError, `from hpo import name` would
-    tell nothing."""
-    text = _instead(package, name)
-    if text and caller.f_globals.get("__name__") == "importlib._bootstrap" and not _is_module(package, name):
-        return ImportError(f"cannot import name {name!r} from {package!r}{text}", name=package)
-    return AttributeError(f"module {package!r} has no attribute {name!r}{text or did_you_mean(name, known)}")
+def no_name(module: str, name: str, caller: FrameType) -> AttributeError | ImportError:
+    """The error for a name that a module of the library does not have. An ImportError where `from module import name` has
+    asked, and nothing of this name can be imported: of an AttributeError the user would not see the hint."""
+    hint = _instead(module, name)
+    if hint and caller.f_globals.get("__name__") == "importlib._bootstrap" and not _is_module(f"{module}.{name}"):
+        return ImportError(f"cannot import name {name!r} from {module!r}{hint}", name=module)
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
 
 
-def _is_module(package: str, name: str) -> bool:
+def _is_module(name: str) -> bool:
     from importlib.util import find_spec
 
-    return find_spec(f"{package}.{name}") is not None
+    return find_spec(name) is not None
 
 
 def _no_attribute(self: object, name: str) -> NoReturn:

@@ -127,6 +127,8 @@ def simulate(
 
     Raises SettingsError when nothing tells how long trials take, and for numbers that cannot be.
     """
+    if not isinstance(what, Study | Problem):
+        raise SettingsError(f"simulate({what!r}): give a study, or a problem to make one of")
     workers, history = _checked(workers, repeats, rate), what.history if isinstance(what, Study) else None
     problem = what.problem if isinstance(what, Study) else what
     budget = Budget(trials=trials, wall=wall)

@@ -43,7 +43,7 @@ class Objective:
     def __post_init__(self) -> None:
         _check_name(self.name)
         if self.goal not in ("maximize", "minimize"):
-            raise MetricError(f"objective {self.name!r}: goal {self.goal!r} is not 'maximize' or 'minimize'")
+            raise MetricError(f"objective {self.name!r}: {_no_goal(self.goal)}")
         _number_or_none(self, "threshold")
 
     @property
@@ -99,7 +99,7 @@ class Tracked:
     def __post_init__(self) -> None:
         _check_name(self.name)
         if self.goal not in ("maximize", "minimize"):
-            raise MetricError(f"tracked metric {self.name!r}: goal {self.goal!r} is not 'maximize' or 'minimize'")
+            raise MetricError(f"tracked metric {self.name!r}: {_no_goal(self.goal)}")
 
     @property
     def limits(self) -> tuple[None, None]:
@@ -205,6 +205,11 @@ def _float(name: str, given: object, where: str, label: str = "") -> float:
 def _is_scalar_array(value: object) -> bool:
     """Whether `value` is a number in the clothes of an array that has no `item()`."""
     return getattr(value, "shape", None) == () and hasattr(value, "__float__")
+
+
+def _no_goal(given: object) -> str:
+    meant = next((goal for goal in ("maximize", "minimize") if str(given).lower().startswith(goal[:3])), None)
+    return f"goal {given!r} is not 'maximize' or 'minimize'." + (f" Write goal={meant!r}" if meant else "")
 
 
 def _check_name(name: object) -> None:

@@ -24,8 +24,8 @@ def explained(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         return _unknown(name, unknown, kwargs, [p.name for p in parameters])
     positional = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     if len(args) > len(positional):
-        counted = f"{len(args)} argument{'s' * (len(args) > 1)} without a name"
-        said = f"{name}() got {counted}; it takes {listing(positional) or 'none'} so, and the others by name"
+        takes = f"only {listing(positional)}" if positional else "nothing"
+        said = f"{name}() takes {takes} without a name"
     return f"{said}. {_call(name)}".rstrip()
 
 
@@ -35,8 +35,8 @@ def _unknown(name: str, unknown: Sequence[str], kwargs: Mapping[str, Any], known
     stranger = next((word for word, text in found.items() if not text), None)
     if stranger is not None:
         hints.append(did_you_mean(stranger, known).strip() or f"It takes {listing(known, 12)}. {_call(name)}".rstrip())
-    words = f"argument{'s' * (len(unknown) > 1)} {listing(map(repr, unknown))}"
-    return f"{name}() got an unexpected keyword {words}. {'. '.join(dict.fromkeys(hints))}"
+    words = "an unexpected keyword argument" if len(unknown) == 1 else "unexpected keyword arguments"
+    return f"{name}() got {words} {listing(map(repr, unknown))}. {'. '.join(dict.fromkeys(hints))}"
 
 
 def _call(name: str) -> str:

@@ -42,7 +42,8 @@ def open_study(
     SettingsError for an argument that cannot be; then nothing was created.
     """
     if not isinstance(name, str) or not name.strip():
-        raise SettingsError(f"a study needs a name that says what is tuned, got {name!r}")
+        hint = ': open_study("digits", problem)' if isinstance(name, Problem) else ""
+        raise SettingsError(f"a study needs a name that says what is tuned, got {_short(name)}{hint}")
     if problem is not None and not isinstance(problem, Problem):
         hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
         raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
@@ -80,6 +81,10 @@ def open_study(
                 "or pick a new name",
             )
     return study
+
+
+def _short(given: object) -> str:
+    return repr(given) if isinstance(given, str | None) else f"a {type(given).__name__}"
 
 
 def _checked_seed(given: object) -> int | None:

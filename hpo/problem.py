@@ -31,13 +31,14 @@ class Problem:
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):
             hint = "; put its parameters into one: Space({...})" if isinstance(self.space, Mapping) else ""
+            hint = "; the space comes first: Problem(space, metrics)" if isinstance(self.metrics, Space) else hint
             raise SpaceError(f"a problem needs a Space, got {self.space!r}{hint}")
-        metrics = [self.metrics] if isinstance(self.metrics, Objective | Constraint | Tracked) else self.metrics
+        metrics = [self.metrics] if isinstance(self.metrics, Objective | Constraint | Tracked | str) else self.metrics
         object.__setattr__(self, "metrics", tuple(metrics))
         faults: list[str] = []
         for m in self.metrics:
             if not isinstance(m, Objective | Constraint | Tracked):
-                faults.append(f"{m!r} is no metric; use Objective, Constraint or Tracked")
+                faults.append(f"{m!r} is no metric; use Objective, Constraint or Tracked{_like(m)}")
         names = [m.name for m in self.metrics if not faults]
         faults += [f"metric {name!r} is defined twice" for name in dict.fromkeys(names) if names.count(name) > 1]
         if not faults and not (self.objectives or self.constraints):
@@ -90,6 +91,10 @@ class Problem:
     def differences(self, given: Problem) -> list[str]:
         """One line per field in which `given` differs from this, the stored, definition."""
         return list(_differences(self.fields(), given.fields()))
+
+
+def _like(given: object) -> str:
+    return f": Objective({given!r})" if isinstance(given, str) else ""
 
 
 def _set_fields(metric: Metric) -> dict[str, Any]:

@@ -93,8 +93,13 @@ def run(
     Raises ResultError when the objective breaks the metrics' contracts (the run stops: every trial would),
     ExecutorError when the first ten trials all fail, and SettingsError when the budget cannot be kept to.
     """
+    if not isinstance(study, Study):
+        raise SettingsError(
+            f"run({study!r}, ...): give a study first, as open_study makes it: run(study, objective, ...)"
+        )
     if not isinstance(budget, Budget):
-        raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials=60)")
+        trials = budget if isinstance(budget, int) else 60
+        raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials={trials})")
     budget.check(study.problem)
     patience = lease if idle is None else idle
     limits = Limits(timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice, idle=patience)
@@ -107,6 +112,10 @@ def _check(objective: Objective | None, executor: object) -> None:
     """Raise SettingsError for what nothing can be run with."""
     if isinstance(executor, type) or not callable(getattr(executor, "start", None)):
         raise SettingsError(f"run(executor={executor!r}): give an executor, such as hpo.executors.Processes(4)")
+    if objective is not None and not callable(objective):
+        raise SettingsError(
+            f"run(objective={objective!r}): give the function itself, without calling it: run(study, train, ...)"
+        )
     if objective is None and not getattr(executor, "command", None):
         raise SettingsError(f"run: no objective; {executor!r} calls one: run(study, objective, ...)")
 

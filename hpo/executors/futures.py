@@ -11,8 +11,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hpo.boundary import public_class
-from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach, refuse_limits
+from hpo.executors.base import (
+    CloseMode,
+    Function,
+    Outcome,
+    Pool,
+    Work,
+    at_least_one_slot,
+    only_function,
+    refuse_detach,
+    refuse_limits,
+)
 from hpo.executors.call import call, describe
 from hpo.executors.ledger import Ledger
 from hpo.executors.pickling import pickle_function
@@ -35,8 +44,7 @@ class Futures:
     slots: int = 1
 
     def __post_init__(self) -> None:
-        if self.slots < 1:
-            raise ExecutorError(f"Futures needs at least one slot, got {self.slots}")
+        at_least_one_slot("Futures", self.slots)
 
     @property
     def isolated(self) -> bool:

@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Log", "MemoryStorage", "SqlStorage", "Storage", "StudyRecord", "open_storage"]
 if not TYPE_CHECKING:  # which would take any name then
-    __getattr__ = face(__name__, {"SqlStorage": "sql"}, __all__)
+    __getattr__ = face(__name__, {"SqlStorage": "sql"})

@@ -12,4 +12,4 @@ from hpo.strategies.sobol import Sobol
 
 __all__ = ["Bayesian", "Grid", "OneAtATime", "Random", "Sobol", "Strategy", "Suggestion"]
 if not TYPE_CHECKING:  # which would take any name then
-    __getattr__ = face(__name__, {}, __all__)
+    __getattr__ = face(__name__, {})
