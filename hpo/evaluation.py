@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.errors import NotANumber, TrialFailed, listing
-from hpo.metrics import Measurement, Result
+from hpo.metrics import Measurement, Results, is_number
 from hpo.trial import FAILURE_KINDS, Trial, TrialState
 
-Objective = Callable[[Trial], Mapping[str, Result]]
-"""What is tuned: a trial in (params, number, seed), a mapping of metric name to number or Measurement out."""
+Objective = Callable[[Trial], Results]
+"""What is tuned: a trial in (params, number, seed), a mapping of metric name to number or Measurement out; one number or
+Measurement alone where the problem requires one metric."""
 _SHOWN = 200
 
 
@@ -28,6 +29,12 @@ class Evaluate:
             told = self.objective(trial)
         except TrialFailed as failure:
             return {"failed": [failure.kind, str(failure)]}
+        except AttributeError as error:
+            if error.obj is trial.params and error.name in trial.params:
+                error.add_note(f'(params are a mapping: write trial.params["{error.name}"])')
+            raise
+        if isinstance(told, Measurement) or is_number(told):
+            return {"value": _plain(told)}
         if not isinstance(told, Mapping):
             return {"returned": repr(told)[:_SHOWN]}
         return {"values": {name: _plain(value) for name, value in told.items()}}
@@ -52,15 +59,22 @@ def payload_of(trial: Trial) -> dict[str, Any]:
     }
 
 
-def result_of(value: Mapping[str, Any], *, is_command: bool) -> dict[str, Any] | Failure:
+def result_of(value: Mapping[str, Any], *, is_command: bool) -> Results | Failure:
     """The metrics that an executor brought: of a command as they are, of an objective as `Evaluate` packed them. Raises
     NotANumber for what is no mapping."""
     told = dict(value)
     if not is_command:
         if "returned" in told:
-            raise NotANumber(f"the objective returned {told['returned']}; return a mapping of metric name to number")
+            raise NotANumber(
+                f"the objective returned {told['returned']}; return a mapping of metric name to number, or the number "
+                "alone where the problem requires one metric"
+            )
         if "failed" in told:
             return _failure(*told["failed"])
+        if "value" in told:
+            number, sem = told["value"]
+            alone = number if sem is None else Measurement(number, sem)
+            return alone if _is_finite(alone) else Failure("diverged", f"{number} is not finite")
         told = {name: Measurement(*packed) for name, packed in told["values"].items()}
     broken = [name for name, result in told.items() if not _is_finite(result)]
     return Failure("diverged", f"{', '.join(broken)} not finite") if broken else told

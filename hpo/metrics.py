@@ -110,6 +110,22 @@ class Tracked:
 Metric = Objective | Constraint | Tracked
 Result = float | Measurement
 """What a caller may report for one metric."""
+Results = Mapping[str, Result] | Result
+"""What a caller may report for a trial: results by the names of the metrics; one alone where one metric is required."""
+
+
+def by_name(metrics: Sequence[Metric], results: Results) -> Mapping[str, Result]:
+    """`results` as a mapping: one alone belongs to the one required metric. Where several are required, and for what is no
+    number, raises nothing and hands `results` back, for `checked_result` to refuse."""
+    required = [m.name for m in metrics if not isinstance(m, Tracked)]
+    is_alone = isinstance(results, Measurement) or is_number(results)
+    return {required[0]: results} if is_alone and len(required) == 1 else results  # type: ignore[dict-item, return-value]
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a number, of whatever library: no text, no truth value, no array with dimensions."""
+    number = plain(value)
+    return not isinstance(number, bool | complex) and (isinstance(number, numbers.Real) or _is_scalar_array(number))
 
 
 def shortfall(metric: Metric, value: float) -> float:
@@ -127,11 +143,12 @@ def is_feasible(metrics: Sequence[Metric], values: Mapping[str, Measurement]) ->
     )
 
 
-def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], where: str) -> dict[str, Measurement]:
+def checked_result(metrics: Sequence[Metric], result: Results, where: str) -> dict[str, Measurement]:
     """`result` as measurements, after checking it against the contracts of `metrics`.
 
     `where` begins the message (`trial 3`). Raises MissingMetric, UnknownMetric, NotANumber or NotFinite.
     """
+    result = by_name(metrics, result)
     if not isinstance(result, Mapping):
         raise NotANumber(
             f"{where} reported {result!r}; a result is a mapping of metric name to number, like "

@@ -95,7 +95,8 @@ def run(
     """
     if not isinstance(study, Study):
         raise SettingsError(
-            f"run({study!r}, ...): give a study first, as open_study makes it: run(study, objective, ...)"
+            f"run: the first argument is a study, as open_study makes it, and is a {type(study).__name__} here. Write "
+            "hpo.run(study, objective, ...)"
         )
     if not isinstance(budget, Budget):
         trials = budget if isinstance(budget, int) else 60

@@ -14,7 +14,7 @@ from hpo.effort import Allowance, Timed
 from hpo.errors import MetricError, MissingExtra, ResultConflict, SettingsError, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
 from hpo.history import History
-from hpo.metrics import Metric, Result, checked_result
+from hpo.metrics import Metric, Results, checked_result
 from hpo.problem import Problem
 from hpo.provenance import masked, provenance
 from hpo.randomness import generator
@@ -165,14 +165,15 @@ class Study:
     def tell(
         self,
         trial: Trial | int,
-        values: Mapping[str, Result],
+        values: Results,
         *,
         replace: bool = False,
         reason: str = "",
         seconds: float | None = None,
     ) -> Trial:
-        """Record what was measured: a number or Measurement for each metric of the problem (tracked ones may be
-        absent). Telling the same values again changes nothing; to correct them, `replace=True` and a `reason`.
+        """Record what was measured: a number or Measurement for each metric of the problem (tracked ones may be absent),
+        or one alone where one metric is required. Telling the same values again changes nothing; to correct them,
+        `replace=True` and a `reason`.
 
         A result counts whichever attempt of the trial it comes from; one that comes after another attempt's is kept in
         the log and changes nothing.
@@ -241,7 +242,7 @@ class Study:
         written = self._book.write(lambda ledger, _: [opened(ledger, params, "enqueued", {"note": note})])
         return self._book.trials_of(written)[0]
 
-    def add(self, params: Mapping[str, Any], values: Mapping[str, Result], note: str = "") -> Trial:
+    def add(self, params: Mapping[str, Any], values: Results, note: str = "") -> Trial:
         """Record a result from elsewhere: production, an earlier study, a colleague. Raises ParamsError, ResultError."""
 
         def decide(ledger: Ledger, _: Log) -> list[Draft]:
