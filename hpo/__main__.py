@@ -2,4 +2,5 @@
 
 from hpo.cli.main import main
 
-main(prog_name="python -m hpo")
+if __name__ == "__main__":
+    main(prog_name="python -m hpo")
