@@ -21,12 +21,13 @@ from hpo.errors import (
 )
 from hpo.one_call import limit_of
 
-SPACE = {"x": hpo.Float(0.0, 1.0), "n": hpo.Int(1, 5)}
+SPACE: dict[str, Any] = {"x": hpo.Float(0.0, 1.0), "n": hpo.Int(1, 5)}
 
 
 def far(trial: hpo.Trial) -> float:
     """How far from (0.3, 2) a configuration is."""
-    return (trial.params["x"] - 0.3) ** 2 + (trial.params["n"] - 2) ** 2
+    x, n = float(trial.params["x"]), int(trial.params["n"])
+    return (x - 0.3) ** 2 + (n - 2) ** 2
 
 
 def test_the_smallest_value_is_found() -> None:
@@ -79,7 +80,7 @@ def test_a_name_keeps_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert again.seed == 5
     assert [t.params for t in again.trials[:3]] == [t.params for t in first.trials[:3]]
     assert len(again.trials) == 5
-    assert [path.name for path in tmp_path.iterdir()] == ["hpo.db"]
+    assert (tmp_path / "hpo.db").exists()
     with pytest.raises(DefinitionChanged, match="value"):
         hpo.maximize(far, SPACE, 5, name="far")
     hpo.minimize(far, SPACE, 2, name="far", storage=tmp_path / "other.db")
@@ -148,9 +149,9 @@ def test_a_limit_of_the_value_is_its_threshold() -> None:
     down = hpo.minimize(far, SPACE, 1, metric="loss", limits={"loss": "<= 0.5 nats"}).problem
     assert up.metrics == (hpo.Objective("value", threshold=0.5),)
     assert down.metrics == (hpo.Objective("loss", "minimize", threshold=0.5, unit="nats"),)
-    with pytest.raises(MetricError, match="'value' is to be maximized, so its limit is on the other side: \">= ...\""):
+    with pytest.raises(MetricError, match=r"'value' is to be maximized, .* on the other side: \">= "):
         hpo.maximize(far, SPACE, limits={"value": "<= 0.5"})
-    with pytest.raises(MetricError, match="'value' is to be minimized, so its limit is on the other side: \"<= ...\""):
+    with pytest.raises(MetricError, match=r"'value' is to be minimized, .* on the other side: \"<= "):
         hpo.minimize(far, SPACE, limits={"value": (0.1, 0.5)})
 
 
