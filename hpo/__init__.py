@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hpo.parameters import Float as Float
     from hpo.parameters import Int as Int
     from hpo.problem import Problem as Problem
+    from hpo.provenance import fingerprint as fingerprint
     from hpo.runner import run as run
     from hpo.space import Space as Space
     from hpo.study import Study as Study
@@ -70,6 +71,7 @@ _HOME = {
     "Trial": "trial",
     "TrialFailed": "errors",
     "TrialState": "trial",
+    "fingerprint": "provenance",
     "maximize": "one_call",
     "minimize": "one_call",
     "open_study": "opening",

@@ -63,7 +63,7 @@ def public_members(cls: type[T]) -> type[T]:
             setattr(cls, name, public(member))
         elif isinstance(member, property) and member.fget is not None:
             setattr(cls, name, property(public(member.fget), member.fset, member.fdel, member.__doc__))
-    return hinting(cls)
+    return hinting(public_class(cls))
 
 
 def hinting(cls: type[T]) -> type[T]:

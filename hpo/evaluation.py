@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.errors import NotANumber, TrialFailed, listing
+from hpo.errors import NotANumber, SettingsError, TrialFailed, listing
 from hpo.metrics import Measurement, Results, is_number
 from hpo.trial import FAILURE_KINDS, Trial, TrialState
 
@@ -38,6 +39,28 @@ class Evaluate:
         if not isinstance(told, Mapping):
             return {"returned": repr(told)[:_SHOWN]}
         return {"values": {name: _plain(value) for name, value in told.items()}}
+
+
+def check_objective(objective: object) -> None:
+    """Raise SettingsError for what cannot be called with a trial."""
+    if not callable(objective):
+        raise SettingsError(
+            f"the objective is {objective!r}, which cannot be called. Give the function itself: run(study, train, ...)"
+        )
+    if inspect.iscoroutinefunction(objective):
+        raise SettingsError("the objective is async, and nothing awaits it here. Write def train(trial)")
+    try:
+        signature = inspect.signature(objective)
+    except (TypeError, ValueError):  # of a builtin
+        return
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        name = getattr(objective, "__name__", type(objective).__name__)
+        raise SettingsError(
+            f"the objective is called with the trial alone, which does not fit {name}{signature}: {error}. Write "
+            'def train(trial), and read trial.params["lr"] in it'
+        ) from None
 
 
 @dataclass(frozen=True)

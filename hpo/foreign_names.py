@@ -133,7 +133,8 @@ NAMES: Mapping[str, Hints] = {
     },
     "Trial": {
         f'{_DECLARE}. The objective reads its values: trial.params["lr"]': (
-            "suggest_float suggest_uniform suggest_loguniform suggest_discrete_uniform suggest_int suggest_categorical"
+            "suggest_float suggest_uniform suggest_loguniform suggest_discrete_uniform suggest_int suggest_categorical "
+            "suggest"
         ),
         _LIMITS: "report should_prune should_stop",
         'Return it with the metrics, and name it in the problem: hpo.Tracked("epochs")': "set_user_attr set_system_attr",
@@ -261,6 +262,7 @@ KEYWORDS: Mapping[str, Hints] = {
 """By function: arguments that it does not take; `{}` stands for the value that was given."""
 
 CALLS: Mapping[str, str] = {
+    "Study": 'hpo.open_study("name", problem, storage="hpo.db")',
     "run": "hpo.run(study, objective, budget=hpo.Budget(trials=20))",
     "open_study": 'hpo.open_study("name", problem, storage="hpo.db")',
     "maximize": "hpo.maximize(objective, space, trials=20)",

@@ -14,7 +14,7 @@ from hpo.boundary import public
 from hpo.budget import Budget, Room
 from hpo.drivers import LEASE, heartbeat, left_behind, others_at_work, owner, reclaim
 from hpo.errors import ExecutorError, ResultConflict, ResultError, SettingsError, SpaceExhausted, TrialStateError
-from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
+from hpo.evaluation import Evaluate, Failure, Objective, check_objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.history import History
 from hpo.interrupts import Interrupts
@@ -113,11 +113,9 @@ def _check(objective: Objective | None, executor: object) -> None:
     """Raise SettingsError for what nothing can be run with."""
     if isinstance(executor, type) or not callable(getattr(executor, "start", None)):
         raise SettingsError(f"run(executor={executor!r}): give an executor, such as hpo.executors.Processes(4)")
-    if objective is not None and not callable(objective):
-        raise SettingsError(
-            f"run(objective={objective!r}): give the function itself, without calling it: run(study, train, ...)"
-        )
-    if objective is None and not getattr(executor, "command", None):
+    if objective is not None:
+        check_objective(objective)
+    elif not getattr(executor, "command", None):
         raise SettingsError(f"run: no objective; {executor!r} calls one: run(study, objective, ...)")
 
 

@@ -81,6 +81,7 @@ MISTAKES = {
     "an argument too many": lambda s: hpo.Float(0.0, 1.0, "log"),  # type: ignore[call-arg, arg-type]
     "an argument missing": lambda s: hpo.run(s, train),  # type: ignore[call-arg]
     "an argument unknown": lambda s: hpo.run(s, train, n_trials=20),  # type: ignore[call-arg]
+    "a study by its class": lambda s: hpo.Study("s"),  # type: ignore[call-arg, arg-type]
     "a method's argument": lambda s: s.ask(n_points=4),
     "a name of the face": lambda s: hpo.create_study,  # type: ignore[attr-defined]
     "a name of a room": lambda s: strategies.TPESampler,  # type: ignore[attr-defined]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 import hpo
-from hpo.errors import ExecutorError, NotANumber, NotFinite
+from hpo.errors import ExecutorError, NotANumber, NotFinite, SettingsError
 
 SPACE = hpo.Space({"x": hpo.Float(0.0, 1.0)})
 ALONE = hpo.Problem(SPACE, [hpo.Objective("y"), hpo.Tracked("epochs")])
@@ -104,3 +105,54 @@ def test_other_attribute_errors_are_left_alone() -> None:
     hpo.run(s, lambda trial: read(trial).items.x, budget=hpo.Budget(trials=1))
     hpo.run(s, lambda trial: {}.x, budget=hpo.Budget(trials=2))  # type: ignore[attr-defined]
     assert not any("params are a mapping" in t.message for t in s.trials)
+
+
+class Trainer:
+    """An objective with a memory."""
+
+    def __call__(self, trial: hpo.Trial) -> float:
+        """The value."""
+        return 0.5
+
+    def train(self, trial: hpo.Trial, epochs: int = 3) -> float:
+        """The value."""
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [Trainer(), Trainer().train, partial(Trainer().train, epochs=1), lambda *given: 0.5, lambda trial, k=2: 0.5],
+)
+def test_what_takes_a_trial_is_an_objective(objective: Any) -> None:
+    s = study(ALONE)
+    hpo.run(s, objective, budget=hpo.Budget(trials=1))
+    assert s.best.values["y"].value == 0.5
+
+
+async def later(trial: hpo.Trial) -> float:
+    """Nothing awaits it."""
+    return 0.5
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (0.5, "the objective is 0.5, which cannot be called. Give the function itself: run(study, train, ...)"),
+        (
+            {"y": 0.5},
+            "the objective is {'y': 0.5}, which cannot be called. Give the function itself: run(study, train, ...)",
+        ),
+        (later, "the objective is async, and nothing awaits it here. Write def train(trial)"),
+        (lambda: 0.5, "does not fit <lambda>(): too many positional arguments"),
+        (lambda lr, layers: 0.5, "does not fit <lambda>(lr, layers): missing a required argument: 'layers'"),
+        (lambda **params: 0.5, "does not fit <lambda>(**params): too many positional arguments"),
+        (Trainer, "does not fit Trainer(): too many positional arguments"),
+        (Trainer.train, "missing a required argument: 'trial'"),
+    ],
+)
+def test_what_cannot_be_called_with_a_trial_costs_no_trial(objective: Any, said: str) -> None:
+    s = study(ALONE)
+    with pytest.raises(SettingsError) as caught:
+        hpo.run(s, objective, budget=hpo.Budget(trials=1))
+    assert said in str(caught.value)
+    assert not s.trials

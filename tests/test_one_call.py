@@ -168,7 +168,7 @@ def test_a_limit_of_the_value_is_its_threshold() -> None:
         ),
         ({"storage": "x.db"}, SettingsError, 'keeps the study, which needs a name to be found by: name="digits"'),
         ({"metric": " "}, MetricError, "metric name ' ' is not a plain non-empty text"),
-        ({"objective": 0.5}, SettingsError, "give the function itself, without calling it"),
+        ({"objective": 0.5}, SettingsError, "Give the function itself"),
     ],
 )
 def test_mistakes(settings: dict[str, Any], error: type[Exception], said: str) -> None:
