@@ -67,8 +67,11 @@ def public_members(cls: type[T]) -> type[T]:
 
 
 def hinting(cls: type[T]) -> type[T]:
-    """`cls` with hints for names that it does not have. Type checkers do not see it, and still refuse such names."""
+    """`cls` with hints for names that it does not have, and for its params taken as items. Type checkers do not see it, and
+    still refuse these."""
     setattr(cls, "__getattr__", _no_attribute)  # noqa: B010
+    if "params" in cls.__annotations__:
+        setattr(cls, "__getitem__", _no_item)  # noqa: B010
     return cls
 
 
@@ -115,6 +118,14 @@ def _no_attribute(self: object, name: str) -> NoReturn:
     try:
         raise AttributeError(f"{owner!r} object has no attribute {name!r}{text}", name=name, obj=self)
     except AttributeError as error:
+        error.__traceback__ = None
+        raise
+
+
+def _no_item(self: object, name: object) -> NoReturn:
+    try:
+        raise TypeError(f"{type(self).__name__!r} object is not subscriptable. Write trial.params[{name!r}]")
+    except TypeError as error:
         error.__traceback__ = None
         raise
 

@@ -28,11 +28,13 @@ _PROCESSES = "Write hpo.executors.Processes(4)"
 _THREADS = "Write hpo.executors.Threads(4)"
 _BAYESIAN = "Write hpo.strategies.Bayesian(), the default"
 
+_STORAGE = 'A storage is a file or a database URL: hpo.open_study(..., storage="hpo.db")'
+
 _STUDIES: Hints = {_OPEN: "create_study", _LOAD: "load_study", _NAMES: "get_all_study_summaries get_all_study_names"}
 
 NAMES: Mapping[str, Hints] = {
     "hpo": {
-        _OPEN: "create_study study Study Experiment Optimizer BayesianOptimization Scenario Tuner AxClient Client",
+        _OPEN: "create_study study Experiment Optimizer BayesianOptimization Scenario Tuner AxClient Client",
         _LOAD: "load_study",
         _NAMES: "get_all_study_summaries get_all_study_names",
         _RUN: "tune optimize fit search sweep agent",
@@ -68,9 +70,7 @@ NAMES: Mapping[str, Hints] = {
         'For a trial that has no result: raise hpo.TrialFailed("diverged")': "TrialPruned STATUS_FAIL exceptions",
         "The objective returns its metrics alone": "STATUS_OK",
         _REPORT: "visualization plot plots plotting importance write_report",
-        'A storage is a file or a database URL: hpo.open_study(..., storage="hpo.db")': (
-            "storages open_storage RDBStorage JournalStorage"
-        ),
+        _STORAGE: "storages open_storage RDBStorage JournalStorage",
         'Metrics are hpo.Objective("accuracy"), hpo.Constraint("latency_ms", upper=5.0), hpo.Tracked("epochs")': (
             "Metric metric Goal StudyDirection"
         ),
@@ -83,6 +83,10 @@ NAMES: Mapping[str, Hints] = {
         'Write logging.getLogger("hpo").setLevel(logging.INFO), with the logging of Python': "logging",
     },
     "hpo.study": {**_STUDIES, 'Write hpo.Objective("accuracy", goal="maximize")': "StudyDirection"},
+    "hpo.storage": {_STORAGE: "RDBStorage JournalStorage InMemoryStorage Sqlite SQLite SqliteStorage Postgres"},
+    "hpo.report": {
+        _REPORT: "report write save plot Report plot_optimization_history plot_param_importances plot_pareto_front"
+    },
     "hpo.strategies": {
         _BAYESIAN: (
             "TPE TPESampler Tpe GP GPSampler BoTorch BoTorchSampler CmaEs CmaEsSampler CMAES BayesianOptimization Bayes BO "
@@ -130,6 +134,12 @@ NAMES: Mapping[str, Hints] = {
         'Write study.facts["strategy"]': "sampler strategy",
         "A run ends with its budget: hpo.Budget(trials=20), Budget(wall='2h'), Budget(target=0.95); or by Ctrl-C": "stop",
         _REPORT: "report plot",
+    },
+    "History": {
+        "Write history.best": "best_trial incumbent",
+        "Write history.best.params": "best_params",
+        "Write history.pareto_front": "best_trials",
+        "Write history.records()": "to_frame trials_dataframe dataframe df",
     },
     "Trial": {
         f'{_DECLARE}. The objective reads its values: trial.params["lr"]': (

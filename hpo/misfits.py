@@ -24,9 +24,9 @@ def explained(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
         return _unknown(name, unknown, kwargs, [p.name for p in parameters])
     positional = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
     if len(args) > len(positional):
-        takes = f"only {listing(positional)}" if positional else "nothing"
-        said = f"{name}() takes {takes} without a name"
-    return f"{said}. {_call(name)}".rstrip()
+        takes = f"only {listing(positional)}" if positional else "nothing" if parameters else "no arguments"
+        said = f"{name}() takes {takes}" + (" without a name" if parameters else "")
+    return ". ".join(filter(None, [said, _call(name)]))
 
 
 def _unknown(name: str, unknown: Sequence[str], kwargs: Mapping[str, Any], known: Sequence[str]) -> str:
@@ -34,9 +34,10 @@ def _unknown(name: str, unknown: Sequence[str], kwargs: Mapping[str, Any], known
     hints = [text.replace("{}", _shown(kwargs[word])) for word, text in found.items() if text]
     stranger = next((word for word, text in found.items() if not text), None)
     if stranger is not None:
-        hints.append(did_you_mean(stranger, known).strip() or f"It takes {listing(known, 12)}. {_call(name)}".rstrip())
+        takes = f"It takes {listing(known, 12) or 'no arguments'}"
+        hints += [close] if (close := did_you_mean(stranger, known).strip()) else [takes, _call(name)]
     words = "an unexpected keyword argument" if len(unknown) == 1 else "unexpected keyword arguments"
-    return f"{name}() got {words} {listing(map(repr, unknown))}. {'. '.join(dict.fromkeys(hints))}"
+    return f"{name}() got {words} {listing(map(repr, unknown))}. {'. '.join(filter(None, dict.fromkeys(hints)))}"
 
 
 def _call(name: str) -> str:

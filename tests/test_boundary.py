@@ -88,6 +88,10 @@ MISTAKES = {
     "a name of executors": lambda s: executors.Parallel,  # type: ignore[attr-defined]
     "a name of a study": lambda s: s.best_params,
     "a name of a trial": lambda s: s.ask().suggest_float,
+    "a name of a history": lambda s: s.history.best_trial,
+    "a name of a storage": lambda s: hpo.storage.RDBStorage,  # type: ignore[attr-defined]
+    "a name of a report": lambda s: hpo.report.plot,  # type: ignore[attr-defined]
+    "a trial as its params": lambda s: s.ask()["x"],
     "a param as a name": lambda s: s.ask().params.x,
 }
 
@@ -229,6 +233,11 @@ def test_a_name_that_is_absent_is_absent() -> None:
         assert getattr(value, "suggest_float", None) is None
     assert copy.copy(trial) == copy.deepcopy(trial) == pickle.loads(pickle.dumps(trial)) == trial
     assert pickle.loads(pickle.dumps(trial.params)) == trial.params
+    with pytest.raises(TypeError, match=r"'Trial' object is not subscriptable. Write trial.params\['x'\]"):
+        _ = trial["x"]  # type: ignore[index]
+    with pytest.raises(TypeError):
+        list(trial)  # type: ignore[call-overload]
+    assert np.asarray([trial], dtype=object)[0] is trial
 
 
 def test_an_attribute_error_of_a_property_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

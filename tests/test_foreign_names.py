@@ -13,7 +13,7 @@ import pytest
 import hpo
 from hpo.foreign_names import CALLS, KEYWORDS, NAMES, Hints, hint
 
-OWNERS: Mapping[str, Any] = {"Study": hpo.Study, "Trial": hpo.Trial}
+OWNERS: Mapping[str, Any] = {"Study": hpo.Study, "Trial": hpo.Trial, "History": hpo.History}
 TEXTS = sorted({text for table in (*NAMES.values(), *KEYWORDS.values()) for text in table} | set(CALLS.values()))
 
 
@@ -35,14 +35,8 @@ def called(name: str) -> Callable[..., Any]:
 @pytest.mark.parametrize("owner", NAMES)
 def test_no_foreign_name_is_one_of_ours(owner: str) -> None:
     module = OWNERS.get(owner) or importlib.import_module(owner)
-    own = {
-        "study",
-        "space",
-        "trial",
-        "Study",
-    }  # modules that are there once they are imported; what `hpo` is asked first
-    taken = [name for name in words(NAMES[owner]) if hasattr(module, name) and name not in own]
-    assert not taken
+    loaded = {"study", "space", "trial"} if owner == "hpo" else set()  # modules, which are there once they are imported
+    assert not [name for name in words(NAMES[owner]) if hasattr(module, name) and name not in loaded]
     fields = [f.name for f in hpo.Trial.__dataclass_fields__.values()] if owner == "Trial" else []
     assert not set(fields) & set(words(NAMES[owner]))
 
@@ -70,6 +64,8 @@ def test_what_is_answered_exists(text: str) -> None:
             value = getattr(value, part)
     for name in re.findall(r"\bstudy\.([a-z_]+)", text):
         assert name in vars(hpo.Study)
+    for name in re.findall(r"\bhistory\.([a-z_]+)", text):
+        assert name in vars(hpo.History)
     for name in re.findall(r"\btrial\.([a-z_]+)", text):
         assert name in hpo.Trial.__dataclass_fields__
 
@@ -104,5 +100,5 @@ def test_calls_can_be_made(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyP
 
 def test_nobody_knows_what_nobody_knows() -> None:
     assert hint(NAMES, "hpo", "nonsense") == ""
-    assert hint(NAMES, "History", "best_params") == ""
+    assert hint(NAMES, "Space", "best_params") == ""
     assert hint(KEYWORDS, "run", "") == ""
