@@ -156,6 +156,15 @@ def shorten(error: BaseException) -> None:
         link = cause
 
 
+def frames_shown(error: BaseException) -> TracebackType | None:
+    """The frames of an error that came out of a function of the user: those of the user, unless the error arose in the
+    library's own code and is none of its own, or all are asked for."""
+    trace = error.__traceback__
+    kept = frames_of_user(trace)
+    is_users = isinstance(error, HpoError) or (kept is not None and _deepest(kept) is _deepest(trace))
+    return kept if is_users and _is_short() else trace
+
+
 def frames_of_user(trace: TracebackType | None) -> TracebackType | None:
     """`trace` without the frames of the library, and of what it calls."""
     kept, is_hidden = [], False
@@ -168,6 +177,13 @@ def frames_of_user(trace: TracebackType | None) -> TracebackType | None:
     for link in reversed(kept):
         trace = TracebackType(trace, link.tb_frame, link.tb_lasti, link.tb_lineno)
     return trace
+
+
+def _deepest(trace: TracebackType | None) -> FrameType | None:
+    frame = None
+    while trace is not None:
+        frame, trace = trace.tb_frame, trace.tb_next
+    return frame
 
 
 def _is_short() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 import traceback
@@ -20,6 +21,7 @@ import hpo
 from hpo import executors, strategies
 from hpo.boundary import frames_of_user
 from hpo.errors import NotFound, ParamsError, SettingsError, StorageError, TrialNotFound
+from hpo.evaluation import Evaluate
 from hpo.history import History
 from hpo.strategies import Suggestion
 
@@ -182,6 +184,22 @@ def test_frames_of_the_user_below_the_library_are_shown() -> None:
         study(strategy=Wrong()).ask()
     names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(info.value.__traceback__)]
     assert names == ["test_frames_of_the_user_below_the_library_are_shown", "suggest"]
+
+
+def test_a_failed_training_shows_its_own_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    def frames(objective: Any) -> list[str]:
+        with executors.Inline().start(objective) as pool:
+            pool.submit(executors.Work(id="1", payload={"number": 0, "params": {"x": 0.5}, "seed": 1}))
+            return re.findall(r"in (\w+)\n", pool.wait()[0].log_tail)
+
+    def broken(trial: hpo.Trial) -> float:
+        return 1 / float(0 * trial.number)
+
+    assert frames(Evaluate(broken)) == ["broken"]
+    assert frames(Evaluate(lambda trial: trial.suggest_float)) == []  # type: ignore[attr-defined]  # in a lambda
+    assert frames(lambda payload: Evaluate(len)(None)) == ["call", "__call__"]  # type: ignore[arg-type]  # ours
+    monkeypatch.setenv("HPO_TRACEBACK", "full")
+    assert frames(Evaluate(broken)) == ["call", "__call__", "broken"]
 
 
 def test_other_errors_keep_every_frame() -> None:
