@@ -149,7 +149,7 @@ def shorten(error: BaseException) -> None:
     while link is not None and _is_short():
         if (cause := link.__cause__) is None and not link.__suppress_context__:
             cause = link.__context__
-        link.__traceback__ = frames_of_user(link.__traceback__)
+        link.__traceback__ = frames_shown(link)
         if cause is not None and cause.__traceback__ is not None and not frames_of_user(cause.__traceback__):
             link.__cause__, link.__context__ = None, cause
             cause = None
@@ -157,8 +157,8 @@ def shorten(error: BaseException) -> None:
 
 
 def frames_shown(error: BaseException) -> TracebackType | None:
-    """The frames of an error that came out of a function of the user: those of the user, unless the error arose in the
-    library's own code and is none of its own, or all are asked for."""
+    """The frames of an error: those of the user, unless it arose in the library's code and is no HpoError, or all are asked
+    for."""
     trace = error.__traceback__
     kept = frames_of_user(trace)
     is_users = isinstance(error, HpoError) or (kept is not None and _deepest(kept) is _deepest(trace))

@@ -19,6 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hpo.boundary import public
+
 _PACKAGES = ("hpo", "numpy", "scipy", "scikit-learn", "torch")
 IMAGE = "HPO_IMAGE"
 """The one environment variable that is read: the digest of the container's image, which a container cannot know itself."""
@@ -57,6 +59,7 @@ def provenance(author: str = "", reason: str = "", data: str = "") -> dict[str, 
     }
 
 
+@public
 def fingerprint(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> str:
     """`sha256:...` of the content of files, and of all files below folders, with their names relative to these: equal
     data, wherever they lie, have equal fingerprints. Raises OSError for what cannot be read."""

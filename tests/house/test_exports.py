@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -76,6 +78,23 @@ def test_an_unknown_name_is_an_attribute_error(face: str) -> None:
     module = importlib.import_module(face)
     with pytest.raises(AttributeError, match=f"module '{face}' has no attribute 'Nonsense'"):
         _ = module.Nonsense
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        value
+        for face in (hpo, hpo.executors, hpo.strategies)
+        for name in face.__all__
+        if inspect.isfunction(value := getattr(face, name))
+        or (inspect.isclass(value) and dataclasses.is_dataclass(value) and inspect.signature(value).parameters)
+    ],
+    ids=lambda value: value.__qualname__,
+)
+def test_what_users_call_is_marked_as_public(value: Any) -> None:
+    made_by_the_library = (hpo.Trial, hpo.executors.Outcome, hpo.executors.Work, hpo.strategies.Suggestion)
+    function = value if inspect.isfunction(value) else value.__init__
+    assert hasattr(function, "__wrapped__") != (value in made_by_the_library)
 
 
 @pytest.mark.parametrize("name", [n for n in hpo.__all__ if inspect.isclass(getattr(hpo, n))])

@@ -10,8 +10,9 @@ from tests.house.source import HPO, imports, modules, name_of
 
 LAYERS = (
     {"errors", "foreign_names"},
-    {"misfits", "pareto", "provenance", "randomness", "scalars"},
+    {"misfits"},
     {"boundary"},
+    {"pareto", "provenance", "randomness", "scalars"},
     {"executors", "linear", "metrics", "parameters", "plugins", "polytope"},
     {"space", "trial"},
     {"encoding", "problem"},
