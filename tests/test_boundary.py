@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-import re
 import subprocess
 import sys
 import traceback
@@ -19,8 +18,8 @@ import pytest
 
 import hpo
 from hpo import executors, strategies
-from hpo.boundary import frames_of_user
-from hpo.errors import NotFound, ParamsError, SettingsError, StorageError, TrialNotFound
+from hpo.boundary import frames_of_user, public
+from hpo.errors import ExecutorError, NotFound, ParamsError, SettingsError, StorageError, TrialNotFound
 from hpo.evaluation import Evaluate
 from hpo.history import History
 from hpo.strategies import Suggestion
@@ -186,20 +185,25 @@ def test_frames_of_the_user_below_the_library_are_shown() -> None:
     assert names == ["test_frames_of_the_user_below_the_library_are_shown", "suggest"]
 
 
-def test_a_failed_training_shows_its_own_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    def frames(objective: Any) -> list[str]:
-        with executors.Inline().start(objective) as pool:
-            pool.submit(executors.Work(id="1", payload={"number": 0, "params": {"x": 0.5}, "seed": 1}))
-            return re.findall(r"in (\w+)\n", pool.wait()[0].log_tail)
-
+def test_a_cause_is_shown_from_the_users_function_on_unless_it_is_a_bug_of_ours() -> None:
     def broken(trial: hpo.Trial) -> float:
         return 1 / float(0 * trial.number)
 
-    assert frames(Evaluate(broken)) == ["broken"]
-    assert frames(Evaluate(lambda trial: trial.suggest_float)) == []  # type: ignore[attr-defined]  # in a lambda
-    assert frames(lambda payload: Evaluate(len)(None)) == ["call", "__call__"]  # type: ignore[arg-type]  # ours
-    monkeypatch.setenv("HPO_TRACEBACK", "full")
-    assert frames(Evaluate(broken)) == ["call", "__call__", "broken"]
+    def frames(objective: Any, trial: Any) -> list[str]:
+        with pytest.raises(ExecutorError) as info:
+            stopped(Evaluate(objective), {"number": 0, "params": {"x": 0.5}, "seed": 1, **trial})
+        assert info.value.__cause__ is not None
+        return [frame.f_code.co_name for frame, _ in traceback.walk_tb(info.value.__cause__.__traceback__)]
+
+    @public
+    def stopped(evaluate: Evaluate, payload: dict[str, Any]) -> None:
+        try:
+            evaluate(payload)
+        except Exception as error:
+            raise ExecutorError("the run is stopped") from error
+
+    assert frames(broken, {}) == ["stopped", "broken"]
+    assert frames(broken, {"values": 1, "nonsense": 2}) == ["stopped", "__call__"]
 
 
 def test_other_errors_keep_every_frame() -> None:

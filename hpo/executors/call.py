@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
+from types import TracebackType
 
-from hpo.boundary import frames_shown
 from hpo.executors.base import Function, Kind, Outcome, Work, plain
 
 MESSAGE_CHARACTERS = 1000
@@ -59,8 +59,9 @@ def describe(error: BaseException) -> str:
 
 
 def traceback_tail(error: BaseException) -> str:
-    """The last lines of the traceback, with the frames that say something to its reader."""
-    lines = traceback.format_exception(type(error), error, frames_shown(error))
+    """The last lines of the traceback, from the function on: the frame of `call` says nothing to its reader."""
+    trace: TracebackType | None = error.__traceback__
+    lines = traceback.format_exception(type(error), error, trace.tb_next if trace else None)
     return tail("".join(lines))
 
 
