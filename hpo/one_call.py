@@ -50,7 +50,8 @@ def maximize(
     space: a Space, or the mapping that one is made of.
     trials: how many in all.
     metric: what the value is called.
-    limits: by name of metric, like {"latency_ms": "<= 5"}; see Limit. One of `metric` itself is its threshold.
+    limits: by name of metric, like {"latency_ms": "<= 5 ms", "recall": ">= 0.8", "size": (1, 10)}: inclusive, the unit is
+        for the reader. One of `metric` itself is its threshold.
     workers: how many trials run at a time, each in a process of its own; with 1 they run in this thread.
     name: keeps the study, in the file hpo.db or in `storage`; the same call goes on with it, and `trials` counts all that
         were run. Without a name the study lives in memory, and every call begins anew.
