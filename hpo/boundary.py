@@ -1,8 +1,9 @@
 """Boundary: where calls of the user enter the library, and where its errors leave it.
 
-An HpoError ends at the line of the user that caused it: the frames inside the library say nothing to its reader. A call
-that does not fit a signature, or a name that does not exist, ends with what to write instead. HPO_TRACEBACK=full in the
-environment shows all frames, for a report of a bug. Errors that are not HpoErrors keep every frame.
+An HpoError ends at the line of the user that caused it, and so does what a run raises at its end after Ctrl-C: the frames
+inside the library say nothing to its reader. A call that does not fit a signature, or a name that does not exist, ends with
+what to write instead. HPO_TRACEBACK=full in the environment shows all frames, for a report of a bug. Errors that are not
+HpoErrors keep every frame.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except HpoError as error:
-            shorten(error)
+        except (HpoError, KeyboardInterrupt) as error:
+            if error.args:  # a Ctrl-C without words may come from anywhere, and shows where
+                shorten(error)
             raise  # adds no frame of its own
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the arguments do not fit
@@ -145,24 +147,19 @@ def _as_param(self: object, name: str) -> str:
 def shorten(error: BaseException) -> None:
     """Leave in the tracebacks of `error` and its causes what is the user's; a cause without such a frame is shown no
     more, and stays in `__context__`."""
+    if not _is_short():
+        return
+    error.__traceback__ = frames_of_user(error.__traceback__)
     link: BaseException | None = error
-    while link is not None and _is_short():
+    while link is not None:
         if (cause := link.__cause__) is None and not link.__suppress_context__:
             cause = link.__context__
-        link.__traceback__ = frames_shown(link)
-        if cause is not None and cause.__traceback__ is not None and not frames_of_user(cause.__traceback__):
-            link.__cause__, link.__context__ = None, cause
-            cause = None
+        if cause is not None and cause.__traceback__ is not None:
+            if not frames_of_user(cause.__traceback__):
+                link.__cause__, link.__context__ = None, cause
+                return
+            cause.__traceback__ = _frames_shown(cause)
         link = cause
-
-
-def frames_shown(error: BaseException) -> TracebackType | None:
-    """The frames of an error: those of the user, unless it arose in the library's code and is no HpoError, or all are asked
-    for."""
-    trace = error.__traceback__
-    kept = frames_of_user(trace)
-    is_users = isinstance(error, HpoError) or (kept is not None and _deepest(kept) is _deepest(trace))
-    return kept if is_users and _is_short() else trace
 
 
 def frames_of_user(trace: TracebackType | None) -> TracebackType | None:
@@ -177,6 +174,12 @@ def frames_of_user(trace: TracebackType | None) -> TracebackType | None:
     for link in reversed(kept):
         trace = TracebackType(trace, link.tb_frame, link.tb_lasti, link.tb_lineno)
     return trace
+
+
+def _frames_shown(cause: BaseException) -> TracebackType | None:
+    """The user's, unless it arose in the library's code and is none of its own errors."""
+    trace, kept = cause.__traceback__, frames_of_user(cause.__traceback__)
+    return kept if isinstance(cause, HpoError) or _deepest(kept) is _deepest(trace) else trace
 
 
 def _deepest(trace: TracebackType | None) -> FrameType | None:

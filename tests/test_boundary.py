@@ -206,6 +206,16 @@ def test_a_cause_is_shown_from_the_users_function_on_unless_it_is_a_bug_of_ours(
     assert frames(broken, {"values": 1, "nonsense": 2}) == ["stopped", "__call__"]
 
 
+@pytest.mark.parametrize(("words", "is_short"), [((), False), (("interrupted: 5 results are kept",), True)])
+def test_an_interrupt_with_words_is_the_librarys_own(words: tuple[str, ...], is_short: bool) -> None:
+    def within(history: History) -> float:
+        raise KeyboardInterrupt(*words)
+
+    with pytest.raises(KeyboardInterrupt) as info:
+        study().claim(1, "me", lease=60.0, within=within)
+    assert ("hpo.book" not in homes(info.value)) == is_short
+
+
 def test_other_errors_keep_every_frame() -> None:
     with pytest.raises(KeyError) as info:
         study(strategy=Wrong("another")).ask()
