@@ -42,6 +42,9 @@ NAMES: Mapping[str, Hints] = {
             "fmin gp_minimize forest_minimize gbrt_minimize dummy_minimize base_minimize differential_evolution minimise"
         ),
         "Write hpo.maximize(objective, space, trials=20)": "maximise fmax",
+        "Write hpo.maximize(objective, space, trials=20), where the objective fits the model and returns its score": (
+            "GridSearchCV RandomizedSearchCV BayesSearchCV OptunaSearchCV HalvingGridSearchCV cross_val_score"
+        ),
         "Write hpo.Float(low, high)": (
             "Real FloatDistribution UniformDistribution UniformFloat UniformFloatHyperparameter Uniform uniform Range "
             "RangeParameter Continuous Double suggest_float suggest_uniform"
