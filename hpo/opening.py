@@ -42,8 +42,8 @@ def open_study(
     SettingsError for an argument that cannot be; then nothing was created.
     """
     if not isinstance(name, str) or not name.strip():
-        hint = ': open_study("digits", problem)' if isinstance(name, Problem) else ""
-        raise SettingsError(f"a study needs a name that says what is tuned, got {_short(name)}{hint}")
+        given = 'a Problem: open_study("digits", problem)' if isinstance(name, Problem) else repr(name)
+        raise SettingsError(f"a study needs a name that says what is tuned, got {given}")
     if problem is not None and not isinstance(problem, Problem):
         hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
         raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
@@ -81,10 +81,6 @@ def open_study(
                 "or pick a new name",
             )
     return study
-
-
-def _short(given: object) -> str:
-    return repr(given) if isinstance(given, str | None) else f"a {type(given).__name__}"
 
 
 def _checked_seed(given: object) -> int | None:
