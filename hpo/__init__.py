@@ -15,12 +15,16 @@ Names are loaded when they are first used: importing this package imports nothin
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo import errors as errors
     from hpo import executors as executors
+    from hpo import report as report
+    from hpo import storage as storage
     from hpo import strategies as strategies
+    from hpo import testing as testing
     from hpo.budget import Budget as Budget
     from hpo.capacity import simulate as simulate
     from hpo.errors import HpoError as HpoError
@@ -32,11 +36,14 @@ if TYPE_CHECKING:
     from hpo.metrics import Constraint as Constraint
     from hpo.metrics import Objective as Objective
     from hpo.metrics import Tracked as Tracked
+    from hpo.one_call import maximize as maximize
+    from hpo.one_call import minimize as minimize
     from hpo.opening import open_study as open_study
     from hpo.parameters import Categorical as Categorical
     from hpo.parameters import Float as Float
     from hpo.parameters import Int as Int
     from hpo.problem import Problem as Problem
+    from hpo.provenance import fingerprint as fingerprint
     from hpo.runner import run as run
     from hpo.space import Space as Space
     from hpo.studies import back_up as back_up
@@ -71,24 +78,35 @@ _HOME = {
     "back_up": "studies",
     "copy_study": "studies",
     "delete_study": "studies",
+    "fingerprint": "provenance",
+    "maximize": "one_call",
+    "minimize": "one_call",
     "open_study": "opening",
     "rename_study": "studies",
     "run": "runner",
     "simulate": "capacity",
 }
-_ROOMS = ("errors", "executors", "strategies")
+_ROOMS = ("errors", "executors", "report", "storage", "strategies", "testing")
 
 __all__ = [*_HOME, *_ROOMS, "__version__"]  # noqa: PLE0604
 
 
-def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(f"hpo.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"hpo.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # which would take any name then
+
+    def __getattr__(name: str) -> Any:
+        if name in _ROOMS:
+            return importlib.import_module(f"hpo.{name}")
+        if name not in _HOME:
+            from hpo.boundary import no_name
+
+            try:
+                raise no_name(__name__, name, sys._getframe(1))
+            except (AttributeError, ImportError) as error:
+                error.__traceback__ = None  # it ends at the line of the user
+                raise
+        value = getattr(importlib.import_module(f"hpo.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
+from hpo.boundary import public_class
 from hpo.errors import SettingsError
 from hpo.history import History
 from hpo.problem import Problem
@@ -26,6 +27,7 @@ class Room(NamedTuple):
     """Whether no end of a trial in flight can make room again."""
 
 
+@public_class
 @dataclass(frozen=True, kw_only=True)
 class Budget:
     """Limits on spending; whichever is reached first ends the run. What runs counts in full, so the limits are never

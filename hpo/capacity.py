@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
+from hpo.boundary import public
 from hpo.budget import Budget
 from hpo.errors import SettingsError
 from hpo.evaluation import Objective as Function
@@ -92,6 +93,7 @@ class Forecast:
         )
 
 
+@public
 def simulate(
     what: Study | Problem,
     *,
@@ -125,6 +127,8 @@ def simulate(
 
     Raises SettingsError when nothing tells how long trials take, and for numbers that cannot be.
     """
+    if not isinstance(what, Study | Problem):
+        raise SettingsError(f"simulate({what!r}): give a study, or a problem to make one of")
     workers, repeats, seed = _checked(workers, repeats, rate, seed)
     history = what.history if isinstance(what, Study) else None
     problem = what.problem if isinstance(what, Study) else what

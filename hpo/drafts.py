@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.encoding import key
-from hpo.errors import ResultConflict, TrialStateError
+from hpo.errors import ParamsError, ResultConflict, TrialStateError
 from hpo.events import Draft, Ledger, check_step
 from hpo.results import Checked
 from hpo.scalars import plain
@@ -25,6 +25,8 @@ _LONGEST_MESSAGE = 1000
 
 def opened(ledger: Ledger, params: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> Draft:
     """A trial made by hand. Raises ParamsError."""
+    if not isinstance(params, Mapping):
+        raise ParamsError(f"params {params!r}: not a mapping of parameter name to value, like {{'lr': 0.01}}")
     canonical = ledger.problem.space.canonical(params)
     role = "replicate" if key(canonical) in ledger.history().taken else kind
     return Draft(kind, len(ledger.trials), {"params": canonical, "why": {"role": role}, **data})

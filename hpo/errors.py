@@ -151,9 +151,10 @@ class MissingExtra(HpoError, ImportError):
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?` for the closest known name, or the empty string."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    """` Did you mean 'x'?` for the closest known name, in either case, or the empty string."""
+    known = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
+    return f" Did you mean {known[close[0]]!r}?" if close else ""
 
 
 def listing(names: Iterable[str], most: int = 8) -> str:

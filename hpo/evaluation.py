@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.errors import NotANumber, TrialFailed, listing
+from hpo.errors import NotANumber, SettingsError, TrialFailed, listing
 from hpo.measurement import Measurement
-from hpo.metrics import Metric, Result, Tracked
-from hpo.scalars import NoNumber, is_finite, plain, words
+from hpo.metrics import Metric, Result, Results, Tracked
+from hpo.scalars import NoNumber, is_finite, is_number, plain, words
 from hpo.trial import FAILURE_KINDS, Trial, TrialState
 
-Objective = Callable[[Trial], Mapping[str, Result]]
-"""What is tuned: a trial in (params, number, seed), a mapping of metric name to number or Measurement out."""
+Objective = Callable[[Trial], Results]
+"""What is tuned: a trial in (params, number, seed), a mapping of metric name to number or Measurement out; one number or
+Measurement alone where the problem requires one metric."""
 _SHOWN = 200
 
 
@@ -29,9 +31,37 @@ class Evaluate:
             told = self.objective(trial)
         except TrialFailed as failure:
             return {"failed": [failure.kind, str(failure)]}
+        except AttributeError as error:
+            if error.obj is trial.params and error.name in trial.params:
+                error.add_note(f'(params are a mapping: write trial.params["{error.name}"])')
+            raise
+        if isinstance(told, Measurement) or is_number(told):
+            return {"value": _packed(told)}
         if not isinstance(told, Mapping):
             return {"returned": repr(told)[:_SHOWN]}
         return {"values": {str(name): _packed(value) for name, value in told.items()}}
+
+
+def check_objective(objective: object) -> None:
+    """Raise SettingsError for what cannot be called with a trial."""
+    if not callable(objective):
+        raise SettingsError(
+            f"the objective is {objective!r}, which cannot be called. Give the function itself: run(study, train, ...)"
+        )
+    if inspect.iscoroutinefunction(objective):
+        raise SettingsError("the objective is async, and nothing awaits it here. Write def train(trial)")
+    try:
+        signature = inspect.signature(objective)
+    except (TypeError, ValueError):  # of a builtin
+        return
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        name = getattr(objective, "__name__", type(objective).__name__)
+        raise SettingsError(
+            f"the objective is called with the trial alone, which does not fit {name}{signature}: {error}. Write "
+            'def train(trial), and read trial.params["lr"] in it'
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -70,36 +100,41 @@ def result_of(value: Mapping[str, Any], metrics: Sequence[Metric], *, is_command
     one of them may be a misspelling of. NaN or infinity in an objective or a constraint is a failure, `diverged`.
     """
     told = dict(value)
+    required = [m.name for m in metrics if not isinstance(m, Tracked)]
     if not is_command:
         if "returned" in told:
-            raise NotANumber(f"the objective returned {told['returned']}; return a mapping of metric name to number")
+            raise NotANumber(
+                f"the objective returned {told['returned']}; return a mapping of metric name to number, or the number "
+                "alone where the problem requires one metric"
+            )
         if "failed" in told:
             return _failure(*told["failed"])
-        told = {name: Measurement(*map(_unpacked, pair)) for name, pair in told["values"].items()}
-    required = {m.name for m in metrics if not isinstance(m, Tracked)}
+        if "value" in told and len(required) != 1:
+            raise NotANumber(
+                f"the objective returned {told['value'][0]} alone; return a mapping of metric name to number, like "
+                f"{{{', '.join(f'{name!r}: ...' for name in required)}}}"
+            )
+        packed = {required[0]: told["value"]} if "value" in told else told["values"]
+        told = {name: Measurement(*map(_unpacked, pair)) for name, pair in packed.items()}
     if broken := [name for name, result in told.items() if name in required and not _is_finite(result)]:
         return Failure("diverged", f"{', '.join(broken)} not finite")
-    ignored = sorted(told.keys() - {m.name for m in metrics}) if is_command and required <= told.keys() else []
+    ignored = sorted(told.keys() - {m.name for m in metrics}) if is_command and told.keys() >= set(required) else []
     return Reading({name: result for name, result in told.items() if name not in ignored}, tuple(ignored))
 
 
 def _packed(value: Any) -> list[Any]:
     """[value, sem] as JSON: numbers of every library as Python's own; of what is no number, what it looked like."""
     pair = [value.value, value.sem] if isinstance(value, Measurement) else [value, None]
-    return [number if _is_number(number := plain(v)) or v is None else {"shown": words(v)} for v in pair]
+    return [number if is_number(number := plain(v)) or v is None else {"shown": words(v)} for v in pair]
 
 
 def _unpacked(value: Any) -> Any:
     return NoNumber(value["shown"]) if isinstance(value, dict) else value
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_finite(told: Any) -> bool:
     pair = (told.value, told.sem) if isinstance(told, Measurement) else (told,)
-    return all(is_finite(number) for number in pair if _is_number(number))
+    return all(is_finite(number) for number in pair if is_number(number))
 
 
 def _failure(kind: str, message: str) -> Failure:

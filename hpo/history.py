@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo.boundary import public_members
 from hpo.errors import NoFeasibleTrial
 from hpo.metrics import Metric, Objective, is_feasible, limit_words, shortfall
 from hpo.pareto import is_non_dominated
@@ -16,6 +17,7 @@ from hpo.problem import Problem
 from hpo.trial import DATA, LEAP, Trial, TrialState
 
 
+@public_members
 @dataclass(frozen=True)
 class History:
     """The problem, the study's seed, and its trials in order of number; frozen, so a strategy is a pure function of it.

@@ -6,7 +6,10 @@ import numbers
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.boundary import public_class
 
+
+@public_class
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """One measured number. `sem` is its standard error in the same unit, when known: 0 says exact.

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hpo.boundary import public_class
 from hpo.errors import MetricError
 from hpo.measurement import Measurement
 from hpo.scalars import is_finite, plain
@@ -40,6 +41,7 @@ _TURNED = re.compile(
 """Words beside which less is worse: `neg_mean_squared_error`, `time_saved`."""
 
 
+@public_class
 @dataclass(frozen=True)
 class Objective:
     """A metric to optimize. `threshold` is the least value of interest, inclusive, in the metric's unit: a trial that
@@ -62,7 +64,7 @@ class Objective:
     def __post_init__(self) -> None:
         _check_name(self.name)
         if self.goal not in ("maximize", "minimize"):
-            raise MetricError(f"objective {self.name!r}: goal {self.goal!r} is not 'maximize' or 'minimize'")
+            raise MetricError(f"objective {self.name!r}: {_no_goal(self.goal)}")
         if isinstance(self.goal, _Unsaid):
             object.__setattr__(self, "goal", "maximize")
             _ask_for_goal(self.name)
@@ -75,6 +77,7 @@ class Objective:
         return (self.threshold, None) if self.goal == "maximize" else (None, self.threshold)
 
 
+@public_class
 @dataclass(frozen=True)
 class Constraint:
     """A metric that must stay within limits: `lower <= value <= upper`, either or both, inclusive, in its unit."""
@@ -107,6 +110,7 @@ class Constraint:
         return self.lower, self.upper
 
 
+@public_class
 @dataclass(frozen=True)
 class Tracked:
     """A metric that is stored and shown, never optimised, and may be absent. `business=True` marks the number that
@@ -123,7 +127,7 @@ class Tracked:
     def __post_init__(self) -> None:
         _check_name(self.name)
         if self.goal not in ("maximize", "minimize"):
-            raise MetricError(f"tracked metric {self.name!r}: goal {self.goal!r} is not 'maximize' or 'minimize'")
+            raise MetricError(f"tracked metric {self.name!r}: {_no_goal(self.goal)}")
         _check_range(self)
 
     @property
@@ -135,6 +139,8 @@ class Tracked:
 Metric = Objective | Constraint | Tracked
 Result = float | Measurement
 """What a caller may report for one metric."""
+Results = Mapping[str, Result] | Result
+"""What a caller may report for a trial: results by the names of the metrics; one alone where one metric is required."""
 
 
 def shortfall(metric: Metric, value: float) -> float:
@@ -185,7 +191,7 @@ def _ask_for_goal(name: str) -> None:
         warnings.warn(
             f"objective {name!r} is maximized, as no goal is given, and by its name less is better. Write "
             'goal="minimize", or goal="maximize" if more is meant',
-            stacklevel=4,  # past __post_init__ and __init__
+            stacklevel=5,  # past __post_init__, __init__ and the boundary
         )
 
 
@@ -212,6 +218,11 @@ def _check_range(metric: Metric) -> None:
                 f"metric {metric.name!r}: the limit {limit:g} is outside its range {range_words(metric)}. Do both have "
                 "the same unit?"
             )
+
+
+def _no_goal(given: object) -> str:
+    meant = next((goal for goal in ("maximize", "minimize") if str(given).lower().startswith(goal[:3])), None)
+    return f"goal {given!r} is not 'maximize' or 'minimize'." + (f" Write goal={meant!r}" if meant else "")
 
 
 def _check_name(name: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from hpo.boundary import public
 from hpo.errors import DefinitionChanged, SettingsError, StudyNotFound, did_you_mean, listing
 from hpo.problem import Problem
 from hpo.provenance import provenance, stored_text
@@ -20,6 +21,7 @@ from hpo.study import Study
 from hpo.text import forbidden
 
 
+@public
 def open_study(
     name: str,
     problem: Problem | None = None,
@@ -41,7 +43,8 @@ def open_study(
     SettingsError for an argument that cannot be; then nothing was created.
     """
     if not isinstance(name, str) or not name.strip():
-        raise SettingsError(f"a study needs a name that says what is tuned, got {name!r}")
+        given = 'a Problem: open_study("digits", problem)' if isinstance(name, Problem) else repr(name)
+        raise SettingsError(f"a study needs a name that says what is tuned, got {given}")
     if problem is not None and not isinstance(problem, Problem):
         hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
         raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")

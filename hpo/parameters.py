@@ -10,6 +10,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from hpo.boundary import public_class
 from hpo.errors import ParamsError, SpaceError, listing
 from hpo.frozen import Frozen
 from hpo.scalars import as_scalar, brief, is_finite
@@ -31,6 +32,7 @@ class Unset(Enum):
     UNSET = "unset"
 
 
+@public_class
 @dataclass(frozen=True)
 class Float:
     """A real number in [low, high].
@@ -147,6 +149,7 @@ class Float:
         return 4.0 * math.ulp(abs(self.low) if self.log else max(abs(self.low), abs(self.high)))
 
 
+@public_class
 @dataclass(frozen=True)
 class Int:
     """A whole number in [low, high], bounds included; 3.0 counts as 3. `log`, `step`, `default` as for Float."""
@@ -230,6 +233,7 @@ class Int:
         return [self.nth(k) for k in range(self.size)]
 
 
+@public_class
 @dataclass(frozen=True)
 class Categorical:
     """One of a list of choices: text, numbers, booleans or None. `ordered=True` when neighbours in the list are alike

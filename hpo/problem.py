@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpo.boundary import public, public_class
 from hpo.errors import MetricError, NotFound, SpaceError, did_you_mean, listing
 from hpo.metrics import Constraint, Metric, Objective, Tracked
 from hpo.parameters import describe
 from hpo.space import Space
 
 
+@public_class
 @dataclass(frozen=True)
 class Problem:
     """What is to be solved: one joint space, any number of objectives, constraints and tracked metrics.
@@ -29,13 +31,14 @@ class Problem:
     def __post_init__(self) -> None:
         if not isinstance(self.space, Space):
             hint = "; put its parameters into one: Space({...})" if isinstance(self.space, Mapping) else ""
+            hint = "; the space comes first: Problem(space, metrics)" if isinstance(self.metrics, Space) else hint
             raise SpaceError(f"a problem needs a Space, got {self.space!r}{hint}")
-        metrics = [self.metrics] if isinstance(self.metrics, Objective | Constraint | Tracked) else self.metrics
+        metrics = [self.metrics] if isinstance(self.metrics, Objective | Constraint | Tracked | str) else self.metrics
         object.__setattr__(self, "metrics", tuple(metrics))
         faults: list[str] = []
         for m in self.metrics:
             if not isinstance(m, Objective | Constraint | Tracked):
-                faults.append(f"{m!r} is no metric; use Objective, Constraint or Tracked")
+                faults.append(f"{m!r} is no metric; use Objective, Constraint or Tracked{_like(m)}")
         names = [m.name for m in self.metrics if not faults]
         faults += [f"metric {name!r} is defined twice" for name in dict.fromkeys(names) if names.count(name) > 1]
         if not faults and not (self.objectives or self.constraints):
@@ -58,6 +61,7 @@ class Problem:
         """The metrics that decide feasibility: constraints, and objectives with a threshold."""
         return tuple(m for m in self.metrics if not isinstance(m, Tracked) and m.limits != (None, None))
 
+    @public
     def metric(self, name: str) -> Metric:
         """The metric of this name. Raises NotFound."""
         for m in self.metrics:
@@ -87,6 +91,10 @@ class Problem:
     def differences(self, given: Problem) -> list[str]:
         """One line per field in which `given` differs from this, the stored, definition."""
         return list(_differences(self.fields(), given.fields()))
+
+
+def _like(given: object) -> str:
+    return f": Objective({given!r})" if isinstance(given, str) else ""
 
 
 def _set_fields(metric: Metric) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hpo.boundary import public
 from hpo.redact import redact, without_secrets
 from hpo.text import shown
 
@@ -56,6 +57,7 @@ def stored_text(text: str) -> str:
     return redact(shown(text, lines=True))
 
 
+@public
 def fingerprint(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> str:
     """`sha256:...` of the content of files, and of all files below folders, with their names relative to these: equal
     data, wherever they lie, have equal fingerprints. Raises OSError for what cannot be read."""

@@ -21,8 +21,8 @@ from typing import Any
 
 from hpo.errors import MissingMetric, NotANumber, NotFinite, ResultError, UnknownMetric, did_you_mean, listing
 from hpo.measurement import Measurement
-from hpo.metrics import Metric, Objective, Result, Tracked, is_in_range, limit_words, range_words
-from hpo.scalars import brief, plain, words
+from hpo.metrics import Metric, Objective, Result, Results, Tracked, is_in_range, limit_words, range_words
+from hpo.scalars import brief, is_number, plain, words
 from hpo.serialize import measurements_to_json
 from hpo.trial import DATA, LEAP, RANGE, Trial
 
@@ -59,11 +59,20 @@ class Checked:
         return replace(self, notes=(*self.notes, note), set_aside=DATA if kind == DATA else self.set_aside or kind)
 
 
-def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], where: str) -> Checked:
-    """`result` as measurements, after checking it against the contracts of `metrics`.
+def by_name(metrics: Sequence[Metric], results: Results) -> Mapping[str, Result]:
+    """`results` as a mapping: one alone belongs to the one required metric. Where several are required, and for what is no
+    number, raises nothing and hands `results` back, for `checked_result` to refuse."""
+    required = [m.name for m in metrics if not isinstance(m, Tracked)]
+    is_alone = isinstance(results, Measurement) or is_number(results)
+    return {required[0]: results} if is_alone and len(required) == 1 else results  # type: ignore[dict-item, return-value]
+
+
+def checked_result(metrics: Sequence[Metric], given: Results, where: str) -> Checked:
+    """`given` as measurements, after checking it against the contracts of `metrics`.
 
     `where` begins the message (`trial 3`). Raises MissingMetric, UnknownMetric, NotANumber or NotFinite.
     """
+    result = by_name(metrics, given)
     if not isinstance(result, Mapping):
         raise NotANumber(
             f"{where} reported {brief(result)}; a result is a mapping of metric name to number, like "
@@ -72,8 +81,8 @@ def checked_result(metrics: Sequence[Metric], result: Mapping[str, Result], wher
     _check_names(metrics, result, where)
     contracts = {metric.name: metric for metric in metrics}
     checked = Checked({})
-    for name, given in result.items():
-        checked = _with(checked, contracts[name], given, where)
+    for name, number in result.items():
+        checked = _with(checked, contracts[name], number, where)
     return checked
 
 

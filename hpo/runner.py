@@ -8,6 +8,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
 
+from hpo.boundary import public
 from hpo.budget import Budget
 from hpo.display import Display, Show, display_of
 from hpo.drivers import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
@@ -21,7 +22,7 @@ from hpo.errors import (
     TrialStateError,
     listing,
 )
-from hpo.evaluation import Evaluate, Failure, Objective, payload_of, result_of
+from hpo.evaluation import Evaluate, Failure, Objective, check_objective, payload_of, result_of
 from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.failures import HOPELESS, Failures, has_results, hopeless_words, mended, no_result_words
 from hpo.history import History
@@ -54,6 +55,7 @@ class Run:
     """How many trials of this run have failed."""
 
 
+@public
 def run(
     study: Study,
     objective: Objective | None = None,
@@ -94,8 +96,14 @@ def run(
     when a trial fails by a bug of the program (a NameError, a command that does not exist) and none has a result yet, and
     when the first ten trials all fail; SettingsError when the budget cannot be kept to.
     """
+    if not isinstance(study, Study):
+        raise SettingsError(
+            f"run: the first argument is a study, as open_study makes it, and is a {type(study).__name__} here. Write "
+            "hpo.run(study, objective, ...)"
+        )
     if not isinstance(budget, Budget):
-        raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials=60)")
+        trials = budget if isinstance(budget, int) else 60
+        raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials={trials})")
     budget.check(study.problem)
     patience = lease if idle is None else idle
     limits = Limits(timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice, idle=patience)
@@ -119,7 +127,9 @@ def _check(objective: Objective | None, executor: object) -> None:
     """Raise SettingsError for what nothing can be run with."""
     if isinstance(executor, type) or not callable(getattr(executor, "start", None)):
         raise SettingsError(f"run(executor={executor!r}): give an executor, such as hpo.executors.Processes(4)")
-    if objective is None and not getattr(executor, "command", None):
+    if objective is not None:
+        check_objective(objective)
+    elif not getattr(executor, "command", None):
         raise SettingsError(f"run: no objective; {executor!r} calls one: run(study, objective, ...)")
 
 

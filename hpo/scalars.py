@@ -32,6 +32,12 @@ def plain(value: Any) -> Any:
     return found
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is a real number, of whatever library: no text, no truth value, no array of several."""
+    number = plain(value)
+    return isinstance(number, int | float) and not isinstance(number, bool)
+
+
 def whole(value: Any) -> int | None:
     """A whole number of any library as an int; None for what is none, such as True and 3.0."""
     number = plain(value)

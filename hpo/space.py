@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpo.boundary import public, public_class
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
 from hpo.frozen import Frozen
 from hpo.linear import LinearConstraint, parse
@@ -36,6 +37,7 @@ _MOST_IN_VAIN = 100_000
 _ABSENT, _END = object(), object()
 
 
+@public_class
 @dataclass(frozen=True)
 class Space:
     """Parameters by name, and linear inequalities between the numeric ones.
@@ -134,6 +136,7 @@ class Space:
         """Whether `params` is a configuration of this space."""
         return self.fault(params) is None
 
+    @public
     def canonical(self, params: Mapping[str, object]) -> Params:
         """`params` in canonical form. Raises ParamsError naming every fault."""
         if fault := self.fault(params):
@@ -182,6 +185,7 @@ class Space:
 
         return min(candidates, key=distance)
 
+    @public
     def sample(self, rng: np.random.Generator, n: int) -> list[Params]:
         """`n` configurations drawn uniformly (log-uniformly on log scales) from those the constraints allow.
 

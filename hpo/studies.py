@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hpo.book import Book
+from hpo.boundary import public
 from hpo.drafts import freed
 from hpo.errors import StorageError, StudyNotFound, TrialStateError, listing
 from hpo.events import Event
@@ -22,6 +23,7 @@ from hpo.storage.persistence import persistently
 from hpo.trial import Trial, TrialState
 
 
+@public
 def rename_study(name: str, new: str, *, storage: str | Path | Storage = "hpo.db") -> None:
     """Give a study another name. Whoever has it open goes on. Raises StudyNotFound, and StorageError where the new name is
     taken or cannot be one."""
@@ -34,6 +36,7 @@ def rename_study(name: str, new: str, *, storage: str | Path | Storage = "hpo.db
         persistently(step)
 
 
+@public
 def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: bool = False) -> None:
     """Delete a study with all its trials, for good. Whoever has it open meets StudyNotFound at the next step.
 
@@ -56,6 +59,7 @@ def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: 
                 return
 
 
+@public
 def copy_study(
     name: str, new: str = "", *, storage: str | Path | Storage = "hpo.db", to: str | Path | Storage | None = None
 ) -> None:
@@ -73,6 +77,7 @@ def copy_study(
                 _copy(source, name, new or name, target)
 
 
+@public
 def back_up(path: str | Path, *, storage: str | Path | Storage = "hpo.db", replace: bool = False) -> Path:
     """Write a storage with all its studies as they are now to the SQLite file `path`, complete or not at all, while others
     go on working with it; returns the path. Of an SQLite file this is an exact copy, leases included; of others each study

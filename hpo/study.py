@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from hpo.book import Book, Look
+from hpo.boundary import face, public_members
 from hpo.drafts import MOST_DEATHS, accepted, asked, corrected, failed_again, handed_back, opened, said, told
 from hpo.effort import Allowance, Timed
 from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
 from hpo.history import History
-from hpo.metrics import Metric, Result
+from hpo.metrics import Metric, Results
 from hpo.problem import Problem
 from hpo.provenance import provenance
 from hpo.randomness import generator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@public_members
 class Study:
     """Ask for configurations, tell what was measured. Made by `open_study`.
 
@@ -184,14 +186,15 @@ class Study:
     def tell(
         self,
         trial: Trial | int,
-        values: Mapping[str, Result],
+        values: Results,
         *,
         replace: bool = False,
         reason: str = "",
         seconds: float | None = None,
     ) -> Trial:
-        """Record what was measured: a number or Measurement for each metric of the problem (tracked ones may be
-        absent). Telling the same values again changes nothing; to correct them, `replace=True` and a `reason`.
+        """Record what was measured: a number or Measurement for each metric of the problem (tracked ones may be absent),
+        or one alone where one metric is required. Telling the same values again changes nothing; to correct them,
+        `replace=True` and a `reason`.
 
         A result counts whichever attempt of the trial it comes from; one that comes after another attempt's is kept in
         the log and changes nothing. What of it is dropped, and why it is set aside, is in the trial's `notes`.
@@ -250,7 +253,7 @@ class Study:
         written = self._book.write(lambda ledger, _: [opened(ledger, params, "enqueued", {"note": note})])
         return self._book.trials_of(written)[0]
 
-    def add(self, params: Mapping[str, Any], values: Mapping[str, Result], note: str = "", *, data: str = "") -> Trial:
+    def add(self, params: Mapping[str, Any], values: Results, note: str = "", *, data: str = "") -> Trial:
         """Record a result from elsewhere: production, an earlier study, a colleague.
 
         `data` names the data it was measured on, as in `open_study`. A result of other data than the study's is kept and
@@ -451,3 +454,7 @@ def _number(trial: Trial | int) -> int:
     if number is None:
         raise TrialNotFound(f"{trial!r} is no trial; give a trial, or its number as an int")
     return number
+
+
+if not TYPE_CHECKING:  # which would take any name then
+    __getattr__ = face(__name__, {})

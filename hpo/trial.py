@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from hpo.boundary import hinting
 from hpo.errors import NotFound, listing
 from hpo.frozen import Frozen
 from hpo.measurement import Measurement
@@ -57,12 +58,14 @@ def key(params: Mapping[str, object]) -> str:
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 
+@hinting
 class Fixed(Frozen[str, Any]):
     """Params of a trial in the log: a plain mapping that refuses to be changed, for the study would change with it."""
 
     refusal = "the params of a trial cannot be changed; work on a copy: params = dict(trial.params)"
 
 
+@hinting
 @dataclass(frozen=True)
 class Trial:
     """One evaluation of one configuration: what its events add up to."""

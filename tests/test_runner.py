@@ -620,7 +620,7 @@ def test_a_standard_error_that_is_not_finite_is_diverged() -> None:
 @pytest.mark.parametrize("returned", [0.5, None, [1, 2]])
 def test_what_is_no_mapping_stops_the_run_at_once(returned: Any) -> None:
     s = study()
-    with pytest.raises(NotANumber, match="return a mapping of metric name to number"):
+    with pytest.raises(NotANumber, match="a mapping of metric name to number"):
         hpo.run(s, lambda _: returned, budget=hpo.Budget(trials=12))
     assert [t.state for t in s.trials] == [TrialState.CANCELLED]
 
@@ -628,7 +628,7 @@ def test_what_is_no_mapping_stops_the_run_at_once(returned: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"budget": 5}, r"give a Budget, such as hpo.Budget\(trials=60\)"),
+        ({"budget": 5}, r"give a Budget, such as hpo.Budget\(trials=5\)"),
         ({"executor": 4}, "give an executor"),
         ({"executor": Threads}, "give an executor"),
         ({"objective": None}, "no objective"),

@@ -5,8 +5,9 @@ Names are loaded when they are first used, so that a supervising process loads o
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hpo.boundary import face
 
 if TYPE_CHECKING:
     from hpo.executors.base import CloseMode as CloseMode
@@ -55,13 +56,8 @@ _HOME = {
 
 __all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'hpo.executors' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"hpo.executors.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # which would take any name then
+    __getattr__ = face(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

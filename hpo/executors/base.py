@@ -218,6 +218,12 @@ def only_function(function: Function | None, executor: object) -> Function:
     return function
 
 
+def at_least_one_slot(name: str, slots: object) -> None:
+    """Raise ExecutorError for what is no number of slots."""
+    if isinstance(slots, str) or not hasattr(slots, "__index__") or int(slots) < 1:
+        raise ExecutorError(f"{name} needs at least one slot, got {slots!r}")
+
+
 def refuse_detach(mode: CloseMode, executor: str) -> None:
     """Raise ExecutorError if works of a driver that lets go of them would be lost."""
     if mode is CloseMode.DETACH:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError, MissingExtra
 from hpo.executors.base import Function, Pool
 from hpo.executors.engine import settings_for
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from distributed.deploy.cluster import Cluster
 
 
+@public_class
 @dataclass(frozen=True)
 class Dask:
     """Run works on a Dask cluster: a function, or `command` once for each work as `Subprocess` does.

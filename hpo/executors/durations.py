@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
 
 Duration = Callable[[Mapping[str, Any], np.random.Generator], float]
 """The payload of a work and a generator of its own in, the seconds that it takes out."""
 
 
+@public_class
 @dataclass(frozen=True)
 class Lognormal:
     """Half of the works take less than `median` seconds, two thirds of them between `median / e^sigma` and
@@ -34,6 +36,7 @@ class Lognormal:
         return self.median * math.exp(self.sigma * float(rng.standard_normal()))
 
 
+@public_class
 @dataclass(frozen=True)
 class Recorded:
     """One of these seconds, such as those of earlier trials, each as likely as another."""

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from hpo.errors import ExecutorError
+from hpo.boundary import public_class
 from hpo.executors.base import (
     CloseMode,
     Function,
@@ -18,6 +18,7 @@ from hpo.executors.base import (
     Pool,
     Work,
     answer_to,
+    at_least_one_slot,
     only_function,
     refuse_detach,
     refuse_limits,
@@ -27,6 +28,7 @@ from hpo.executors.ledger import Ledger
 from hpo.executors.pickling import pickle_function
 
 
+@public_class
 @dataclass(frozen=True)
 class Futures:
     """Run up to `slots` works at once on the executor that `make()` returns.
@@ -43,8 +45,7 @@ class Futures:
     slots: int = 1
 
     def __post_init__(self) -> None:
-        if self.slots < 1:
-            raise ExecutorError(f"Futures needs at least one slot, got {self.slots}")
+        at_least_one_slot("Futures", self.slots)
 
     @property
     def isolated(self) -> bool:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
-from hpo.executors.base import Function, Pool, only_function
+from hpo.executors.base import Function, Pool, at_least_one_slot, only_function
 from hpo.executors.pickling import pickle_function
 from hpo.executors.supervised import SupervisedPool
 from hpo.executors.wire import Settings
 
 
+@public_class
 @dataclass(frozen=True)
 class Processes:
     """Run up to `slots` works at once in processes of their own.
@@ -66,8 +68,7 @@ class Processes:
 
 def check_slots(name: str, slots: int, grace: float) -> None:
     """Raise ExecutorError for settings that no supervised executor can have, and on systems that have no fork."""
-    if slots < 1:
-        raise ExecutorError(f"{name} needs at least one slot, got {slots}")
+    at_least_one_slot(name, slots)
     if grace < 0:
         raise ExecutorError(f"{name}: grace is seconds, 0 or more, got {grace}")
     if not hasattr(os, "fork"):

@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError, MissingExtra
 from hpo.executors.base import Function, Pool
 from hpo.executors.engine import settings_for
 from hpo.executors.processes import check_slots
 
 
+@public_class
 @dataclass(frozen=True)
 class Ray:
     """Run works on a Ray cluster: a function, or `command` once for each work as `Subprocess` does.

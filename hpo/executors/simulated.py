@@ -13,13 +13,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Function, Kind, Outcome, Pool, Work, only_function, refuse_detach
+from hpo.executors.base import (
+    CloseMode,
+    Function,
+    Kind,
+    Outcome,
+    Pool,
+    Work,
+    at_least_one_slot,
+    only_function,
+    refuse_detach,
+)
 from hpo.executors.call import call
 from hpo.executors.durations import Duration
 from hpo.executors.ledger import Ledger
 
 
+@public_class
 @dataclass(frozen=True, kw_only=True)
 class Failures:
     """What goes wrong on simulated workers. Raises ExecutorError for what cannot be."""
@@ -48,6 +60,7 @@ class Failures:
 NONE = Failures()
 
 
+@public_class
 @dataclass(frozen=True)
 class Simulated:
     """Run up to `slots` works at once on a clock that jumps from one end to the next.
@@ -74,8 +87,7 @@ class Simulated:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "joins", tuple((float(at), int(n)) for at, n in self.joins))
-        if self.slots < 1:
-            raise ExecutorError(f"Simulated needs at least one slot, got {self.slots}")
+        at_least_one_slot("Simulated", self.slots)
         if not callable(self.duration) and not 0 <= self.duration < math.inf:
             raise ExecutorError(f"Simulated: duration is seconds, 0 or more, or a function, got {self.duration}")
         if self.grace < 0:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
 from hpo.executors.base import Function, Pool, Work, only_function
 from hpo.executors.command import Command
@@ -26,6 +27,7 @@ SPARE = 120.0
 """Seconds a job may take beside its work, to start and to end."""
 
 
+@public_class
 @dataclass(frozen=True)
 class Slurm:
     """Run up to `slots` works at once as jobs of a Slurm cluster, from a machine that has sbatch, squeue and scancel.

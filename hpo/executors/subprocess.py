@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hpo.boundary import public_class
 from hpo.errors import ExecutorError
 from hpo.executors.base import Function, Pool
 from hpo.executors.command import Command
@@ -15,6 +16,7 @@ from hpo.executors.supervised import SupervisedPool
 from hpo.executors.wire import Settings
 
 
+@public_class
 @dataclass(frozen=True)
 class Subprocess:
     """Run `command` once for each work, up to `slots` at once; the payload is the params, a flat mapping.

@@ -6,12 +6,23 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, only_function, refuse_detach, refuse_limits
+from hpo.boundary import public_class
+from hpo.executors.base import (
+    CloseMode,
+    Function,
+    Outcome,
+    Pool,
+    Work,
+    at_least_one_slot,
+    only_function,
+    refuse_detach,
+    refuse_limits,
+)
 from hpo.executors.call import call
 from hpo.executors.ledger import Ledger
 
 
+@public_class
 @dataclass(frozen=True)
 class Threads:
     """Run up to `slots` works at once in threads.
@@ -23,8 +34,7 @@ class Threads:
     slots: int = 1
 
     def __post_init__(self) -> None:
-        if self.slots < 1:
-            raise ExecutorError(f"Threads needs at least one slot, got {self.slots}")
+        at_least_one_slot("Threads", self.slots)
 
     @property
     def isolated(self) -> bool:

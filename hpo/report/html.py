@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.bayes.chances import chances
+from hpo.boundary import public
 from hpo.errors import MissingExtra
 from hpo.files import replace_text
 from hpo.history import History
@@ -36,6 +37,7 @@ class Chart:
     meaning: str
 
 
+@public
 def write_report(study: Study, path: str | Path, comparison: Comparison | None = None) -> Path:
     """Write the report of `study` to `path` and return it; `comparison` adds a table and a picture of strategies.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hpo.boundary import face
 from hpo.storage.base import Log as Log
 from hpo.storage.base import Storage as Storage
 from hpo.storage.base import StudyRecord as StudyRecord
@@ -15,9 +15,5 @@ if TYPE_CHECKING:
     from hpo.storage.sql import SqlStorage as SqlStorage
 
 __all__ = ["Log", "MemoryStorage", "SqlStorage", "Storage", "StudyRecord", "open_storage"]
-
-
-def __getattr__(name: str) -> Any:
-    if name != "SqlStorage":
-        raise AttributeError(f"module 'hpo.storage' has no attribute {name!r}")
-    return importlib.import_module("hpo.storage.sql").SqlStorage
+if not TYPE_CHECKING:  # which would take any name then
+    __getattr__ = face(__name__, {"SqlStorage": "sql"})

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hpo.boundary import public
 from hpo.errors import SettingsError, StorageError
 from hpo.storage.base import Storage
 from hpo.storage.memory import MemoryStorage
 from hpo.storage.paths import file_of, reaching
 
 
+@public
 def open_storage(where: str | Path | Storage) -> Storage:
     """The storage at `where`: ":memory:", a database URL (`postgresql+psycopg://...`, `sqlite:///...`), any other text
     or a path for an SQLite file, which is made when it does not exist; a storage is handed back as it is.

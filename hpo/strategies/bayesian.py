@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.boundary import public_class
 from hpo.effort import SPREAD, Allowance, Unlimited
 from hpo.encoding import key
 from hpo.errors import SpaceExhausted
@@ -29,6 +30,7 @@ from hpo.trial import DATA, LEARNED_KINDS
 log = logging.getLogger(__name__)
 
 
+@public_class
 @dataclass(frozen=True)
 class Bayesian:
     """The default strategy.

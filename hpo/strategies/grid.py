@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.boundary import public_class
 from hpo.errors import SettingsError, SpaceExhausted, did_you_mean, listing
 from hpo.history import History
 from hpo.parameters import Parameter, Value
@@ -17,6 +18,7 @@ from hpo.space import Params, Space
 from hpo.suggestion import Suggestion, distinct
 
 
+@public_class
 @dataclass(frozen=True)
 class Grid:
     """`levels` values per parameter (one number for all, or by name), evenly spaced with half a cell free at both ends;

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.boundary import public_class
 from hpo.encoding import key
 from hpo.errors import SpaceExhausted
 from hpo.history import History, oriented
@@ -20,6 +21,7 @@ _ROUNDS = 100
 _GOLDEN = 0.6180339887498949
 
 
+@public_class
 @dataclass(frozen=True)
 class OneAtATime:
     """The ten learning rates: start from the configuration in production, try `values` values of the first parameter

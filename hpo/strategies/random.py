@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.boundary import public_class
 from hpo.history import History
 from hpo.suggestion import Suggestion, random_distinct
 
 
+@public_class
 @dataclass(frozen=True)
 class Random:
     """Draws uniformly from the space (log-uniformly on log scales). Bergstra & Bengio, JMLR 13 (2012)."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpo.boundary import public_class
 from hpo.history import History
 from hpo.space import Params
 from hpo.suggestion import Suggestion, distinct, missing
 
 
+@public_class
 @dataclass(frozen=True)
 class Sobol:
     """One Owen-scrambled Sobol sequence per study (Sobol 1967; Owen, J. Complexity 14 (1998)), entered at the number of

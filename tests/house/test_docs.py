@@ -45,7 +45,7 @@ def test_every_member_of_a_study_is_listed(name: str) -> None:
         *(executors.Simulated, executors.Failures, executors.Lognormal, executors.Recorded),
         *(executors.Dask, executors.Ray),
         *(strategies.Bayesian, strategies.Grid, strategies.OneAtATime, strategies.Random, strategies.Sobol),
-        *(hpo.run, hpo.open_study, hpo.Study.tell, hpo.Study.fail, hpo.Study.ask),
+        *(hpo.maximize, hpo.minimize, hpo.run, hpo.open_study, hpo.Study.tell, hpo.Study.fail, hpo.Study.ask),
     ],
     ids=lambda value: value.__qualname__,
 )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import inspect
+import re
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 
 import hpo
-from tests.house.source import HPO
+from tests.house.source import HPO, ROOT
 
 FACES = ["hpo", "hpo.executors"]
 
@@ -19,7 +24,7 @@ def test_every_public_name_resolves(name: str) -> None:
     assert getattr(hpo, name) is not None
 
 
-@pytest.mark.parametrize("face", [*FACES, "hpo.storage", "hpo.strategies"])
+@pytest.mark.parametrize("face", [*FACES, "hpo.storage", "hpo.strategies", "hpo.testing"])
 def test_dir_and_all_agree(face: str) -> None:
     module = importlib.import_module(face)
     names = list(module.__all__)
@@ -49,11 +54,47 @@ def test_the_lazy_table_is_what_type_checkers_see(face: str) -> None:
     assert {name for name, home in typed.items() if home == face} == set(rooms)
 
 
-@pytest.mark.parametrize("face", FACES)
+DOCUMENTED = sorted(
+    {
+        name
+        for page in (ROOT / "docs").rglob("*.md")
+        if "_build" not in page.parts and "decisions" not in page.parts
+        for name in re.findall(r"`(hpo(?:\.[a-zA-Z_]\w*)+)", page.read_text(encoding="utf-8"))
+        if name != "hpo.db"
+    }
+)
+
+
+def test_every_documented_name_is_reached_from_a_fresh_import() -> None:
+    assert {"hpo.report.write_report", "hpo.storage.open_storage", "hpo.testing.executors"} <= set(DOCUMENTED)
+    program = "import sys, hpo\nfor name in sys.argv[1:]: eval(name)"
+    for names in (DOCUMENTED, *([name] for name in DOCUMENTED if name.count(".") > 1)):
+        done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("face", [*FACES, "hpo.storage", "hpo.strategies", "hpo.testing", "hpo.study"])
 def test_an_unknown_name_is_an_attribute_error(face: str) -> None:
     module = importlib.import_module(face)
     with pytest.raises(AttributeError, match=f"module '{face}' has no attribute 'Nonsense'"):
         _ = module.Nonsense
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        value
+        for face in (hpo, hpo.executors, hpo.strategies)
+        for name in face.__all__
+        if inspect.isfunction(value := getattr(face, name))
+        or (inspect.isclass(value) and dataclasses.is_dataclass(value) and inspect.signature(value).parameters)
+    ],
+    ids=lambda value: value.__qualname__,
+)
+def test_what_users_call_is_marked_as_public(value: Any) -> None:
+    made_by_the_library = (hpo.Trial, hpo.executors.Outcome, hpo.executors.Work, hpo.strategies.Suggestion)
+    function = value if inspect.isfunction(value) else value.__init__
+    assert hasattr(function, "__wrapped__") != (value in made_by_the_library)
 
 
 @pytest.mark.parametrize("name", [n for n in hpo.__all__ if inspect.isclass(getattr(hpo, n))])

@@ -55,6 +55,13 @@ def test_building_a_problem_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not {*HEAVY, "scipy.optimize"} & set(loaded(SPACE, tmp_path))
 
 
+def test_hints_are_read_when_something_has_failed(tmp_path: Path) -> None:
+    hints = {"hpo.foreign_names", "hpo.misfits"}
+    assert not hints & set(loaded(SPACE, tmp_path))
+    failed = SPACE + "\ntry: hpo.Float(0, 1, q=2)\nexcept TypeError: pass"
+    assert hints <= set(loaded(failed, tmp_path))
+
+
 @pytest.mark.parametrize(("storage", "allowed"), [("':memory:'", ()), ("'hpo.db'", ("sqlalchemy",))])
 def test_a_model_based_ask_loads_no_torch_and_no_statistics(
     storage: str, allowed: tuple[str, ...], tmp_path: Path
