@@ -272,6 +272,26 @@ def test_a_display_that_breaks_ends_no_run_and_is_said_once(
     assert said == ["progress is not shown any more: OSError: [Errno 28] No space left on device"]
 
 
+class _WriteOnly:
+    """As programs put in the place of standard error."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+
+def test_standard_error_may_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, own = io.StringIO(), _WriteOnly()
+    closed.close()
+    for stream in (None, closed, own):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert hpo.run(study(), train, budget=hpo.Budget(trials=2)).completed == 2
+    assert own.text.count("trial ") == 2
+
+
 def test_the_users_own_progress_may_lose_its_reader(caplog: pytest.LogCaptureFixture) -> None:
     def show(_: Progress) -> None:
         raise BrokenPipeError(32, "Broken pipe")
