@@ -205,7 +205,7 @@ class _Runner:
             self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
         self._take_over(pool)
         if again := mended(self.study):
-            self._say(f"{counted(len(again), 'trial')} that failed by a fault of the program: run again")
+            self._say(f"run again: {counted(len(again), 'trial')} that failed by a fault of the program")
         with heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running)) as beating:
             reason = self._loop(pool, beating)
             mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN

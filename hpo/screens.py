@@ -42,8 +42,8 @@ def screen_on(stream: TextIO) -> Screen:
     """The screen behind a stream: the notebook this runs in, a terminal, or lines of text."""
     if _is_in_notebook():
         return Notebook(stream)
-    is_terminal = stream.isatty() and os.name == "posix" and os.environ.get("TERM") != "dumb"
-    return Terminal(stream) if is_terminal and not _drawing.locked() else Lines(stream)
+    can_draw = _is_terminal(stream) and os.name == "posix" and os.environ.get("TERM") != "dumb"
+    return Terminal(stream) if can_draw and not _drawing.locked() else Lines(stream)
 
 
 def printable(text: str) -> str:
@@ -66,7 +66,8 @@ class Lines:
         """Write it, with an escape for what the encoding does not have."""
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         self._stream.write(printable(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        self._stream.flush()
+        if hasattr(self._stream, "flush"):  # programs put streams of their own there
+            self._stream.flush()
 
     def draw(self, text: str) -> None:
         """Nothing is redrawn."""
@@ -103,7 +104,7 @@ class Terminal:
     def open(self) -> None:
         """Let everything that is printed pass by here."""
         self._is_mine = _drawing.acquire(blocking=False)
-        for stream in {id(s): s for s in (sys.stdout, sys.stderr) if s is not None and s.isatty()}.values():
+        for stream in {id(s): s for s in (sys.stdout, sys.stderr) if _is_terminal(s)}.values():
             if hasattr(stream, "__dict__") and "write" not in vars(stream):
                 vars(stream)["write"] = self._passing(stream.write)
                 self._patched.append(stream)
@@ -164,7 +165,12 @@ class Terminal:
 
     def _columns(self) -> int:
         told = os.environ.get("COLUMNS", "")
-        return (int(told) if told.isdecimal() else 0) or os.get_terminal_size(self._fd).columns or _WIDTH
+        if told.isdecimal() and int(told):
+            return int(told)
+        try:
+            return os.get_terminal_size(self._fd).columns or _WIDTH
+        except OSError:
+            return _WIDTH
 
 
 class Notebook:
@@ -222,6 +228,14 @@ def _columns_of(text: str) -> int:
 
 def _plain(text: str) -> dict[str, str]:
     return {"text/plain": text}
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """False too for what has been closed, and for a program's own streams that cannot say."""
+    try:
+        return stream is not None and stream.isatty()
+    except (AttributeError, ValueError, OSError):
+        return False
 
 
 def _is_raw(fd: int) -> bool:

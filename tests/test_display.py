@@ -272,6 +272,26 @@ def test_a_display_that_breaks_ends_no_run_and_is_said_once(
     assert said == ["progress is not shown any more: OSError: [Errno 28] No space left on device"]
 
 
+class _WriteOnly:
+    """As programs put in the place of standard error."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+
+def test_standard_error_may_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, own = io.StringIO(), _WriteOnly()
+    closed.close()
+    for stream in (None, closed, own):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert hpo.run(study(), train, budget=hpo.Budget(trials=2)).completed == 2
+    assert own.text.count("trial ") == 2
+
+
 def test_the_users_own_progress_may_lose_its_reader(caplog: pytest.LogCaptureFixture) -> None:
     def show(_: Progress) -> None:
         raise BrokenPipeError(32, "Broken pipe")
@@ -369,6 +389,40 @@ def test_a_notebook_has_one_output_that_is_updated(notebook: list[str], capsys: 
 def test_other_shells_are_no_notebooks(notebook: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     vars(sys.modules["IPython"])["get_ipython"] = lambda: None
     assert isinstance(screens.screen_on(io.StringIO()), screens.Lines)
+
+
+def test_in_a_real_kernel(tmp_path: Path) -> None:
+    """Where one is installed: the output is updated while the objective runs, and an interrupt ends the cell."""
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    pytest.importorskip("ipykernel")
+    for stop in (False, True):
+        source = PROGRAM.replace("shown.db", f"{tmp_path}/{stop}.db") + (
+            "import signal\n"
+            "def train(trial):\n"
+            "    time.sleep(1.2)\n"
+            f"    {'os.kill(os.getpid(), signal.SIGINT)' if stop else 'print(trial.number)'}\n"
+            "    return {'y': 1.0, 'ms': 0.1}\n"
+            "hpo.run(study, train, budget=hpo.Budget(trials=2))\n"
+        )
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+        shown: list[str] = []
+
+        client = nbclient.NotebookClient(notebook, timeout=60, allow_errors=True)
+        heard = client.process_message
+
+        def process(msg: Any, cell: Any, index: int, shown: list[str] = shown, heard: Any = heard) -> Any:
+            shown.append(str(msg["content"].get("data", {}).get("text/plain", "")))
+            return heard(msg, cell, index)
+
+        client.process_message = process
+        client.execute()
+        outputs = notebook.cells[0].outputs
+        assert any("trial 0/2 | 1 running | 0:0" in text for text in shown)
+        (drawn,) = [out for out in outputs if out.output_type == "display_data"]
+        assert drawn.data["text/plain"].startswith("trial 1/2 | " if stop else "trial 2/2 | ")
+        kept = "".join(out.text for out in outputs if out.output_type == "stream")
+        assert ("interrupted: 1 running trial is let end" in kept) == stop
+        assert [out.ename for out in outputs if out.output_type == "error"] == (["KeyboardInterrupt"] if stop else [])
 
 
 # -- pieces -----------------------------------------------------------------------------------------------------------

@@ -56,10 +56,8 @@ def main() -> None:
     `hpo demo` shows it on a real model; `hpo run study.toml` runs your own.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # a name that the terminal's encoding does not have is no reason to fail
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that its encoding does not have ends no command
 
 
 @main.command()

@@ -57,7 +57,7 @@ def run(
     \b
     Exit codes, for scripts and CI:
       0    the best trial meets every limit and threshold
-      1    an error: a faulty file, a result that breaks its contract, no storage
+      1    an error: a faulty file, a fault of the program, a result that breaks its contract, no storage
       2    a faulty command line
       3    ended, but no trial meets every limit, or none has a result
       130  interrupted; the command that goes on is printed

@@ -181,7 +181,7 @@ def test_a_command_that_cannot_work_ends_the_run_and_uses_nothing_up(hpo: Hpo, f
     assert again.returncode == 0
     assert again.stdout.splitlines()[:2] == [
         "resuming: 1 trial, nothing feasible yet",
-        "1 trial that failed by a fault of the program: run again",
+        "run again: 1 trial that failed by a fault of the program",
     ]
     assert "trial 5/5" in again.stdout
     assert "5 trials, the budget, have been run" in again.stdout
