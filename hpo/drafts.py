@@ -7,6 +7,7 @@ from typing import Any
 
 from hpo.encoding import key
 from hpo.events import Draft, Ledger
+from hpo.provenance import stored_text
 from hpo.suggestion import Suggestion
 from hpo.trial import RETRIED_KINDS, Trial
 
@@ -39,4 +40,8 @@ def handed_back(
     if kind in RETRIED_KINDS and trial.attempt < most:
         reason = f"{kind}: {message}" if message else kind
         return Draft("requeued", trial.number, {"reason": reason, "seconds": seconds})
-    return Draft("failed", trial.number, {"kind": kind, "message": str(message)[:_LONGEST_MESSAGE], "seconds": seconds})
+    return Draft(
+        "failed",
+        trial.number,
+        {"kind": kind, "message": stored_text(str(message))[:_LONGEST_MESSAGE], "seconds": seconds},
+    )

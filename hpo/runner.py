@@ -18,6 +18,7 @@ from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
 from hpo.history import History
 from hpo.interrupts import Interrupts
 from hpo.limits import NOTICE, Limits
+from hpo.redact import redact
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 
@@ -406,7 +407,7 @@ class _Runner:
 
 def _reason(outcome: Outcome) -> str:
     """What the executor says, and the last line the training wrote where that says more."""
-    last = outcome.log_tail.strip().rsplit("\n", 1)[-1][:300]
+    last = redact(outcome.log_tail.strip().rsplit("\n", 1)[-1])[:300]
     return outcome.message if not last or last in outcome.message else f"{outcome.message}: {last}"
 
 
