@@ -9,6 +9,7 @@ from typing import Any
 from hpo.encoding import key
 from hpo.errors import ParamsError, ResultConflict, TrialStateError
 from hpo.events import Draft, Ledger, check_step
+from hpo.provenance import stored_text
 from hpo.results import Checked
 from hpo.scalars import plain
 from hpo.suggestion import Suggestion
@@ -59,7 +60,11 @@ def handed_back(
     if kind in RETRIED_KINDS and trial.attempt < most:
         reason = f"{kind}: {message}" if message else kind
         return Draft("requeued", trial.number, {"reason": reason, "seconds": seconds})
-    return Draft("failed", trial.number, {"kind": kind, "message": str(message)[:_LONGEST_MESSAGE], "seconds": seconds})
+    return Draft(
+        "failed",
+        trial.number,
+        {"kind": kind, "message": stored_text(str(message))[:_LONGEST_MESSAGE], "seconds": seconds},
+    )
 
 
 def told(current: Trial, checked: Checked, attempt: int, seconds: float | None) -> list[Draft]:

@@ -64,7 +64,7 @@ class Draft:
             object.__setattr__(self, "data", {**self.data, **texts})
 
 
-_TEXTS = ("message", "note", "owner", "reason", "text")
+_TEXTS = ("message", "note", "reason", "text")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from hpo.history import History
 from hpo.interrupts import Interrupts
 from hpo.limits import NOTICE, Limits
 from hpo.progress import Progress, counted
+from hpo.redact import redact
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 from hpo.words import duration
@@ -487,5 +488,5 @@ class _Runner:
 
 def _reason(outcome: Outcome) -> str:
     """What the executor says, and the last line the training wrote where that says more."""
-    last = outcome.log_tail.strip().rsplit("\n", 1)[-1][:300]
+    last = redact(outcome.log_tail.strip().rsplit("\n", 1)[-1])[:300]
     return outcome.message if not last or last in outcome.message else f"{outcome.message}: {last}"

@@ -66,3 +66,12 @@ def test_messages_notes_and_facts_are_stored_visible_and_without_secrets() -> No
     assert (study.facts["reason"], study.facts["data"]) == (kept, kept)
     assert study.fail(study.ask(), "infra", given).message == f"infra: {kept}"
     assert hpo.open_study("s", problem, storage=study.storage, data=given).name == "s", "the same data"
+
+
+def test_a_message_is_cut_after_its_secrets_are_hidden() -> None:
+    study = hpo.open_study("s", hpo.Problem(SPACE, [hpo.Objective("y")]), storage=":memory:", seed=1)
+    url = "postgresql://ada:S3CRET@db/hpo"
+    for cut in range(len(url)):
+        message = study.fail(study.ask(), "error", "x" * (1000 - cut - 1) + " " + url).message
+        assert len(message) <= 1000
+        assert "S3" not in message
