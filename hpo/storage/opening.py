@@ -34,5 +34,8 @@ def missing_file(where: str | Path | Storage) -> Path | None:
     if not isinstance(where, str | Path) or where == ":memory:":
         return None
     text = str(where).removeprefix("sqlite:///")
-    path = Path(text).expanduser()
-    return None if "://" in text or path.exists() else path
+    try:
+        path = Path(text).expanduser()
+        return None if "://" in text or path.exists() else path
+    except (OSError, ValueError, RuntimeError):  # it cannot be looked at: opening it says why
+        return None

@@ -46,9 +46,9 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path, patience: float) -> None:
-        self.path = Path(os.path.realpath(path.expanduser()))
+        self.path = _resolved(path)
         self.patience = patience
-        if not self.path.parent.is_dir():
+        if not _is_there(self.path.parent):
             raise StorageError(f"no folder {self.path.parent} for {self.path.name}; make it, or give another path")
         shared = network_file_system(self.path, read_mountinfo())
         if shared:
@@ -60,10 +60,11 @@ class SqliteFile:
 
     @property
     def url(self) -> str:
-        """`sqlite:////absolute/path`."""
+        """`sqlite:////absolute/path`; the bare path where a URL would say something else, as after a question mark."""
         import sqlalchemy as sa
 
-        return sa.URL.create("sqlite", database=str(self.path)).render_as_string()
+        text = f"sqlite:///{self.path}"
+        return text if sa.make_url(text).database == str(self.path) else str(self.path)
 
     @property
     def where(self) -> str:
@@ -258,6 +259,27 @@ def _wal(connection: sa.Connection, deadline: float) -> str:
 
 def _is_busy(error: sa.exc.OperationalError) -> bool:
     return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        found = Path(os.path.realpath(path.expanduser()))
+        str(found).encode()
+    except (OSError, ValueError, RuntimeError) as error:  # a NUL, bytes that are not UTF-8, a home that nobody has
+        raise StorageError(
+            f"{str(path)!a} cannot be the path of a database ({error}); give one of plain text, which SQLite and its "
+            "messages can hold"
+        ) from error
+    return found
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.is_dir()
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be reached: {error.strerror}; see to the rights of the folders above it, or give another path"
+        ) from error
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -16,7 +16,8 @@ import pytest
 
 from hpo.errors import StorageError
 from hpo.events import Draft
-from hpo.storage import SqlStorage, sqlite
+from hpo.storage import SqlStorage, open_storage, sqlite
+from hpo.storage.opening import missing_file
 
 
 @pytest.fixture
@@ -204,6 +205,43 @@ def test_a_file_system_without_shared_memory(path: Path, monkeypatch: pytest.Mon
     assert "cannot hold SQLite's write-ahead log (journal mode stayed 'delete')" in refusal(path)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["ä.db", "a?b.db", "a#b.db", "a%20b.db", "it's.db", "a b.db", "100%.db", "x;y&z=1.db", "日本.db", "new\nline.db"],
+)
+def test_the_url_of_any_name_opens_the_same_file_again(tmp_path: Path, name: str) -> None:
+    with closing(SqlStorage(tmp_path / name)) as storage:
+        append(storage)
+        with closing(open_storage(storage.url)) as again:
+            assert again.names() == ["x"]
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a\0b.db", os.fsdecode(b"\xff.db"), "~nobody-of-this-name/x.db"])
+def test_names_that_no_path_can_have(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="cannot be the path of a database") as caught:
+        open_storage(name)
+    str(caught.value).encode()
+    assert missing_file(name) in (None, Path(name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_entered() -> None:
+    with unprivileged() as folder:
+        inside = folder / "closed" / "inside"
+        inside.mkdir(parents=True)
+        SqlStorage(inside / "hpo.db").close()
+        inside.parent.chmod(0)
+        user = os.geteuid()
+        step_down()
+        path = inside / "hpo.db"
+        assert refusal(path).startswith(f"{inside} cannot be reached: Permission denied; ")
+        assert missing_file(path) is None
+        os.seteuid(user)
+        inside.parent.chmod(0o700)
+
+
 # -- files that become unusable ---------------------------------------------------------------------------------------
 
 
@@ -282,6 +320,29 @@ def test_deleted_or_replaced_while_open(filled: Path, replaced: bool) -> None:
         aside.replace(filled)
         append(storage)
         assert len(storage.events(1)) == 3
+
+
+def test_a_folder_that_becomes_closed_while_it_is_open() -> None:
+    with unprivileged() as folder:
+        inside = folder / "closed" / "inside"
+        inside.mkdir(parents=True)
+        for each in (inside, inside.parent):
+            each.chmod(0o777)
+        user = os.geteuid()
+        step_down()
+        stepped_down = os.geteuid()
+        with closing(SqlStorage(inside / "hpo.db")) as storage:
+            append(storage)
+            os.seteuid(user)
+            inside.chmod(0)
+            os.seteuid(stepped_down)
+            with pytest.raises(StorageError, match="cannot be reached any more: Permission denied"):
+                append(storage)
+            os.seteuid(user)
+            inside.chmod(0o777)
+            os.seteuid(stepped_down)
+            append(storage)
+            assert len(storage.events(1)) == 2
 
 
 def test_errors_are_chained_to_their_cause_without_the_data(filled: Path) -> None:
