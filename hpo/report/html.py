@@ -191,4 +191,5 @@ def _count(n: int, total: int) -> str:
 def _file_name(study: Study) -> str:
     """The storage's file without its folder, which is nobody's business; other storages as they are."""
     url = study.storage.url
-    return url.rsplit("/", 1)[-1] if url.startswith("sqlite:") else url
+    is_file = url.startswith("sqlite:") or "://" not in url
+    return url.rsplit("/", 1)[-1] if is_file else url
