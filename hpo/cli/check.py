@@ -22,7 +22,7 @@ from hpo.opening import open_study
 from hpo.parameters import Float, Int
 from hpo.problem import Problem
 from hpo.space import Space
-from hpo.storage.opening import missing_file, shown
+from hpo.storage.opening import is_made, shown
 from hpo.storage.paths import file_of
 
 _OPTIONAL = {"pandas": "to_frame", "psycopg": "PostgreSQL"}
@@ -133,8 +133,8 @@ def studies(storage: str) -> str:
     """Read all that is stored. Raises StorageError naming what is damaged."""
     from hpo.storage import SqlStorage
 
-    if path := missing_file(storage):
-        return f"no file {path} yet"
+    if storage == ":memory:" or not is_made(storage):
+        return f"none yet in {shown(storage)}"
     with existing_storage(storage) as store:
         faults = store.faults() if isinstance(store, SqlStorage) else []
         n_events = 0
