@@ -90,14 +90,12 @@ def back_up(path: str | Path, *, storage: str | Path | Storage = "hpo.db", repla
     target = file.absolute()
     with _opened(storage) as store, reaching(target):
         _check_target(target, store, replace)
-        if isinstance(store, SqlStorage) and store.copy_to(target):
-            return target
-        part = target.with_name(f"{target.name}.part")
-        part.unlink(missing_ok=True)
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            with closing(SqlStorage(part)) as copy:
-                for name in store.names():
-                    _copy(store, name, name, copy)
+            if not (isinstance(store, SqlStorage) and store.copy_to(part)):
+                with closing(SqlStorage(part)) as copy:
+                    for name in store.names():
+                        _copy(store, name, name, copy)
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -272,6 +273,30 @@ for i in range(10 ** 6):
                 last = writer.stdout.readline()
         finally:
             writer.kill()
+
+
+def test_a_backup_that_fails_leaves_the_earlier_one(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = filled(path)
+    target = hpo.back_up(tmp_path / "copy.db", storage=path)
+    before = target.read_bytes()
+    study.note("more")
+    connect = sqlite3.connect
+
+    def full(where: str, **how: Any) -> Any:
+        if not how:
+            raise sqlite3.OperationalError("database or disk is full")
+        return connect(where, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", full)
+        with pytest.raises(StorageError) as raised:
+            hpo.back_up(target, storage=study.storage, replace=True)
+    assert str(raised.value) == f"no copy of {path} could be made in {tmp_path}: database or disk is full"
+    assert target.read_bytes() == before
+    study.storage.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["copy.db", "hpo.db"]
 
 
 def test_what_is_no_file_is_copied_study_by_study(tmp_path: Path) -> None:

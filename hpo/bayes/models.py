@@ -50,7 +50,7 @@ class Found:
             given = data or {"n": 0, "transform": "", "thetas": {}}
             thetas = {name: Theta.from_vector(vector, n_groups) for name, vector in given["thetas"].items()}
             return cls(int(given["n"]), str(given["transform"]), thetas)
-        except (LookupError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, AssertionError):
             return cls(0, "", {})
 
     def to_json(self) -> dict[str, Any]:

@@ -44,13 +44,15 @@ class Limit(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number; NaN stands for none, since None stands for an option that is not given."""
-        text = str(value).lower()
+        if str(value).lower() == "none":
+            return math.nan
         try:
-            if text == "nan":
-                raise ValueError
-            return float("nan" if text == "none" else text)
+            number = float(value)
         except ValueError:
+            number = math.nan
+        if math.isnan(number):
             self.fail(f"{value!r} is no number; give one, or none to take the limit away", param, ctx)
+        return number
 
 
 @click.command()
@@ -123,7 +125,7 @@ def _is_params(word: str) -> bool:
 def _json_object(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{text!r} is no JSON: {error}") from error
     assert isinstance(found, dict)
     return found

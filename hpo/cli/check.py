@@ -23,7 +23,7 @@ from hpo.problem import Problem
 from hpo.provenance import installed
 from hpo.redact import redact
 from hpo.space import Space
-from hpo.storage.opening import missing_file
+from hpo.storage.opening import is_made
 from hpo.storage.paths import file_of
 
 _OPTIONAL = {
@@ -143,8 +143,8 @@ def studies(storage: str) -> str:
     """Read all that is stored. Raises StorageError naming what is damaged."""
     from hpo.storage import SqlStorage
 
-    if path := missing_file(storage):
-        return f"no file {path} yet"
+    if storage == ":memory:" or not is_made(storage):
+        return f"none yet in {redact(storage)}"
     with existing_storage(storage) as store:
         faults = store.faults() if isinstance(store, SqlStorage) else []
         n_events = 0

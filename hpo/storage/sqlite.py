@@ -165,7 +165,7 @@ class SqliteFile:
         except (sqlite3.Error, OSError) as error:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-            raise StorageError(f"no copy of {self.path} could be made at {target}: {error}") from error
+            raise StorageError(f"no copy of {self.path} could be made in {target.parent}: {error}") from error
         return True
 
     def faults(self, connection: sa.Connection) -> list[str]:

@@ -291,3 +291,19 @@ def test_failures_of_suggestions_raise_what_is_doubted_and_successes_lower_it() 
     assert doubt([ended(True, n_in_flight=7)]) == start, "the same doubt had chosen those before it"
     assert doubt([ended(True, kind="infra")]) == start
     assert doubt([hpo.Trial(0, {}, TrialState.FAILED, 0, why={"role": "initial"}, kind="oom")]) == start
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        {},
+        3,
+        {"n": 1, "transform": "Bilog"},
+        {"n": "x", "transform": "", "thetas": {}},
+        {"n": 1, "transform": "", "thetas": {"a": [1.0]}},
+    ],
+)
+def test_what_was_found_is_not_needed(data: Any) -> None:
+    found = Found.read(data, 2)
+    assert (found.n, found.transform, found.thetas) == (0, "", {})

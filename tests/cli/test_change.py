@@ -139,6 +139,7 @@ def test_edit(storage: Path) -> None:
         (["--metric", "ms", "--upper", "0", "--reason", "r"], 1, "lower=1 is above upper=0"),
         (["--metric", "ms", "--upper", "none", "--lower", "none", "--reason", "r"], 1, "has no limit"),
         (["--metric", "ms", "--upper", "nan", "--reason", "r"], 2, "'nan' is no number; give one, or none"),
+        (["--metric", "ms", "--upper", " NaN", "--reason", "r"], 2, "' NaN' is no number"),
         (["--metric", "ms", "--upper", "5ms", "--reason", "r"], 2, "'5ms' is no number"),
         (["--metric", "ms", "--threshold", "3", "--reason", "r"], 1, "edited with --lower or --upper"),
         (["--metric", "ms", "--reason", "r"], 1, "edited with --lower or --upper"),

@@ -206,7 +206,7 @@ def test_doctor_says_what_is_wrong_and_goes_on(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert "disk      FAULT FileNotFoundError" in done.output
     assert "a trial written and read back" in done.output
-    assert done.stderr == "Error: not ready: disk\n"
+    assert done.stderr == "Error: not ready: disk, studies\n"
 
 
 def test_a_replay_that_differs_is_an_error(storage: Path) -> None:
