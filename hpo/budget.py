@@ -12,7 +12,7 @@ from hpo.boundary import public_class
 from hpo.errors import SettingsError
 from hpo.history import History
 from hpo.problem import Problem
-from hpo.scalars import plain, whole
+from hpo.scalars import is_finite, plain, whole
 from hpo.trial import Trial, TrialState
 
 _UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -70,7 +70,7 @@ class Budget:
             self._time(name)
         for name in ("cost", "reserve"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
+            if value is not None and not (isinstance(value, int | float) and value > 0 and is_finite(value)):
                 raise SettingsError(f"budget.{name}: {value!r} is not a positive number")
         self._check_rates()
         if self.cost is not None and self.reserve is None:
@@ -87,7 +87,7 @@ class Budget:
             )
         if self.overtime is not None and self.wall is None:
             raise SettingsError("budget.overtime goes with budget.wall, which is not given")
-        if self.target is not None and not (_is_number(self.target) and math.isfinite(self.target)):
+        if self.target is not None and not (_is_number(self.target) and is_finite(self.target)):
             raise SettingsError(f"budget.target: {self.target!r} is not a finite number")
         if (self.trials, self.wall, self.worker_seconds, self.cost, self.target) == (None,) * 5:
             raise SettingsError("a budget limits something: Budget(trials=60), Budget(wall='2h'), Budget(cost=50, ...)")
@@ -212,15 +212,16 @@ def _share(limit: float, used: float, reserve: float, what: str, history: Histor
 
 def seconds(given: float | str) -> float:
     """`90`, `"90s"`, `"30min"`, `"2h"`, `"1h30min"` in seconds. Raises SettingsError."""
-    if isinstance(given, int | float) and not isinstance(given, bool) and 0 < given < math.inf:
+    if isinstance(given, int | float) and not isinstance(given, bool) and given > 0 and is_finite(given):
         return float(given)
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*(min|[smhd])", given) if isinstance(given, str) else []
     if not isinstance(given, str) or not parts or "".join(n + u for n, u in parts) != given.replace(" ", ""):
         raise SettingsError(
             f'{given!r} is no length of time; write seconds, or text like "90s", "30min", "2h", "1h30min"'
         )
-    if not (total := sum(float(n) * _UNITS[u] for n, u in parts)) > 0:
-        raise SettingsError(f"{given!r} is no time at all; give more than 0 s")
+    if not 0 < (total := sum(float(n) * _UNITS[u] for n, u in parts)) < math.inf:
+        what = "no time at all; give more than 0 s" if total == 0 else "longer than a clock can tell"
+        raise SettingsError(f"{given!r} is {what}")
     return total
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,21 @@ class Encoder:
     def d(self) -> int:
         """Number of encoded columns."""
         return len(self.groups)
+
+    @cached_property
+    def is_conditional(self) -> bool:
+        """Whether any parameter exists only under a condition."""
+        return any(p.active_if for p in self.space.parameters.values())
+
+    @cached_property
+    def one_hot(self) -> Mapping[tuple[str, ...], NDArray[np.intp]]:
+        """The plain Categoricals with k choices each, by their names: their columns `[g, k]`, to be handled at once."""
+        names: dict[int, list[str]] = {}
+        for name, p in self.space.parameters.items():
+            if isinstance(p, Categorical) and not p.ordered:
+                names.setdefault(p.size, []).append(name)
+        starts = {k: np.array([self.columns[name].start for name in group]) for k, group in names.items()}
+        return {tuple(group): starts[k][:, None] + np.arange(k) for k, group in names.items()}
 
     @property
     def is_continuous(self) -> NDArray[np.bool_]:
@@ -122,13 +138,13 @@ class Encoder:
     def snapped(self, X: Array) -> Array:
         """The rows of `X [n, d]` moved onto configurations: encode(decode(X)), computed column by column."""
         X = np.clip(X, 0.0, 1.0)
+        for places in self.one_hot.values():
+            X[:, places] = (np.eye(places.shape[1]) * _HOT)[np.argmax(X[:, places], axis=2)]
         for name, columns in self.columns.items():
             p = self.space[name]
-            if isinstance(p, Categorical) and not p.ordered:
-                X[:, columns] = self.levels[name][np.argmax(X[:, columns], axis=1)]
-            elif p.size is not None:
+            if p.size is not None and not (isinstance(p, Categorical) and not p.ordered):
                 X[:, columns.start] = _snapped_column(p, X[:, columns.start])
-        return self._dropped(X)
+        return self._dropped(X) if self.is_conditional else X
 
     def is_active(self, X: Array) -> dict[str, NDArray[np.bool_]]:
         """For each name `[n]`: whether the parameter exists in the rows of snapped `X [n, d]`."""

@@ -90,7 +90,7 @@ class Float:
     def snap(self, value: float) -> float:
         """The allowed value nearest to `value`: on the step, inside the bounds, to nine significant digits of the
         range, so that the last bits of a computation never make two configurations out of one."""
-        value = min(max(value, self.low), self.high)
+        value = float(min(max(value, self.low), self.high))
         if self.step is not None:
             return self.nth(round((value - self.low) / self.step))
         resolution = abs(value) * 1e-9 if self.log else (self.high - self.low) * 1e-9
@@ -339,6 +339,14 @@ def same_value(a: object, b: object) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
+def is_active(parameter: Parameter, params: Mapping[str, object]) -> bool:
+    """Whether `parameter` exists, given the values of its parents in `params` (absent parents are inactive)."""
+    return all(
+        parent in params and any(same_value(params[parent], v) for v in values)
+        for parent, values in parameter.active_if.items()
+    )
+
+
 def _identity(value: Value) -> tuple[bool, Value]:
     return isinstance(value, bool), value
 
@@ -400,14 +408,16 @@ def _check_range(p: Numeric, kind: str) -> None:
         raise SpaceError(f"step={step} must be positive")
     if not is_finite(p.high - p.low + (p.step or 0)):
         raise SpaceError(f"the range {low}..{high} is wider than the largest 64-bit float, about 1.8e308; narrow it")
+    resolved = 16.0 * math.ulp(max(abs(p.low), abs(p.high))) if kind == "Float" else 1
+    if p.high - p.low < resolved:
+        raise SpaceError(f"low={p.low!r} and high={p.high!r} are so close that 64-bit floats hardly tell them apart")
     if kind == "Float" and p.step is not None:
         if p.log:
             raise SpaceError("step and log=True do not go together: a step is constant, a log scale is not. Drop one")
-        smallest_step = 16.0 * math.ulp(max(abs(p.low), abs(p.high)))
-        if p.step < smallest_step:
+        if p.step < resolved:
             raise SpaceError(
                 f"step={step} is too small to tell neighbours apart in {low}..{high}, where 64-bit floats need a step of "
-                f"at least {smallest_step:.2g}; leave the step out"
+                f"at least {resolved:.2g}; leave the step out"
             )
     if p.size is not None and p.size < 2:
         raise SpaceError(f"step={step} is wider than the range {low}..{high}")

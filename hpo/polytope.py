@@ -13,7 +13,7 @@ from hpo.silence import c_output_dropped
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_MOST_NODES = 3000
+_MOST_NODES = 100
 """Nodes of search trees that the vertices of one polytope may cost: most cost one, exact sums of whole numbers hundreds."""
 MOST_SECONDS = 10.0
 """The same on the clock, for problems of which a single node takes long."""
@@ -35,8 +35,12 @@ class Polytope:
     _n_sought: int = 0
     _nodes_left: int = _MOST_NODES
     _seconds_left: float = MOST_SECONDS
-    is_given_up: bool = False
-    """Whether the search ended before it was known that there is nothing."""
+    _is_empty: bool = False
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether looking for vertices has cost too much to go on."""
+        return not self._is_empty and (self._nodes_left <= 0 or self._seconds_left <= 0.0)
 
     def draw(self, rng: np.random.Generator, most: int | None = None) -> list[Array]:
         """Two points x `[d]`, none where there are none: a random mixture of vertices, which rounding to whole z may put
@@ -54,7 +58,7 @@ class Polytope:
         self._n_sought += 1
         most = np.maximum((self.high - self.low) / self.unit, 0.0)
         direction = rng.normal(size=len(most)) / np.maximum(most, 1e-12)
-        if self._nodes_left <= 0 or self._seconds_left <= 0.0:
+        if self._is_empty or self.is_spent:
             return
         began = time.monotonic()
         found = _solved(direction, self, most)
@@ -63,9 +67,8 @@ class Polytope:
         if found.x is not None:
             if not any(np.allclose(found.x, z, rtol=0.0, atol=1e-9 * most) for z in self._vertices):
                 self._vertices.append(found.x)
-        elif not self._vertices:
-            self.is_given_up = found.status != _INFEASIBLE
-            self._nodes_left = 0
+        else:
+            self._is_empty = found.status == _INFEASIBLE and not self._vertices
 
 
 _INFEASIBLE = 2

@@ -16,7 +16,7 @@ from typing import Any
 
 from hpo.errors import SpaceError
 from hpo.parameters import Categorical, Float, Int, Parameter, Value
-from hpo.scalars import brief, plain
+from hpo.scalars import as_scalar, brief
 
 Given = Parameter | tuple[float, float] | tuple[str, ...] | Sequence[Value] | range | type[Enum]
 """What may stand for a parameter in a space."""
@@ -45,7 +45,7 @@ def _of_range(given: range) -> Int:
 
 
 def _of_tuple(given: tuple[Any, ...]) -> Parameter:
-    own = [plain(value) for value in given]
+    own = [as_scalar(value) for value in given]
     if own and all(isinstance(value, bool | str) for value in own):
         return Categorical(own)
     is_number = [isinstance(value, int | float) and not isinstance(value, bool) for value in own]
@@ -79,7 +79,7 @@ def _of_distribution(given: Any) -> Parameter:
 def _advice(given: Any) -> str:
     if given is bool:
         return "Write [True, False]"
-    if given in (int, float):
+    if given is int or given is float:
         return f"Write {'Int(1, 8)' if given is int else 'Float(0.0, 1.0)'}"
     if isinstance(given, set | frozenset):
         return "A set has no order: write a list, [...]"

@@ -21,20 +21,18 @@ from hpo.boundary import public, public_class
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
 from hpo.frozen import Frozen
 from hpo.linear import LinearConstraint, parse
-from hpo.parameters import Categorical, Float, Int, Parameter, Value, is_set, same_value
+from hpo.parameters import Categorical, Float, Int, Parameter, Value, is_active, is_set, same_value
 from hpo.polytope import MOST_SECONDS, Polytope
 from hpo.scalars import brief
 from hpo.shorthand import Given, parameter
 from hpo.text import forbidden
+from hpo.walk import Walk
 
 Params = dict[str, Any]
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _MOST_HINTS = 20
 """Names that a similar one is looked up for in one message: each costs a walk through all names."""
-_MOST_IN_VAIN = 100_000
-"""Steps of listing a space without finding a further configuration."""
-_ABSENT, _END = object(), object()
 
 
 @public_class
@@ -74,7 +72,7 @@ class Space:
         object.__setattr__(self, "parameters", Frozen(self._with_exact_conditions()))
         object.__setattr__(self, "order", order)
         object.__setattr__(self, "linear", linear)
-        if linear and not self._sample_box(rng := np.random.default_rng(0), 1):
+        if linear and not self._sample_box(rng := np.random.default_rng(0), 1, max(10, min(200, 100_000 // len(self)))):
             self._sample_polytope(rng, 1, n_vertices=1)
 
     # -- asking ---------------------------------------------------------------------------------------------------
@@ -102,10 +100,7 @@ class Space:
 
     def is_active(self, name: str, params: Mapping[str, object]) -> bool:
         """Whether `name` exists, given the values of its parents in `params` (absent parents are inactive)."""
-        return all(
-            parent in params and any(same_value(params[parent], v) for v in values)
-            for parent, values in self.parameters[name].active_if.items()
-        )
+        return is_active(self.parameters[name], params)
 
     def fault(self, params: Mapping[str, object]) -> str | None:
         """Everything wrong with `params`, or None: unknown, missing, inactive, out of range, constraint broken."""
@@ -140,7 +135,8 @@ class Space:
     def canonical(self, params: Mapping[str, object]) -> Params:
         """`params` in canonical form. Raises ParamsError naming every fault."""
         if fault := self.fault(params):
-            raise ParamsError(f"params {brief(dict(params), 1000)}: {fault}")
+            given = listing(f"{name!r}: {brief(value)}" for name, value in params.items())
+            raise ParamsError(f"params {{{given}}}: {fault}")
         return {name: self.parameters[name].canonical(params[name]) for name in self.names if name in params}
 
     def snapped(self, params: Mapping[str, object]) -> Params:
@@ -153,7 +149,10 @@ class Space:
             if self.is_active(name, out):
                 p, value = self.parameters[name], params[name]
                 out[name] = value if isinstance(p, Categorical) else p.snap(value)  # type: ignore[arg-type]
-        return {name: out[name] for name in self.names if name in out}
+        return self._in_order(out)
+
+    def _in_order(self, params: Params) -> Params:
+        return {name: params[name] for name in self.names if name in params}
 
     # -- walking --------------------------------------------------------------------------------------------------
 
@@ -165,11 +164,15 @@ class Space:
         for name in self.order:
             if self.is_active(name, out):
                 out[name] = self.parameters[name].value_at(float(position[name]))
-        return {name: out[name] for name in self.names if name in out}
+        return self._in_order(out)
 
     def start(self) -> Params:
         """The configuration in production: the defaults, and the middle of each parameter that has none. Where this
         breaks a linear constraint, the nearest (of many) configurations that does not."""
+        return dict(self._start)
+
+    @cached_property
+    def _start(self) -> Params:
         middle = {name: p.default if is_set(p) else p.value_at(0.5) for name, p in self.parameters.items()}
         params = self.snapped(middle)
         if all(c.holds(params) for c in self.linear):
@@ -202,12 +205,12 @@ class Space:
         spaces, and where constraints leave so little that listing on and on finds nothing more."""
         if not self.is_finite:
             raise SpaceError("the space has a continuous parameter; its configurations cannot be listed")
-        return self._walk()
+        return map(self._in_order, self._walk.configurations())
 
     def size(self, most: int) -> int | None:
         """Number of configurations, or None when there are more than `most` or infinitely many, or when counting them
         takes too long."""
-        if not self.is_finite or self._at_least(most) > most:
+        if not self.is_finite or self._walk.at_least(most) > most:
             return None
         try:
             count = sum(1 for _ in itertools.islice(self.enumerate(), most + 1))
@@ -215,94 +218,20 @@ class Space:
             return None
         return count if count <= most else None
 
-    def _at_least(self, most: int) -> int:
-        """A number of configurations that there are at least, counted until it exceeds `most`: the combinations of
-        parameters that nothing holds back."""
-        parents = {parent for p in self.parameters.values() for parent in p.active_if} if self.linear else set()
-        held_back = parents.union(*(c.coefficients for c in self.linear))
-        count = 1
-        for name, p in self.parameters.items():
-            if not p.active_if and name not in held_back:
-                count *= p.size or 1
-            if count > most:
-                break
-        return count
+    @cached_property
+    def _walk(self) -> Walk:
+        return Walk(self.parameters, self.order, self.linear)
 
-    def _walk(self) -> Iterator[Params]:
-        """Depth first along the order of the conditions, without recursion: a space may have thousands of parameters."""
-        rows = {name: [c for c in self.linear if name in c.coefficients] for name in self.order}
-        short = {name: p for name, p in self.parameters.items() if not rows[name] and (p.size or 0) <= 1000}
-        listed = {name: p.values() for name, p in short.items()}
-        chosen: Params = {}
-
-        def values(name: str) -> Iterator[Any]:
-            if not self.is_active(name, chosen):
-                return iter((_ABSENT,))
-            return iter(listed.get(name) or map(self.parameters[name].nth, self._left(name, rows[name], chosen)))
-
-        levels: list[Iterator[Any]] = [values(self.order[0])]
-        in_vain = 0
-        while levels:
-            name = self.order[len(levels) - 1]
-            chosen.pop(name, None)
-            in_vain += 1
-            if in_vain > _MOST_IN_VAIN:
-                raise SpaceError(
-                    f"listing the space was given up: no further configuration that meets {self._named_constraints()} "
-                    f"was found in {_MOST_IN_VAIN} steps"
-                )
-            value = next(levels[-1], _END)
-            if value is _END:
-                levels.pop()
-                continue
-            if value is not _ABSENT:
-                chosen[name] = value
-            if len(levels) < len(self.order):
-                levels.append(values(self.order[len(levels)]))
-            elif all(c.holds(chosen) for c in self.linear):
-                in_vain = 0
-                yield {name: chosen[name] for name in self.names if name in chosen}
-
-    def _sample_box(self, rng: np.random.Generator, n: int) -> list[Params]:
-        """Up to `n` draws, as many as the constraints allow soon enough."""
+    def _sample_box(self, rng: np.random.Generator, n: int, patience: int = 200) -> list[Params]:
+        """Up to `n` draws, as many as the constraints allow within `patience` tries, and 50 more for each."""
         out: list[Params] = []
         tries = 0
-        while len(out) < n and tries < 200 + 50 * len(out):
+        while len(out) < n and tries < patience + 50 * len(out):
             tries += 1
             params = self.at(rng.random(len(self)))
             if all(c.holds(params) for c in self.linear):
                 out.append(params)
         return out
-
-    def _left(self, name: str, rows: Sequence[LinearConstraint], chosen: Params) -> range:
-        """Which values of `name`, counted from its first, leave the constraints `rows` on it a chance, given what was
-        `chosen` before it: where few configurations are allowed, most of the space is never walked."""
-        p = self.parameters[name]
-        start, stop = 0, p.size or 0
-        for c in rows:
-            assert not isinstance(p, Categorical)
-            if (room := self._room(c, name, chosen)) is not None:
-                first, end = _within(p, c.coefficients[name], room)
-                start, stop = max(start, first), min(stop, end)
-        return range(start, stop)
-
-    def _room(self, c: LinearConstraint, name: str, chosen: Params) -> float | None:
-        """The most that the term of `name` may be in `c`, when the terms not chosen yet are as small as can be and
-        rounding is forgiven; None where a parameter is inactive, or may be, and with it the constraint."""
-        room, size = c.upper + c.tolerance, abs(c.upper)
-        for other, factor in c.coefficients.items():
-            if other == name:
-                continue
-            p = self.parameters[other]
-            assert not isinstance(p, Categorical)
-            if other in chosen:
-                term = factor * chosen[other]
-            elif self.is_active(other, chosen):
-                term = factor * (p.low if factor > 0 else p.high)
-            else:
-                return None
-            room, size = room - term, size + abs(term)
-        return room + 1e-12 * (size + abs(room))
 
     # -- building -------------------------------------------------------------------------------------------------
 
@@ -406,7 +335,8 @@ class Space:
 
     def _sample_polytope(self, rng: np.random.Generator, n: int, n_vertices: int | None = None) -> list[Params]:
         """Draws for spaces where rejection fails: a random branch of the discrete choices, then a random mixture of
-        vertices of what the constraints allow there, of which `n_vertices` are looked for a draw. Raises SpaceError."""
+        vertices of what the constraints allow there, of which `n_vertices` are looked for a draw. Where vertices are too
+        hard to find, walks in random order. Raises SpaceError."""
         out: list[Params] = []
         polytopes: dict[tuple[object, ...], Polytope] = {}
         parents = {parent for p in self.parameters.values() for parent in p.active_if}
@@ -420,6 +350,9 @@ class Space:
             branch = (*(c.text for c in rows), *(params[name] for name in names if name in parents))
             if branch not in polytopes:
                 polytopes[branch] = self._polytope(rows, names, {n: params[n] for n in names if n in parents})
+            if polytopes[branch].is_spent and self._walk.is_possible:
+                out += map(self._in_order, itertools.islice(self._walk.draws(rng), n - len(out)))
+                break
             for x in polytopes[branch].draw(rng, n_vertices):
                 candidate = self.snapped({**self._middle(), **params, **dict(zip(names, x.tolist(), strict=True))})
                 if all(c.holds(candidate) for c in self.linear):
@@ -428,7 +361,7 @@ class Space:
         if len(out) < n:
             if out:
                 return [out[i % len(out)] for i in range(n)]
-            is_open = time.monotonic() > until or any(p.is_given_up for p in polytopes.values())
+            is_open = any(p.is_spent for p in polytopes.values())
             ending = "; looking was given up for the time it takes: loosen or simplify them" if is_open else ""
             raise SpaceError(f"no configuration found that meets {self._named_constraints()}{ending}")
         return out
@@ -452,18 +385,6 @@ class Space:
 
     def _middle(self) -> Params:
         return {name: p.value_at(0.5) for name, p in self.parameters.items()}
-
-
-def _within(p: Float | Int, factor: float, room: float) -> tuple[int, int]:
-    """From which of the values of `p` on, and before which, `factor * value <= room`."""
-    n = p.size or 0
-    if factor * (p.high if factor > 0 else p.low) <= room:
-        return 0, n
-    fits, misses = (-1, n) if factor > 0 else (n, -1)
-    while abs(fits - misses) > 1:
-        k = (fits + misses) // 2
-        fits, misses = (k, misses) if factor * p.nth(k) <= room else (fits, k)
-    return (0, fits + 1) if factor > 0 else (fits, n)
 
 
 def _condition_words(p: Parameter) -> str:

@@ -62,14 +62,17 @@ def feasible_params(encoder: Encoder, x: Array, anchors: Array) -> Params:
 def _hops(encoder: Encoder, x: Array) -> Iterator[Array]:
     """Rows that differ from `x` in one discrete parameter: any other choice, or a jump of 1, 3, 10, ... levels."""
     active = encoder.is_active(x[None])
+    held = {
+        n: int(i) for names, at in encoder.one_hot.items() for n, i in zip(names, x[at].argmax(axis=1), strict=True)
+    }
     for name, levels in encoder.levels.items():
         if not active[name][0]:
             continue
         columns, p = encoder.columns[name], encoder.space[name]
-        here = int(np.argmin(np.sum((levels - x[columns]) ** 2, axis=1)))
         if isinstance(p, Categorical) and not p.ordered:
-            others = [i for i in range(len(levels)) if i != here]
+            others = [i for i in range(len(levels)) if i != held[name]]
         else:
+            here = int(np.argmin(np.sum((levels - x[columns]) ** 2, axis=1)))
             others = [
                 here + sign * jump for jump in _JUMPS for sign in (-1, 1) if 0 <= here + sign * jump < len(levels)
             ]

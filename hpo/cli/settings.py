@@ -10,7 +10,7 @@ storage = "hpo.db"         # seed, strategy (text or table), author, reason: opt
 type = "float"             # float, int, categorical; the fields are those of Float, Int, Categorical
 low = 1e-5
 high = 1e-1
-log = true
+log = true                 # None, as a choice, a default or in active_if, is written { none = true }
 
 [[metrics]]
 role = "objective"         # objective, constraint, tracked; the fields are those of Objective, Constraint, Tracked
@@ -44,7 +44,7 @@ from hpo.cli.engines import engine
 from hpo.drivers import LEASE
 from hpo.errors import DefinitionError, HpoError, SettingsError, did_you_mean, listing
 from hpo.executors import Subprocess
-from hpo.executors.command import Command, variables
+from hpo.executors.command import DEEPEST, Command, is_shallow, variables
 from hpo.limits import NOTICE
 from hpo.metrics import Metric
 from hpo.parameters import Parameter
@@ -76,6 +76,9 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "active_if": (dict, 'a table, {"model.optimizer" = ["sgd"]}'),
 }
 """Fields of parameters and metrics that do not check themselves."""
+_TOO_DEEP = f"tables and lists are nested more than {DEEPEST} deep"
+_NONE = {"none": True}
+"""How a file writes None, for which TOML has no word: as a choice, as a default and in a condition."""
 _BYTES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -121,7 +124,11 @@ def read_study_file(path: str | Path) -> StudyFile:
         raise SettingsError(f"{where}: cannot be read: {error.strerror}") from error
     except ValueError as error:  # not UTF-8, or not TOML
         raise SettingsError(f"{where}: not a TOML file: {error}") from error
-    return _Reader(data, where).read()
+    except RecursionError:
+        raise SettingsError(f"{where}: {_TOO_DEEP}") from None
+    if not is_shallow(data):
+        raise SettingsError(f"{where}: {_TOO_DEEP}")
+    return _Reader(_with_none(data), where).read()
 
 
 class _Reader:
@@ -238,7 +245,9 @@ class _Reader:
             return fingerprint(self.where.parent / path for path in paths) if paths else ""
         except OSError as error:
             self.faults.append(f"study.data: {error.filename} cannot be read: {error.strerror}")
-            return ""
+        except ValueError as error:  # a NUL in a path
+            self.faults.append(f"study.data: {given!r} cannot be read: {error}")
+        return ""
 
     def workers(self, run: Table) -> int:
         workers = self.value(run, "run.workers", int, "a whole number of at least 1")
@@ -329,9 +338,16 @@ def in_bytes(given: object) -> int:
     """`2000000`, `"500MB"`, `"2GB"`, `"1.5GiB"` in bytes. Raises SettingsError."""
     text = str(given) if not isinstance(given, bool) else ""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?I?B?)", text.strip().upper())
-    if match is None or match[2] not in _BYTES or not float(match[1]) > 0:
+    if match is None or match[2] not in _BYTES or not 0 < float(match[1]) < 1e300:
         raise SettingsError(f'{given!r} is no amount of memory; write bytes, or text like "500MB", "2GB", "1.5GiB"')
     return int(float(match[1]) * _BYTES[match[2]])
+
+
+def _with_none(value: Any) -> Any:
+    """What the file holds, with None where it says so."""
+    if isinstance(value, dict):
+        return None if value == _NONE and value["none"] is True else {k: _with_none(v) for k, v in value.items()}
+    return [_with_none(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _flat(table: Table, is_group: Callable[[Any], bool], prefix: str = "") -> Table:

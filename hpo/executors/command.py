@@ -112,7 +112,7 @@ def read_result(output: Path, result: Path) -> tuple[dict[str, Any], str]:
             value = json.loads(result.read_text())
         except (ValueError, RecursionError) as error:
             raise ValueError(f"the file HPO_RESULT names is not JSON: {error}") from error
-        if not _is_shallow(value):
+        if not is_shallow(value):
             raise ValueError(f"the file HPO_RESULT names is nested more than {DEEPEST} deep; write names with numbers")
         if not isinstance(value, dict):
             raise ValueError(f"the file HPO_RESULT names must hold a JSON object, not {value!r}")
@@ -153,10 +153,10 @@ def _json_object(line: str) -> dict[str, Any]:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) and _is_shallow(value) else {}
+    return value if isinstance(value, dict) and is_shallow(value) else {}
 
 
-def _is_shallow(value: object) -> bool:
+def is_shallow(value: object) -> bool:
     """Whether it is nested DEEPEST deep at most."""
     level = [value]
     for _ in range(DEEPEST):

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from hpo.errors import HpoError, SettingsError, did_you_mean, listing
 from hpo.plugins import load
+from hpo.scalars import brief
 from hpo.strategies.base import Strategy
 
 GROUP = "hpo.strategies"
@@ -46,7 +47,7 @@ def from_json(data: object, given: Strategy | None = None, *, trust: bool = Fals
     """The strategy that `to_json` wrote: built in, installed as an entry point, of the class of the `given` one, or, with
     `trust`, of any module that the data name. Raises SettingsError for an unknown or untrusted name, or setting."""
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
-        raise SettingsError(f"{data!r} is no strategy: expected a name, or a table with a name")
+        raise SettingsError(f'expected a name, like "bayesian", or a table with a name and settings, got {brief(data)}')
     name = data["name"]
     if given is not None and to_json(given)["name"] == name:
         cls: Any = type(given)

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import hpo
 from hpo.budget import Budget
 from hpo.cli.engines import engine
 from hpo.cli.settings import in_bytes, read_study_file
-from hpo.errors import ExecutorError, SettingsError
+from hpo.errors import ExecutorError, HpoError, SettingsError
 from hpo.executors import Dask, Ray, Slurm, Subprocess
 from hpo.parameters import Categorical, Float
 from hpo.strategies import Sobol
@@ -292,3 +297,144 @@ def test_any_value_of_any_field_is_taken_or_refused_by_name(made: type[Any]) -> 
                 except (SettingsError, ExecutorError) as error:
                     said = str(error)
                 assert field.name in said
+
+
+def test_none_is_written_as_a_table(folder: Path) -> None:
+    path = edited(
+        folder,
+        "[budget]",
+        '[space.depth]\ntype = "categorical"\nchoices = [{ none = true }, 5, 10]\ndefault = { none = true }\n\n'
+        '[space.width]\ntype = "float"\nlow = 0\nhigh = 1\nactive_if = { depth = [{ none = true }, 5] }\n\n[budget]',
+    )
+    space = read_study_file(path).problem.space
+    assert space["depth"] == Categorical([None, 5, 10], default=None)
+    assert space["width"].active_if == {"depth": (None, 5)}
+    assert space.start()["depth"] is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seed = 7", "strategy = 1", 'study.strategy: expected a name, like "bayesian", or a table with a name and'),
+        ("seed = 7", 'data = "\\u0000"', "study.data: '\\x00' cannot be read: embedded null byte"),
+        ("trials = 5", f"trials = 5\ntarget = {10**400}", "is not a finite number"),
+        ("trials = 5", f"trials = 5\nwall = {10**400}", "is no length of time"),
+        ("trials = 5", f'trials = 5\nwall = "{10**400}h"', "is longer than a clock can tell"),
+        ("low = 0", "low = 0\nstep = 1e-320", "space.model.momentum: step=9.99989e-321 is too small"),
+        ("low = 0", f"low = 0\nstep = {10**400}", "space.model.momentum: step=(a whole number of 401 digits) is not a"),
+        ("[run]", f"[run]\nlogs = {'[' * 3000}{']' * 3000}", "tables and lists are nested more than 50 deep"),
+        ("[run]", f"[run]\nlogs = {'[' * 100}{']' * 100}", "tables and lists are nested more than 50 deep"),
+        ("[run]", f"[run]\n{'a.' * 3000}b = 1", "tables and lists are nested more than 50 deep"),
+    ],
+)
+def test_values_that_nothing_can_be_made_of_are_faults(folder: Path, old: str, new: str, said: str) -> None:
+    (fault,) = faults(edited(folder, old, new))
+    assert said in fault
+
+
+_VALUES = [
+    *(
+        "true",
+        "0",
+        "-1",
+        "3",
+        "1e308",
+        "-1e308",
+        "1e-320",
+        "inf",
+        "nan",
+        "1" + "0" * 400,
+        '""',
+        '"a"',
+        '"x"',
+        '"10min"',
+    ),
+    *('"-5min"', '"2GB"', "[]", '["a"]', "[1, 2]", "[[]]", "{}", "{ a = 1 }", "{ none = true }", '{ name = "random" }'),
+    *(
+        '{ type = "slurm" }',
+        '{ type = "local" }',
+        "1979-05-27T07:32:00Z",
+        "07:32:00",
+        '"\\u0000"',
+        '"\\u202e"',
+        '"a\\nb"',
+    ),
+    *(
+        '["python", "{x}"]',
+        '"os:system"',
+        '"float"',
+        '"int"',
+        '"categorical"',
+        '"objective"',
+        '"constraint"',
+        "[true, 1]",
+    ),
+    *(
+        "[nan, nan]",
+        "{ x = [1] }",
+        '"/dev/null"',
+        '"sqlite:///x"',
+        '["x + z <= 1"]',
+        '["x <= nan"]',
+        '["1e400*x <= 1"]',
+    ),
+    *('["("]', f'["{"(" * 300}x{")" * 300} <= 1"]', '["x*z <= 1"]', '["1e300*x + 1e308*z <= 1"]', "[1e300, 1]"),
+]
+_SECTIONS = {
+    "study": ("name", "storage", "seed", "strategy", "author", "reason", "data", "other"),
+    "space.x": ("type", "low", "high", "log", "step", "default", "active_if", "unit", "choices", "ordered"),
+    "space.z": ("type", "low", "high", "log", "step", "default", "active_if", "choices"),
+    "budget": tuple(f.name for f in dataclasses.fields(Budget) if f.init),
+    "run": (
+        "command",
+        "workers",
+        "executor",
+        "timeout",
+        "memory",
+        "cpus",
+        "gpus",
+        "devices",
+        "logs",
+        "lease",
+        "notice",
+    ),
+    "metrics": ("role", "name", "goal", "threshold", "lower", "upper", "unit", "business", "owner"),
+}
+_GOOD = {
+    "study": {"name": '"s"'},
+    "space.x": {"type": '"float"', "low": "0", "high": "1"},
+    "space.z": {"type": '"int"', "low": "1", "high": "9"},
+    "budget": {"trials": "5"},
+    "run": {"command": '["true", "{x}"]'},
+    "metrics": {"role": '"objective"', "name": '"y"'},
+}
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=300)
+def test_only_our_errors_leave_the_reader(data: st.DataObject) -> None:
+    """And what is accepted can be asked for, or is refused in words as well."""
+    tables = {name: dict(table) for name, table in _GOOD.items()}
+    for _ in range(data.draw(st.integers(1, 3))):
+        section = data.draw(st.sampled_from(sorted(_SECTIONS)))
+        tables[section][data.draw(st.sampled_from(_SECTIONS[section]))] = data.draw(st.sampled_from(_VALUES))
+    head = f"constraints = {data.draw(st.sampled_from(_VALUES))}\n" if data.draw(st.booleans()) else ""
+    parts = [f"[{name}]" if name != "metrics" else "[[metrics]]" for name in tables]
+    lines = ["\n".join(f"{key} = {value}" for key, value in table.items()) for table in tables.values()]
+    text = head + "\n".join(f"{part}\n{line}" for part, line in zip(parts, lines, strict=True))
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(HpoError):
+        path = Path(folder) / "study.toml"
+        path.write_text(text)
+        file = read_study_file(path)
+        study = hpo.open_study(file.name, file.problem, storage=":memory:", seed=file.seed, strategy=file.strategy)
+        assert study.problem.space.contains(study.ask().params)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@settings(deadline=None)
+def test_only_our_errors_leave_the_reader_of_anything(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "study.toml"
+        path.write_bytes(content)
+        with pytest.raises(HpoError):
+            read_study_file(path)
