@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from hpo.errors import StudyDamaged, StudyNotFound, TrialNotFound
+from hpo.errors import StorageError, StudyDamaged, StudyNotFound, TrialNotFound
 from hpo.events import Draft, Event, Ledger, trial_after
 from hpo.history import History
 from hpo.problem import Problem
@@ -146,7 +146,7 @@ class Book:
                     numbers = [draft.number for draft in drafts if draft.number is not None]
                     log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
                 written = log.append(drafts)
-                ledger.apply(written)
+                _fold(ledger, written)
                 return written
 
         with self._asking:
@@ -176,7 +176,7 @@ class Book:
         with self._writing() as (ledger, log):
             for step in steps:
                 step.write(ledger, log)
-                ledger.apply(step.news(ledger))
+                _fold(ledger, step.news(ledger))
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[Ledger, Log]]:
@@ -223,6 +223,14 @@ class Book:
             raise StudyDamaged(
                 f"study {self._name!r} in {self._storage.url} cannot be read: {error}. {_WAYS_OUT}"
             ) from error
+
+
+def _fold(ledger: Ledger, written: Sequence[Event]) -> None:
+    """Apply events that are about to be stored. What does not fit is a fault of whoever made them, not of the log."""
+    try:
+        ledger.apply(written)
+    except StudyDamaged as error:
+        raise error.__cause__ or StorageError(str(error)) from error
 
 
 def _first_problem(record: StudyRecord, storage: Storage) -> Problem:

@@ -32,7 +32,6 @@ from hpo.progress import (
     trial_words,
 )
 from hpo.screens import Screen, screen_on
-from hpo.text import shown
 from hpo.trial import Trial, TrialState
 from hpo.words import duration
 
@@ -132,7 +131,7 @@ class Shown(Display):
     def __enter__(self) -> Self:
         logging.getLogger("hpo").addHandler(self._mute)  # else warnings that nobody handles were shown twice
         self._guarded(self._screen.open)
-        self._thread.start()
+        self._guarded(self._thread.start)
         return self
 
     def __exit__(
@@ -141,10 +140,11 @@ class Shown(Display):
         if self._skipped is not None:
             self._put(self._skipped)
         self._put(None)
-        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            self._thread.join(_PATIENCE)
         self._guarded(self._screen.close)
         if self._last_words and self._is_whole:
-            self._guarded(lambda: self._keep(self._last_words))
+            self._guarded(lambda: self._screen.keep(self._last_words))
         logging.getLogger("hpo").removeHandler(self._mute)
 
     def begin(self, step: Progress) -> None:
@@ -200,14 +200,11 @@ class Shown(Display):
     def _take(self, step: Progress) -> None:
         self._last, self._line = (step, time.monotonic()), ""
         if step.message:
-            self._keep(step.message)
+            self._screen.keep(step.message)
         if step.ended is not None:
             self._keep_end(step, step.ended)
         if time.monotonic() - self._drawn_at > _PAUSE:
             self._draw()
-
-    def _keep(self, text: str) -> None:
-        self._screen.keep(shown(text, lines=True))
 
     def _keep_end(self, step: Progress, trial: Trial) -> None:
         """What stays on the screen of a trial's end: on a live one only that it has brought no result."""
@@ -215,13 +212,13 @@ class Shown(Display):
         if not self._screen.is_live:
             line = progress_line(step.history, self._budget.trials, self._estimate.seconds(step))
             count, *rest = line.split(" | ")
-            self._keep(" | ".join([count, words, *rest]))
+            self._screen.keep(" | ".join([count, words, *rest]))
         elif trial.state is not TrialState.COMPLETED:
             n = self._repeats.count(trial)
             if is_told(n):
-                self._keep(words + (f" ({n} times by now)" if n > 1 else ""))
+                self._screen.keep(words + (f" ({n} times by now)" if n > 1 else ""))
         if step.trace and not step.log and self._is_whole:
-            self._keep("\n".join(f"    {row}" for row in step.trace.splitlines()))
+            self._screen.keep("\n".join(f"    {row}" for row in step.trace.splitlines()))
 
     def _draw(self) -> None:
         if self._last is None or not self._screen.is_live:
@@ -233,7 +230,7 @@ class Shown(Display):
         left = None if self._is_over else self._estimate.seconds(now)
         parts = [clock_words(now.elapsed), f"~{duration(left)} left" if left else ""]
         parts = [self._line, *parts, spending_words(self._budget, step.history)]
-        self._screen.draw(shown(" | ".join(filter(None, parts))))
+        self._screen.draw(" | ".join(filter(None, parts)))
         self._drawn_at = time.monotonic()
 
 

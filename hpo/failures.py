@@ -11,8 +11,8 @@ from hpo.errors import ExecutorError
 from hpo.executors import Outcome
 from hpo.history import History
 from hpo.progress import counted, trial_words
-from hpo.screens import printable
 from hpo.study import Study
+from hpo.text import shown
 from hpo.trial import Trial, TrialState
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,9 @@ def hopeless_words(study: str, history: History, trace: str) -> str:
     last = history.failed[-1]
     return (
         f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. Nothing more is "
-        f"started, so that no more is spent. When the fault is mended, {way_back(study)}\n{printable(trace)}".rstrip()
-    )
+        f"started, so that no more is spent. When the fault is mended, {way_back(study)}\n"
+        + shown(trace, lines=True).rstrip()
+    ).rstrip()
 
 
 class Failures:
@@ -95,11 +96,11 @@ class Failures:
         if outcome.kind == "error" and is_bug(trial) and not has_results(history):
             self._suspects.append((trial, outcome.log_tail))
         n = self._repeats.count(trial)
-        trace = printable(outcome.log_tail) if n == 1 else ""
+        trace = shown(outcome.log_tail, lines=True) if n == 1 else ""
         log.log(
             logging.WARNING if is_told(n) else logging.INFO,
             "%s%s%s",
-            printable(trial_words(history, trial)),
+            shown(trial_words(history, trial), lines=True),
             f" ({n} times by now)" if n > 1 else "",
             f"\nthe whole: {outcome.logs[-1]}" if outcome.logs else f"\n{trace}" if trace else "",
             extra=facts,
@@ -157,10 +158,10 @@ def _bug_words(study: str, trials: list[Trial], trace: str) -> str:
     say_so = 'raise hpo.TrialFailed("error", "why") for them'
     if message.startswith("the command"):
         say_so = "let the command end with an exit code and words of its own for them"
-    rows = [f"  {row}" for row in printable(trace).strip().splitlines()]
+    rows = [f"  {row}" for row in shown(trace, lines=True).strip().splitlines()]
     return "\n".join(
         [
-            f"trial {first.number} failed by a fault of the program, whatever the params: {printable(message)}",
+            f"trial {first.number} failed by a fault of the program, whatever the params: {shown(message, lines=True)}",
             *rows,
             *([hint] if hint else []),
             "No trial has a result yet, so the run stops here. Mend the program, and run it again: what failed so is run "

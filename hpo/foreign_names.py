@@ -134,7 +134,7 @@ NAMES: Mapping[str, Hints] = {
         "Write study.problem.metrics": "metrics",
         "Write study.problem.space": "space",
         "Write study.name": "study_name",
-        'Write study.facts["strategy"]': "sampler strategy",
+        "Write study.strategy": "sampler",
         "A run ends with its budget: hpo.Budget(trials=20), Budget(wall='2h'), Budget(target=0.95); or by Ctrl-C": "stop",
         _REPORT: "report plot",
     },

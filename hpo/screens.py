@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
 import threading
 import unicodedata
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
+
+from hpo.text import shown
 
 _WIDTH = 80
 """Columns where nobody knows how many there are."""
@@ -46,11 +47,6 @@ def screen_on(stream: TextIO) -> Screen:
     return Terminal(stream) if can_draw and not _drawing.locked() else Lines(stream)
 
 
-def printable(text: str) -> str:
-    """`text` with everything that a screen would obey, rather than show, as an escape; lines stay lines."""
-    return re.sub(r"[^\n]", lambda c: c[0] if c[0].isprintable() else c[0].encode("unicode_escape").decode(), text)
-
-
 class Lines:
     """Any stream of text."""
 
@@ -65,7 +61,7 @@ class Lines:
     def keep(self, text: str) -> None:
         """Write it, with an escape for what the encoding does not have."""
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        self._stream.write(printable(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        self._stream.write(shown(text, lines=True).encode(encoding, "backslashreplace").decode(encoding) + "\n")
         if hasattr(self._stream, "flush"):  # programs put streams of their own there
             self._stream.flush()
 
@@ -113,18 +109,18 @@ class Terminal:
         """Write it above the line."""
         with self._lock:
             self._erase()
-            self._write(printable(text) + "\n")
+            self._write(shown(text, lines=True) + "\n")
 
     def draw(self, text: str) -> None:
         """Redraw the line; one that is too long is broken between its parts."""
         with self._lock:
-            rows = broken(printable(text), self._columns() - 1)
-            shown = "\n".join(rows)
-            if self._is_midline or shown == self._drawn or (_is_raw(self._fd) and not self._was_raw):
+            rows = broken(shown(text, lines=True), self._columns() - 1)
+            lines = "\n".join(rows)
+            if self._is_midline or lines == self._drawn or (_is_raw(self._fd) and not self._was_raw):
                 return
             self._erase()
-            self._write(shown)
-            self._drawn, self._n_drawn = shown, len(rows)
+            self._write(lines)
+            self._drawn, self._n_drawn = lines, len(rows)
 
     def close(self) -> None:
         """End the line."""
@@ -194,10 +190,10 @@ class Notebook:
 
     def draw(self, text: str) -> None:
         """Update the output."""
-        shown = "\n".join(broken(printable(text), _NOTEBOOK_WIDTH))
-        if shown != self._drawn:
-            self._drawn = shown
-            self._handle.update(_plain(shown), raw=True)
+        lines = "\n".join(broken(shown(text, lines=True), _NOTEBOOK_WIDTH))
+        if lines != self._drawn:
+            self._drawn = lines
+            self._handle.update(_plain(lines), raw=True)
 
     def close(self) -> None:
         """Nothing to do: the output stays."""

@@ -22,7 +22,7 @@ from hpo.display import Pace
 from hpo.errors import SettingsError
 from hpo.executors import Threads
 from hpo.progress import Progress, clock_words
-from hpo.screens import broken, printable
+from hpo.screens import broken
 from hpo.strategies import Random
 from tests.terminal import Terminal, screen
 
@@ -456,10 +456,6 @@ def test_two_runs_at_a_time_do_not_draw_over_one_another(monkeypatch: pytest.Mon
 )
 def test_lines_are_broken(line: str, columns: int, rows: list[str]) -> None:
     assert broken(line, columns) == rows
-
-
-def test_what_a_screen_would_obey_is_shown() -> None:
-    assert printable("a\x1b[2J\rb\u202ec\nd é 数") == "a\\x1b[2J\\rb\\u202ec\nd é 数"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.9, "0:00"), (61, "1:01"), (3599.9, "59:59"), (3661, "1:01:01")])

@@ -197,7 +197,7 @@ def test_a_value_of_another_name_is_explained(tmp_path: Path) -> None:
 
 
 def test_with_limits_the_value_alone_is_not_enough() -> None:
-    with pytest.raises(NotANumber, match=r"1\.0; .*\{'value': ..., 'size': ...\}"):
+    with pytest.raises(NotANumber, match=r"1\.0 alone; .*\{'value': ..., 'size': ...\}"):
         hpo.maximize(lambda trial: 1.0, SPACE, limits={"size": "<= 5"})
 
 

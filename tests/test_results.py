@@ -57,7 +57,7 @@ def test_a_repr_that_fails_or_is_long_costs_nothing() -> None:
             raise RuntimeError("no")
 
     notes = checked_result(METRICS, {**GOOD, "z": Rude(), "share": "x" * 10_000}, "trial 3").notes  # type: ignore[dict-item]
-    assert notes[0] == "z is not recorded: something (Rude) is not a finite number"
+    assert notes[0] == "z is not recorded: a Rude (Rude) is not a finite number"
     assert len(notes[1]) < 300
 
 

@@ -108,8 +108,8 @@ def _calls_what_is_not_there(trial: hpo.Trial) -> Mapping[str, Any]:
     return {"y": undefined, "c": 0.1}  # type: ignore[name-defined]  # noqa: F821
 
 
-def _takes_no_trial() -> Mapping[str, Any]:
-    return {}
+def _adds_a_text(trial: hpo.Trial) -> Mapping[str, Any]:
+    return {"y": 1.0 + str(trial.number)}  # type: ignore[operator]
 
 
 def _imports_what_is_not_there(trial: hpo.Trial) -> Mapping[str, Any]:
@@ -124,7 +124,7 @@ def _reads_what_is_not_there(trial: hpo.Trial) -> Mapping[str, Any]:
 
 BUGS = [
     (_calls_what_is_not_there, "NameError: name 'undefined' is not defined"),
-    (_takes_no_trial, "TypeError: _takes_no_trial() takes 0 positional arguments but 1 was given"),
+    (_adds_a_text, "TypeError: unsupported operand type(s) for +: 'float' and 'str'"),
     (_imports_what_is_not_there, "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
     (_reads_what_is_not_there, "FileNotFoundError: [Errno 2] No such file or directory: 'no-such-file.csv'"),
     (lambda t: {"y": t.params.x}, "AttributeError: 'Fixed' object has no attribute 'x'"),

@@ -50,7 +50,7 @@ def test_names_with_invisible_characters_are_refused_at_birth(character: str) ->
         lambda: hpo.Tracked(name),
         lambda: hpo.open_study(name, hpo.Problem(SPACE, [hpo.Objective("y")]), storage=":memory:"),
     ):
-        with pytest.raises(HpoError, match=r"holds '\\.*', which is not visible; give a name of visible characters"):
+        with pytest.raises(HpoError, match=r"holds '\\.*', which is not visible; use visible characters"):
             make()
 
 
