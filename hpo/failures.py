@@ -151,9 +151,7 @@ def no_result_words(study: str, history: History) -> str:
 def _bug_words(study: str, trials: list[Trial], trace: str) -> str:
     """Why a run stops at the first failure of this sort."""
     first, message, hint = trials[0], trials[0].message, ""
-    if message.startswith("TypeError") and "argument" in message and "  File " not in trace:
-        hint = "The objective is called with one argument, the trial: def train(trial): ... trial.params['lr'] ..."
-    elif message.startswith(("KeyError", "AttributeError")):
+    if message.startswith(("KeyError", "AttributeError")):
         hint = f"The trial has params {', '.join(first.params)}: trial.params['{next(iter(first.params))}']"
     say_so = 'raise hpo.TrialFailed("error", "why") for them'
     if message.startswith("the command"):

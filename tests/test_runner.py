@@ -122,7 +122,7 @@ def _reads_what_is_not_there(trial: hpo.Trial) -> Mapping[str, Any]:
     return {"y": len(Path("no-such-file.csv").read_text())}
 
 
-BUGS = [
+BUGS: list[tuple[Callable[[Any], Any], str]] = [
     (_calls_what_is_not_there, "NameError: name 'undefined' is not defined"),
     (_adds_a_text, "TypeError: unsupported operand type(s) for +: 'float' and 'str'"),
     (_imports_what_is_not_there, "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
@@ -143,9 +143,8 @@ def test_a_bug_stops_the_run_at_the_first_failure_and_uses_nothing_up(
         hpo.run(s, objective, budget=hpo.Budget(trials=5), executor=executor)
     said = str(caught.value)
     assert message.replace("'Fixed'", "'dict'") in said.replace("'Fixed'", "'dict'")
-    assert "Traceback" in said or message.startswith("TypeError")
+    assert "Traceback" in said
     assert "evaluation.py" not in said, "the frames of the user, not ours"
-    assert ("def train(trial)" in said) == message.startswith("TypeError")
     assert len(s.trials) <= 2
     assert {(t.state, t.kind) for t in s.trials} == {(TrialState.FAILED, "error")}
     ended = hpo.run(s, measure, budget=hpo.Budget(trials=5), executor=executor)
