@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 DEMO := .venv/.demo
 OLDEST := .venv-oldest/bin
 
-.PHONY: setup demo test oldest soak lint format docs bench clean
+.PHONY: setup demo test oldest soak lint format docs session bench clean
 
 setup: $(STAMP)
 
@@ -49,6 +49,9 @@ format: $(STAMP)
 
 docs: $(STAMP)  ## build the pages into docs/_build
 	$(BIN)/sphinx-build -W -q docs docs/_build
+
+session: $(STAMP)  ## record the first session that the docs show, in a terminal and a notebook
+	$(BIN)/python docs/record_first_session.py
 
 bench: $(STAMP)  ## hpo and its peers on public problems: the quick suite, or ARGS="run --suite standard"
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks $(or $(ARGS),run --suite quick --jobs 2)

@@ -312,8 +312,8 @@ class _Runner:
             if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
                 self.results.append(trial)
             trace = self.failures.note(trial, outcome, history)
-            if self._is_held() and not self.running:
-                trace = ""  # it is in the error that the run ends with now
+            if self._is_held():
+                trace = ""  # it is in the error that the run ends with
             elapsed, log_file = self._elapsed(), outcome.logs[-1] if trial.kind and outcome.logs else ""
             room = self.budget.room(history, elapsed)
             step = Progress(history, elapsed, trial, outcome.id, room=room, log=log_file, trace=trace)
@@ -358,7 +358,7 @@ class _Runner:
             if self.fault is None:
                 self.fault = error
                 if others := len(self.running):
-                    self._say(f"{error}. Nothing more is started; {counted(others, 'running trial')} may end first")
+                    self._say(f"a result is refused: nothing more is started; {counted(others, 'running trial')} may end first")
             return self._end(trial, str(error), seconds)
 
     def _tell_reported(self, trial: Trial, outcome: Outcome) -> Trial | None:

@@ -56,10 +56,10 @@ def goal_words(metric: Metric) -> str:
 
 
 def best_words(history: History) -> str:
-    """`best feasible accuracy 0.9772 (#18)`, the size of the Pareto front, or that nothing is feasible yet."""
+    """`best feasible accuracy 0.9772 (#18)`, the size of the Pareto front, or that there is none yet."""
     objectives = history.problem.objectives
     if not history.has_best:
-        return "nothing feasible yet"
+        return "nothing feasible yet" if history.completed else "no result yet"
     if len(objectives) > 1:
         return f"Pareto front of {len(history.pareto_front)} feasible trials"
     if not objectives:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,16 +23,17 @@ PATIENCE = 60.0
 
 
 class Terminal:
-    """`python -c program` with a terminal of `columns` as its three streams; Ctrl-C reaches it as it does by hand."""
+    """A command, or `python -c program`, with a terminal of `columns` as its three streams; Ctrl-C reaches it as it does by
+    hand."""
 
-    def __init__(self, program: str, folder: Path, columns: int = 200) -> None:
+    def __init__(self, program: str | Sequence[str], folder: Path, columns: int = 200) -> None:
         self.shown = ""
         """All that was written, escape codes included."""
         self._fd, there = pty.openpty()
         fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program],
+            [sys.executable, "-c", program] if isinstance(program, str) else program,
             cwd=folder,
             env={**env, "TERM": "xterm"},
             stdin=there,
