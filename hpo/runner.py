@@ -358,7 +358,8 @@ class _Runner:
             if self.fault is None:
                 self.fault = error
                 if others := len(self.running):
-                    self._say(f"a result is refused: nothing more is started; {counted(others, 'running trial')} may end first")
+                    may_end = f"{counted(others, 'running trial')} may end first"
+                    self._say(f"a result is refused: nothing more is started; {may_end}")
             return self._end(trial, str(error), seconds)
 
     def _tell_reported(self, trial: Trial, outcome: Outcome) -> Trial | None:
