@@ -263,7 +263,7 @@ class Categorical:
                 )
             if isinstance(choice, float) and not math.isfinite(choice):
                 raise SpaceError(f"choice {choice!r} is not finite")
-            if isinstance(choice, str) and (fault := forbidden(choice)):
+            if isinstance(choice, str) and (fault := forbidden(choice, lines=True)):
                 raise SpaceError(f"choice {brief(choice)} {fault}")
         if len(self._places) < len(self.choices):
             twice = next(c for i, c in enumerate(self.choices) if self._places[_identity(c)] != i)

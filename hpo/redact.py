@@ -28,7 +28,7 @@ _SURELY = re.compile(
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _PLACEHOLDER = re.compile(r"\{[^{}]+\}")
 
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<rest>\S*)")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]{0,30})://(?P<rest>\S*)")
 _AUTHORITY = re.compile(r"[^/?#\s\"'<>`]*")
 _WEB = ("http", "https", "git+http", "git+https", "ftp", "ftps")
 """Where a user's name alone may be a token."""
@@ -54,7 +54,7 @@ _KNOWN = re.compile(
     r"|AIza[\w\-]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[\w\-]{20,}|eyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*)?)"
 )
 """Tokens that services begin in a way of their own."""
-_PROXY = re.compile(r"(?<![\w:/@.])(?P<user>[A-Za-z][\w.\-]*):[^\s:@/]+@(?=[\w.\-]+:\d+(?![\w.]))")
+_PROXY = re.compile(r"(?<![\w:/@.])(?P<user>[A-Za-z][\w.\-]{0,80}):[^\s:@/]{1,200}@(?=[\w.\-]+:\d+(?![\w.]))")
 """`user:password@host:3128`."""
 
 _OPTION_LIKE = re.compile(r"--[a-z][a-z_.\-]*(=.*)?|-[A-Za-z]")
@@ -141,17 +141,18 @@ class _Form:
     is_secret: Callable[[str], bool]
 
 
+# Names have a bound, or a long text without any would take a time that grows with its square.
 _FORMS = (
-    _Form(re.compile(r"(?P<name>\"[^\"\\\s]+\"|'[^'\\\s]+')\s*:\s*"), _JSON_VALUE, is_secret_name),
+    _Form(re.compile(r"(?P<name>\"[^\"\\\s]{1,80}\"|'[^'\\\s]{1,80}')\s*:\s*"), _JSON_VALUE, is_secret_name),
     _Form(
-        re.compile(r"(?P<name>[A-Za-z][\w\-]*)\s*:\s*(?!//)(?:(?:bearer|basic|digest|token)\s+)?", re.I),
+        re.compile(r"(?P<name>[A-Za-z][\w\-]{0,80})\s{0,9}:\s*(?!//)(?:(?:bearer|basic|digest|token)\s+)?", re.I),
         _REST,
         _is_surely_secret,
     ),
     _Form(re.compile(r"\b(?P<name>bearer)\s+", re.I), _TOKEN, lambda _: True),
     _Form(re.compile(r"\b(?P<name>[Bb]asic)\s+"), _BASE64, lambda _: True),
-    _Form(re.compile(r"(?P<name>[A-Za-z][\w.\-]*)\s*=\s*(?!=)"), _WORD, is_secret_name),
-    _Form(re.compile(r"(?<![^\s\"'`(=])(?P<name>--?[A-Za-z][\w.\-]*)\s+"), _WORD, _takes_secret),
+    _Form(re.compile(r"(?P<name>[A-Za-z][\w.\-]{0,80})\s{0,9}=\s*(?!=)"), _WORD, is_secret_name),
+    _Form(re.compile(r"(?<![^\s\"'`(=])(?P<name>--?[A-Za-z][\w.\-]{0,80})\s+"), _WORD, _takes_secret),
 )
 
 
@@ -162,7 +163,9 @@ def _masked(text: str, form: _Form) -> str:
         start = found.end()
         name = found["name"].strip("\"'")
         value = form.value.match(text, start) if form.is_secret(name) else None
-        if value is None or (name == "-p" and text[: found.start()].rstrip().endswith(_OTHER_P)):
+        if value is None or (
+            name == "-p" and text[max(found.start() - 20, 0) : found.start()].rstrip().endswith(_OTHER_P)
+        ):
             continue
         if name.startswith("-") and _OPTION_LIKE.fullmatch(value[0]):
             continue

@@ -26,13 +26,16 @@ def shown(text: str, *, lines: bool = False) -> str:
     return (INVISIBLE if lines else _IN_LINE).sub(_escape, text)
 
 
-def forbidden(name: str) -> str:
-    """Why `name` can be neither a name nor a choice, to follow it in a message; empty where it can.
+def forbidden(text: str, *, lines: bool = False) -> str:
+    """Why `text` cannot be a name, to follow it in a message; empty where it can.
 
-    Both are one line of visible characters: they stand in tables, on command lines and in names of files.
+    Names are one line of visible characters: they stand in tables, on command lines and in names of files.
+
+    lines: for choices, which may have line breaks and tabs.
     """
-    found = _IN_LINE.search(name)
-    return f"holds {_quoted(found[0])}, which is not visible; use visible characters, on one line" if found else ""
+    found = (INVISIBLE if lines else _IN_LINE).search(text)
+    on_one_line = "" if lines else ", on one line"
+    return f"holds {_quoted(found[0])}, which is not visible; use visible characters{on_one_line}" if found else ""
 
 
 def _quoted(character: str) -> str:

@@ -247,9 +247,9 @@ def test_extreme_ranges_work(p: Parameter) -> None:
     assert np.isfinite(encoder.encode([t.params for t in study.trials])).all()
 
 
-@pytest.mark.parametrize("bad", ["a\0b", "\x1b[31m", "a\nb", "\x85", "\ud800"])
+@pytest.mark.parametrize("bad", ["a\0b", "\x1b[31m", "\x85", "\ud800"])
 def test_choices_are_free_of_control_characters_and_surrogates(bad: str) -> None:
-    message = "text must be free of control characters and lone surrogates"
+    message = "which is not visible; use visible characters"
     with pytest.raises(SpaceError, match=message):
         Categorical(["a", bad])
     with pytest.raises(SpaceError, match=message):
@@ -279,3 +279,10 @@ def test_parameters_cannot_be_changed_and_have_a_hash(p: Parameter) -> None:
         p.active_if["b"] = [1]  # type: ignore[index]
     if isinstance(p, Categorical):
         assert isinstance(p.choices, tuple)
+
+
+def test_choices_may_have_lines() -> None:
+    prompt = "Summarize:\n\t{text}"
+    assert Categorical([prompt, "short"]).contains(prompt)
+    with pytest.raises(SpaceError, match="on one line"):
+        Space({"a\nb": Float(0, 1)})

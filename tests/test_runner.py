@@ -282,7 +282,9 @@ def test_a_bad_result_lets_the_others_end_and_be_told(tmp_path: Path, executor: 
         hpo.run(s, train, budget=hpo.Budget(trials=20), executor=executor, progress=show)
     states = [t.state for t in s.trials]
     assert states == [TrialState.COMPLETED] * n_before + [TrialState.CANCELLED] + [TrialState.COMPLETED] * 2
-    assert any(words == "a result is refused: nothing more is started; 2 running trials may end first" for words in said)
+    assert any(
+        words == "a result is refused: nothing more is started; 2 running trials may end first" for words in said
+    )
 
 
 def test_stopping_at_a_target() -> None:

@@ -180,7 +180,7 @@ def test_a_command_that_cannot_work_ends_the_run_and_uses_nothing_up(hpo: Hpo, f
     again = hpo("run", "study.toml")
     assert again.returncode == 0
     assert again.stdout.splitlines()[:2] == [
-        "resuming: 1 trial, nothing feasible yet",
+        "resuming: 1 trial, no result yet",
         "run again: 1 trial that failed by a fault of the program",
     ]
     assert "trial 5/5" in again.stdout

@@ -317,12 +317,10 @@ def test_a_page_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert path.stat().st_mode & 0o777 == 0o640
     whole = path.read_text()
 
-    def fill_disk(self: Path, text: str, **_: object) -> int:
-        with self.open("w") as file:
-            file.write(text[:100])
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fill_disk)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_report(filled(5), path)
     assert path.read_text() == whole
