@@ -57,7 +57,7 @@ def test_for_scripts(folder: Path, hpo: Hpo) -> None:
 
 
 def test_the_command_is_shown_without_its_secrets(folder: Path, hpo: Hpo) -> None:
-    edited(folder, 'command = [', 'command = ["env", "HF_TOKEN=S3CRET", ')
+    edited(folder, "command = [", 'command = ["env", "HF_TOKEN=S3CRET", ')
     for options in ([], ["--json"]):
         done = hpo("validate", "study.toml", *options)
         assert "S3CRET" not in done.stdout
