@@ -7,6 +7,9 @@ line break would tear a table, and a change of the reading direction would show 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 _UNSEEN = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, C0 and C1
@@ -31,8 +34,21 @@ def forbidden(name: str) -> str:
 
     Both are one line of visible characters: they stand in tables, on command lines and in names of files.
     """
-    found = _IN_LINE.search(name)
+    found = None if _is_stored.get() else _IN_LINE.search(name)
     return f"holds {_quoted(found[0])}, which is not visible; use visible characters, on one line" if found else ""
+
+
+@contextmanager
+def stored_names() -> Iterator[None]:
+    """Meanwhile nothing is forbidden: what an earlier version has stored is read as it is, and shown with escapes."""
+    token = _is_stored.set(True)
+    try:
+        yield
+    finally:
+        _is_stored.reset(token)
+
+
+_is_stored: ContextVar[bool] = ContextVar("hpo_stored_names", default=False)
 
 
 def _quoted(character: str) -> str:
