@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.errors import NotANumber, SettingsError, TrialFailed, listing
+from hpo.errors import NotANumber, SettingsError, TrialFailed, did_you_mean, listing
 from hpo.measurement import Measurement
 from hpo.metrics import Metric, Result, Results, Tracked
 from hpo.scalars import NoNumber, is_finite, is_number, plain, words
@@ -97,10 +97,16 @@ def result_of(value: Mapping[str, Any], metrics: Sequence[Metric], *, is_command
     NotANumber for what is no mapping.
 
     A command's standard output is a log too: names that are no metrics are ignored there, unless a metric is missing that
-    one of them may be a misspelling of. NaN or infinity in an objective or a constraint is a failure, `diverged`.
+    one of them may be a misspelling of; with no metric at all it has reported nothing. NaN or infinity in an objective or a
+    constraint is a failure, `diverged`, and so is the null that JSON has for them.
     """
     told = dict(value)
+    names = [m.name for m in metrics]
     required = [m.name for m in metrics if not isinstance(m, Tracked)]
+    if is_command and not told.keys() & set(names):
+        hint = next(filter(None, (did_you_mean(name, told) for name in required)), "")
+        only = f", only {listing(told)}.{hint}" if told else ""
+        return Failure("error", f"the command ended well but reported no metrics of the study ({listing(names)}){only}")
     if not is_command:
         if "returned" in told:
             raise NotANumber(
@@ -118,7 +124,7 @@ def result_of(value: Mapping[str, Any], metrics: Sequence[Metric], *, is_command
         told = {name: Measurement(*map(_unpacked, pair)) for name, pair in packed.items()}
     if broken := [name for name, result in told.items() if name in required and not _is_finite(result)]:
         return Failure("diverged", f"{', '.join(broken)} not finite")
-    ignored = sorted(told.keys() - {m.name for m in metrics}) if is_command and told.keys() >= set(required) else []
+    ignored = sorted(told.keys() - set(names)) if is_command and told.keys() >= set(required) else []
     return Reading({name: result for name, result in told.items() if name not in ignored}, tuple(ignored))
 
 
@@ -133,8 +139,9 @@ def _unpacked(value: Any) -> Any:
 
 
 def _is_finite(told: Any) -> bool:
+    """Of what is no number at all, the contracts tell; None is the null of a command."""
     pair = (told.value, told.sem) if isinstance(told, Measurement) else (told,)
-    return all(is_finite(number) for number in pair if is_number(number))
+    return told is not None and all(is_finite(number) for number in pair if is_number(number))
 
 
 def _failure(kind: str, message: str) -> Failure:

@@ -93,7 +93,8 @@ class Failures:
         if trial.state is not TrialState.FAILED and not is_lost:
             log.info("trial %d %s", trial.number, trial.state, extra=facts)
             return ""
-        if outcome.kind == "error" and is_bug(trial) and not has_results(history):
+        is_meant = "failed" in (outcome.value or {})  # TrialFailed says so, and is no bug
+        if is_bug(trial) and not is_meant and not has_results(history):
             self._suspects.append((trial, outcome.log_tail))
         n = self._repeats.count(trial)
         trace = shown(outcome.log_tail, lines=True) if n == 1 else ""

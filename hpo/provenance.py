@@ -29,13 +29,15 @@ _PACKAGES = ("hpo", "numpy", "scipy", "scikit-learn", "torch")
 IMAGE = "HPO_IMAGE"
 """The one environment variable that is read: the digest of the container's image, which a container cannot know itself."""
 _BLOCK = 1 << 20
+_PATIENCE = 10
+"""Seconds that git has to answer."""
 
 
 def provenance(author: str = "", reason: str = "", data: str = "") -> dict[str, Any]:
     """Author, reason, time, code, command line, machine, library versions and data fingerprint, as JSON values.
 
     The author defaults to the login name. `code` is the commit of the working directory, whether it had uncommitted
-    changes and the hash of those; null outside a git checkout.
+    changes and the hash of those; null outside a git checkout; `unknown` with the reason where git could not tell.
     """
     return {
         "author": stored_text(author or _login()),
@@ -107,9 +109,11 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str
 
 
 def code_words(code: Mapping[str, Any] | None) -> str:
-    """`1a2b3c4d5e6f with uncommitted changes 0f1e2d3c`, or that there was no git checkout."""
+    """`1a2b3c4d5e6f with uncommitted changes 0f1e2d3c`, or that there was no git checkout, or why git could not tell."""
     if not code:
         return "not in a git checkout"
+    if "unknown" in code:
+        return f"unknown: {code['unknown']}"
     changes = f" with uncommitted changes {code.get('diff', '')[:12]}".rstrip() if code.get("dirty") else ""
     return f"{str(code.get('commit'))[:12]}{changes}"
 
@@ -129,10 +133,16 @@ def _commit() -> dict[str, Any] | None:
     try:
         commit = _git("rev-parse", "HEAD").decode().strip()
         diff = _git("diff", "HEAD", "--no-ext-diff", "--no-color", "--binary")
-    except (OSError, subprocess.SubprocessError):
-        return None
+    except subprocess.TimeoutExpired:
+        return {"unknown": f"git took longer than {_PATIENCE} s"}
+    except subprocess.CalledProcessError as error:  # its words hold paths
+        is_outside = b"not a git repository" in error.stderr
+        return None if is_outside else {"unknown": f"git failed with exit code {error.returncode}"}
+    except OSError:
+        return {"unknown": "there is no git to ask"}
     return {"commit": commit, "dirty": bool(diff), **({"diff": hashlib.sha256(diff).hexdigest()} if diff else {})}
 
 
 def _git(*arguments: str) -> bytes:
-    return subprocess.run(["git", *arguments], capture_output=True, check=True, timeout=10).stdout
+    english = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(["git", *arguments], capture_output=True, check=True, timeout=_PATIENCE, env=english).stdout

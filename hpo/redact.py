@@ -16,11 +16,13 @@ HIDDEN = "***"
 _SECRET = re.compile(
     r"passw|passphrase|secret|credential"
     r"|(?<![a-z])((access|account|api|auth|license|private|ssh)?key|[a-z]*token|o?auth|authorization|bearer|cookies?"
-    r"|pass|pwd|pw|psw|sas|jwt)(?![a-z])"
+    r"|pass|pwd|pw|psw|otp|sas|jwt)(?![a-z])"
+    r"(?!_(count|dims?|sizes?|len|length|limit|heads?|value_heads|rate|dropout|type)(?![a-z]))"
     r"|(?<![a-z])(access|api|auth|private)_?(keys|tokens)(?![a-z])"
 )
 """What the name of a secret holds, in lower case and with `_` between its words: `hf_token`, `apikey`, `access_tokens`.
-Keys and tokens count as whole words: `max_tokens`, `tokenizer`, `keypoints` and `author` are no secrets."""
+Keys and tokens count as whole words: `max_tokens`, `tokenizer`, `keypoints` and `author` are no secrets, and nor are
+sizes of them: `key_dim`, `token_count`, `num_key_value_heads`."""
 _SURELY = re.compile(
     r"(passw\w*|passphrase|secret|authorization|cookie|(api|access|account|private|auth)_?(key|token))$"
 )
@@ -51,9 +53,10 @@ _BASE64 = re.compile(r"(?=[a-z]*[A-Z0-9])[A-Za-z0-9+/]{6,}={0,2}(?!\w)")
 _KNOWN = re.compile(
     r"(?<![A-Za-z0-9])(?:sk-(?:proj-|ant-|live-|or-)?(?=[A-Za-z]*[0-9])[A-Za-z0-9]{6,}[\w\-]*|[sr]k_(?:live|test)_\w{8,}"
     r"|gh[pousr]_\w{8,}|github_pat_\w{8,}|glpat-[\w\-]{8,}|xox[abprs]-[\w\-]{8,}|hf_[A-Za-z0-9]{16,}|AKIA[A-Z0-9]{12,}"
-    r"|AIza[\w\-]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[\w\-]{20,}|eyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*)?)"
+    r"|ya29\.[\w\-]{16,}|AIza[\w\-]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[\w\-]{20,}|eyJ[\w\-]{8,}\.[\w\-]+(?:\.[\w\-]*)?)"
 )
 """Tokens that services begin in a way of their own."""
+_PRIVATE = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)
 _PROXY = re.compile(r"(?<![\w:/@.])(?P<user>[A-Za-z][\w.\-]{0,80}):[^\s:@/]{1,200}@(?=[\w.\-]+:\d+(?![\w.]))")
 """`user:password@host:3128`."""
 
@@ -69,7 +72,7 @@ _OTHER_P = ("mkdir", "cp", "rsync", "install", "tar", "pytest")
 def redact(text: str) -> str:
     """`text` with *** for what looks like a secret: in URLs and their options, `name=value`, JSON, headers, options of
     commands, and tokens of known shape. A placeholder, `{name}`, holds none."""
-    text = _URL.sub(_without_password, text)
+    text = _URL.sub(_without_password, _PRIVATE.sub(HIDDEN, text))
     text = _PROXY.sub(rf"\g<user>:{HIDDEN}@", text)
     for form in _FORMS:
         text = _masked(text, form)

@@ -12,6 +12,7 @@ from hpo.metrics import Constraint, Metric, Objective, Tracked
 from hpo.parameters import Categorical, Float, Int, Parameter, describe
 from hpo.problem import Problem
 from hpo.space import Space
+from hpo.text import stored_names
 from hpo.trial import Trial
 
 FORMAT = 1
@@ -35,10 +36,9 @@ def problem_from_json(data: Mapping[str, Any]) -> Problem:
     """The problem that `problem_to_json` wrote. Raises StorageError for a later format."""
     if data.get("format", 0) > FORMAT:
         raise StorageError(f"the definition has format {data['format']}; this version reads up to {FORMAT}")
-    space = Space(
-        {name: parameter_from_json(p, f"space.{name}") for name, p in data["space"].items()}, data["constraints"]
-    )
-    return Problem(space, [metric_from_json(m) for m in data["metrics"]])
+    with stored_names():
+        parameters = {name: parameter_from_json(p, f"space.{name}") for name, p in data["space"].items()}
+        return Problem(Space(parameters, data["constraints"]), [metric_from_json(m) for m in data["metrics"]])
 
 
 def parameter_to_json(p: Parameter) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import hpo
-from hpo.errors import MissingMetric, NotANumber, UnknownMetric
+from hpo.errors import ExecutorError, MissingMetric, NotANumber, UnknownMetric
 from hpo.evaluation import Evaluate, Failure, Reading, result_of
 from hpo.executors import Subprocess
 from hpo.measurement import Measurement
@@ -51,6 +51,13 @@ def test_names_that_are_no_metrics_are_log_where_a_command_prints_them_and_nothi
     reading = sent(told)
     assert isinstance(reading, Reading)
     assert set(reading.values) == set(told), "an objective says only what it means"
+
+
+def test_null_is_how_json_writes_nan() -> None:
+    assert result_of({"y": None, "c": 0.5}, METRICS, is_command=True) == Failure("diverged", "y not finite")
+    assert isinstance(result_of({"y": 1.0, "c": 0.5, "z": None}, METRICS, is_command=True), Reading)
+    with pytest.raises(NotANumber, match="metric 'y' is None"):
+        hpo.run(study(), lambda _: {"y": None, "c": 0.5}, budget=hpo.Budget(trials=1))  # type: ignore[dict-item]
 
 
 def study(*metrics: Any) -> hpo.Study:
@@ -107,3 +114,21 @@ def test_a_misspelt_metric_of_a_command_is_an_error(tmp_path: Path) -> None:
     s = study(hpo.Objective("y"), hpo.Constraint("latency_ms", upper=5.0))
     with pytest.raises(MissingMetric, match=r"missing 'latency_ms' \(limit <= 5\)\. Did you mean 'latency'\?"):
         hpo.run(s, executor=Subprocess(["sh", str(tmp_path / "train.sh")]), budget=hpo.Budget(trials=1))
+
+
+def test_a_command_that_prints_log_alone_has_reported_nothing(tmp_path: Path) -> None:
+    (tmp_path / "train.sh").write_text("""[ $HPO_TRIAL = 1 ] && echo '{"loss": 3}' || echo '{"y": 1, "c": 0.5}'""")
+    s = study()
+    hpo.run(s, executor=Subprocess(["sh", str(tmp_path / "train.sh")]), budget=hpo.Budget(trials=3))
+    assert [t.state for t in s.trials] == ["completed", "failed", "completed"]
+    said = "the command ended well but reported no metrics of the study (y, c, z)"
+    assert (s.trials[1].kind, s.trials[1].message) == ("error", f"{said}, only loss.")
+    assert result_of({}, METRICS, is_command=True) == Failure("error", said)
+
+
+def test_a_command_whose_first_log_misspells_its_metric_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / "train.sh").write_text("""echo '{"acuracy": 0.5}'""")
+    s = study(hpo.Objective("accuracy"))
+    with pytest.raises(ExecutorError, match=r"\(accuracy\), only acuracy\. Did you mean 'acuracy'\?"):
+        hpo.run(s, executor=Subprocess(["sh", str(tmp_path / "train.sh")]), budget=hpo.Budget(trials=5))
+    assert len(s.trials) == 1

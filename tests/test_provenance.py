@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import hpo
+from hpo.cli.show import recipe
 from hpo.provenance import code_words, differences, fingerprint, machine, provenance
 from hpo.redact import HIDDEN
 from hpo.strategies import Random
@@ -55,6 +57,30 @@ def test_code_is_a_commit_and_the_hash_of_what_differs_from_it(tmp_path: Path, m
     code = provenance()["code"]
     assert code == {"commit": commit, "dirty": True, "diff": diff}
     assert code_words(code) == f"{commit[:12]} with uncommitted changes {diff[:12]}"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exec sleep 5", "git took longer than 0.1 s"),
+        ("echo fatal: detected dubious ownership >&2; exit 128", "git failed with exit code 128"),
+        (None, "there is no git to ask"),
+    ],
+)
+def test_where_git_cannot_tell_the_code_is_unknown(
+    script: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.provenance._PATIENCE", 0.1 if script == "exec sleep 5" else 10)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}" if script else str(tmp_path))
+    if script:
+        (tmp_path / "git").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "git").chmod(0o755)
+    code = provenance()["code"]
+    assert code == {"unknown": said}
+    assert code_words(code) == f"unknown: {said}"
+    study = hpo.open_study("s", PROBLEM, storage=":memory:", seed=1)
+    study.tell(study.ask(), {"y": 1.0})
+    assert f"# its code: unknown: {said}" in recipe(study, study.trials[0])
 
 
 def test_only_the_image_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ def test_command_lines_are_kept_without_what_looks_like_a_secret(arguments: Sequ
         *("private-key", "license-key", "api_key", "apikey", "apiKey", "api-keys", "access_key_id", "ssh-key"),
         *("access_token", "access-tokens", "hf_token", "hfToken", "HF_TOKEN", "GITHUBTOKEN", "token2", "wandb.api_key"),
         *("client_secret", "clientSecret", "PGPASSWORD", "db.password", "auth-header", "oauth", "Authorization"),
+        *("key_value", "key-dimension", "token_lengthy", "otp"),
     ],
 )
 def test_options_that_name_a_secret_are_masked(name: str) -> None:
@@ -68,6 +69,7 @@ def test_options_that_name_a_secret_are_masked(name: str) -> None:
     [
         *("max_tokens", "max-new-tokens", "maxTokens", "n_tokens", "tokens", "tokenizer", "tokenize", "author"),
         *("authors", "keys", "keypoints", "monkey", "keyboard", "compass", "bypassed", "lr"),
+        *("key-dim", "keySize", "token_count", "token-type-ids", "num_key_value_heads", "pass_rate"),
     ],
 )
 def test_other_options_are_kept(name: str) -> None:
@@ -119,6 +121,9 @@ def test_placeholders_of_a_template_are_kept() -> None:
         ("mysql -p abc -h db", f"mysql -p {HIDDEN} -h db"),
         ("pushed with sk-proj-a1b2c3d4 and ghp_0123456789", f"pushed with {HIDDEN} and {HIDDEN}"),
         ("eyJhbGciOiJI.eyJzdWIi.c2ln", HIDDEN),
+        ("ya29.a0AfB_byC1d2e3f4g5h6", HIDDEN),
+        ("a -----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY----- b", f"a {HIDDEN} b"),
+        ("cut: -----BEGIN PRIVATE KEY-----\nabc", f"cut: {HIDDEN}"),
     ],
 )
 def test_secrets_in_text_are_hidden(text: str, kept: str) -> None:

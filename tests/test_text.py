@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 import hpo
 from hpo.errors import HpoError
+from hpo.serialize import problem_from_json, problem_to_json
 from hpo.text import forbidden, shown
 
 INVISIBLE = ["\0", "\t", "\n", "\r", "\x1b", "\x7f", "\x9b", "\u2028", "\u202e", "\u2066", "\u200b", "\ufeff", "\udc80"]
@@ -75,3 +77,14 @@ def test_a_message_is_cut_after_its_secrets_are_hidden() -> None:
         message = study.fail(study.ask(), "error", "x" * (1000 - cut - 1) + " " + url).message
         assert len(message) <= 1000
         assert "S3" not in message
+
+
+def test_a_study_of_an_earlier_version_with_invisible_choices_and_metrics_is_read() -> None:
+    problem = hpo.Problem(hpo.Space({"c": hpo.Categorical(["ab", ","])}), [hpo.Objective("ym")])
+    data = json.loads(json.dumps(problem_to_json(problem)).replace("ab", r"a\tb").replace("ym", r"y\nm"))
+    read = problem_from_json(data)
+    assert read.space.parameters["c"].values() == ["a\tb", ","]  # type: ignore[union-attr]
+    assert read.metrics[0].name == "y\nm"
+    assert problem_to_json(read) == data
+    with pytest.raises(HpoError, match="not visible"):
+        hpo.Categorical(["a\tb", ","])

@@ -46,8 +46,8 @@ def report(name: str | None, storage: str, output: str) -> None:
         echo(f"wrote {path}: {len(study.trials)} trials, {path.stat().st_size / 1000:.0f} kB")
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How a text begins that a spreadsheet would take for a formula, and run."""
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a text begins, after blanks, that a spreadsheet would take for a formula, and run."""
 
 
 def as_csv(study: Study) -> str:
@@ -76,7 +76,7 @@ def as_json(study: Study) -> str:
 
 def _inert(cell: object) -> object:
     """A text that would be a formula with `'` before it, which spreadsheets read as "this is text"; numbers stay."""
-    if not isinstance(cell, str) or not cell.startswith(_FORMULA):
+    if not isinstance(cell, str) or not cell.lstrip().startswith(_FORMULA):
         return cell
     try:
         float(cell)

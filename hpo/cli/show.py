@@ -19,6 +19,7 @@ from hpo.history import History, oriented
 from hpo.metrics import limit_words, shortfall
 from hpo.opening import open_study
 from hpo.progress import progress_line
+from hpo.provenance import code_words
 from hpo.report import tables
 from hpo.study import Study
 from hpo.text import shown
@@ -138,14 +139,14 @@ def recipe(study: Study, trial: Trial) -> str:
     facts, command = origin["facts"], origin["command"]
     code, versions = facts.get("code"), facts.get("versions", {})
     lines = [f"# to train trial {trial.number} of {study.name!r} again"]
-    if code:
+    if code and "commit" in code:
         lines.append(f"git checkout {shlex.quote(code['commit'][:12])}")
         if code["dirty"]:
             lines.append(
                 f"# it had uncommitted changes, whose text is not stored; sha256 of the diff: {code['diff'][:12]}"
             )
     else:
-        lines.append("# the code was in no git checkout")
+        lines.append(f"# its code: {code_words(code)}")
     if facts.get("data"):
         lines.append(f"# data: {facts['data']}")
     if facts.get("image"):

@@ -18,7 +18,7 @@ from hpo.errors import DefinitionChanged, HpoError, SettingsError
 from hpo.executors.command import Command
 from hpo.metrics import Metric, limit_words
 from hpo.opening import open_study
-from hpo.redact import redact
+from hpo.redact import masked, redact
 from hpo.storage.opening import is_made
 from hpo.trial import Trial
 
@@ -97,6 +97,7 @@ def _plan(given: StudyFile, where: str, stored: int | None, first: Trial) -> dic
     """What `--json` prints. `configurations` is null where there are endlessly many, or more than are counted."""
     space = given.problem.space
     budget = given.budget.to_json() if given.budget else {}
+    command = Command.of(masked(given.command)).render(first.params)
     return {
         "study": given.name,
         "storage": {"where": redact(where), "trials": stored},
@@ -106,7 +107,7 @@ def _plan(given: StudyFile, where: str, stored: int | None, first: Trial) -> dic
         "budget": budget,
         "executor": given.executor.get("type", LOCAL),
         "workers": given.workers,
-        "first_trial": {"params": dict(first.params), "command": Command.of(given.command).render(first.params)},
+        "first_trial": {"params": dict(first.params), "command": command},
     }
 
 

@@ -83,7 +83,7 @@ def test_a_study_with_half_a_character_in_a_message_is_exported_and_reported(sto
 
 
 def test_no_cell_of_an_export_is_a_formula(tmp_path: Path) -> None:
-    choices = ["=1+cmd|'/C calc'!A0", "@SUM(1)", "+1", "-1", "-2+3", "\uff1d1", "plain", "a=1"]
+    choices = ["=1+cmd|'/C calc'!A0", "@SUM(1)", "+1", "-1", "-2+3", "\uff1d1", "\xa0 =1", " -1", "plain", "a=1"]
     problem = Problem(Space({"c": Categorical(choices)}), [Objective("=y"), Objective("z", "minimize")])
     study = open_study("s", problem, storage=tmp_path / "s.db", seed=1)
     for i, choice in enumerate(choices):
@@ -91,7 +91,7 @@ def test_no_cell_of_an_export_is_a_formula(tmp_path: Path) -> None:
     study.storage.close()
     rows = list(csv.DictReader(io.StringIO(call(tmp_path / "s.db", "export").output)))
     assert [row["param.c"] for row in rows] == [
-        *("'=1+cmd|'/C calc'!A0", "'@SUM(1)", "'+1", "-1", "'-2+3", "'\uff1d1", "plain", "a=1")
+        *("'=1+cmd|'/C calc'!A0", "'@SUM(1)", "'+1", "-1", "'-2+3", "'\uff1d1", "'\xa0 =1", "' -1", "plain", "a=1")
     ]
     assert [float(row["metric.=y"]) for row in rows] == [-float(i) - 0.5 for i in range(len(choices))]
 
@@ -99,9 +99,9 @@ def test_no_cell_of_an_export_is_a_formula(tmp_path: Path) -> None:
 def test_what_reproduces_a_trial_runs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPO_IMAGE", "image\ntouch PWNED1")
     monkeypatch.chdir(tmp_path)
-    problem = Problem(Space({"c": Categorical(["a\ntouch PWNED2", "$(touch PWNED3)"])}), [Objective("y")])
+    problem = Problem(Space({"c": Categorical(["a; touch PWNED2", "$(touch PWNED3)"])}), [Objective("y")])
     study = open_study("s\u00e9 `touch PWNED4`", problem, storage="s.db", seed=1, data="d\ntouch PWNED5 #")
-    study.add({"c": "a\ntouch PWNED2"}, {"y": 1.0})
+    study.add({"c": "a; touch PWNED2"}, {"y": 1.0})
     study.join("me", ["true", "--c", "{c}", "; touch PWNED6"])
     done = call(tmp_path / "s.db", "best", "--reproduce")
     recipe = done.output[done.output.index("# to train") :]

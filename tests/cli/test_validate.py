@@ -56,6 +56,14 @@ def test_for_scripts(folder: Path, hpo: Hpo) -> None:
     assert json.loads(hpo("validate", "study.toml", "--json").stdout)["storage"] == {"where": "hpo.db", "trials": 1}
 
 
+def test_the_command_is_shown_without_its_secrets(folder: Path, hpo: Hpo) -> None:
+    edited(folder, "command = [", 'command = ["env", "HF_TOKEN=S3CRET", ')
+    for options in ([], ["--json"]):
+        done = hpo("validate", "study.toml", *options)
+        assert "S3CRET" not in done.stdout
+        assert "HF_TOKEN=***" in done.stdout
+
+
 def test_every_fault_at_once(folder: Path, hpo: Hpo) -> None:
     assert hpo("run", "study.toml", "--trials", "1", "--quiet").returncode in (0, 3)
     edited(folder, "low = 1e-4", "low = 1e-3")
