@@ -14,6 +14,7 @@ Payloads and values are plain JSON, on every executor alike, because they cross 
 from __future__ import annotations
 
 import json
+import operator
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -218,9 +219,13 @@ def only_function(function: Function | None, executor: object) -> Function:
     return function
 
 
-def at_least_one_slot(name: str, slots: object) -> None:
+def at_least_one_slot(name: str, slots: Any) -> None:
     """Raise ExecutorError for what is no number of slots."""
-    if isinstance(slots, str) or not hasattr(slots, "__index__") or int(slots) < 1:
+    try:
+        n = 0 if isinstance(slots, bool) else operator.index(slots)
+    except TypeError:
+        n = 0
+    if n < 1:
         raise ExecutorError(f"{name} needs at least one slot, got {slots!r}")
 
 

@@ -50,7 +50,7 @@ class Subprocess:
                 f"the command must be a list of arguments, got the text {self.command!r};"
                 f" as a list: {self.command.split()!r}"
             )
-        Command.of(self.command)
+        object.__setattr__(self, "command", Command.of(self.command).parts)
 
     @property
     def isolated(self) -> bool:

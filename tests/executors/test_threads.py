@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpo.errors import ExecutorError
@@ -48,7 +49,7 @@ def test_whatever_is_raised_the_thread_lives_on() -> None:
         assert [o.kind for o in collect(pool, 3)] == ["error", "cancelled", "error"]
 
 
-@pytest.mark.parametrize("slots", [0, -1])
-def test_needs_a_slot(slots: int) -> None:
+@pytest.mark.parametrize("slots", [0, -1, True, 2.0, "2", None, np.array([2])])
+def test_needs_a_slot(slots: Any) -> None:
     with pytest.raises(ExecutorError, match="at least one slot"):
         Threads(slots)
