@@ -353,3 +353,10 @@ def test_snapping_makes_tidy_numbers() -> None:
     assert Float(1e-8, 1e-2, log=True).snap(1e-8 * (1 + 1e-12)) == 1e-8
     for a, b in itertools.pairwise(np.linspace(0, 1, 50)):
         assert Float(0, 1).snap(a) < Float(0, 1).snap(b)
+
+
+def test_shares_on_grids_and_a_free_one_that_makes_up_the_rest_are_drawn_from_all_there_are() -> None:
+    space = Space({"a": Float(0, 1, step=0.1), "b": Float(0, 1, step=0.25), "c": Float(0, 1)}, ["1 <= a + b + c <= 1"])
+    drawn = space.sample(np.random.default_rng(0), 200)
+    assert all(space.contains(params) for params in drawn)
+    assert len({(params["a"], params["b"]) for params in drawn}) > 15, "there are 29"
