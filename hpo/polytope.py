@@ -93,8 +93,8 @@ _INFEASIBLE = 2
 
 
 def _solved(direction: Array, polytope: Polytope, least: Array, most: Array) -> Any:
-    """What scipy's mixed-integer solver finds between `least` and `most`. It runs in a thread of its own, so that an interrupt is served while it
-    works, and without the notes that it prints."""
+    """What scipy's mixed-integer solver finds between `least` and `most`. It runs in a thread of its own, so that an
+    interrupt is served while it works, and without the notes that it prints."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     p = polytope

@@ -241,7 +241,15 @@ def test_true_is_not_one() -> None:
         (lambda: Float(0, 1, default=2), "default 2.0 is outside [0, 1]"),
         (lambda: Categorical([]), "a Categorical needs at least one choice, got none"),
         (lambda: Categorical(["a", "a"]), "choice 'a' is given twice"),
-        (lambda: Categorical("abc"), "choices are a list, got 'abc'. Try Categorical(['abc', ...])"),
+        (
+            lambda: Categorical({"a"}),  # type: ignore[arg-type]
+            "choices are a list, got {'a'}. Write Categorical([...]), in an order of your choice",
+        ),
+        (
+            lambda: Int(10**15, 10**15 + 3, log=True),
+            "64-bit floats hardly tell 1000000000000000 and 1000000000000003 apart",
+        ),
+        (lambda: Categorical("abc"), "choices are a list, got 'abc'. Write Categorical(['abc', ...])"),
         (lambda: Float(0, float("nan")), "high=nan is not a finite number"),
     ],
 )
