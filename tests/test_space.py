@@ -247,7 +247,7 @@ def test_true_is_not_one() -> None:
         ),
         (
             lambda: Int(10**15, 10**15 + 3, log=True),
-            "64-bit floats hardly tell 1000000000000000 and 1000000000000003 apart",
+            "on a log scale, 64-bit floats hardly tell 1000000000000000 and 1000000000000003 apart. Leave log out",
         ),
         (lambda: Categorical("abc"), "choices are a list, got 'abc'. Write Categorical(['abc', ...])"),
         (lambda: Float(0, float("nan")), "high=nan is not a finite number"),
