@@ -27,7 +27,7 @@ class Frozen(dict[K, V]):
 
 
 def frozen(value: Any) -> Any:
-    """JSON values that cannot be changed, all the way down: mappings as Frozen, lists as tuples."""
+    """JSON values with mappings that cannot be changed, all the way down. Lists stay lists, of frozen values."""
     if isinstance(value, Mapping):
         return Frozen({key: frozen(inner) for key, inner in value.items()})
-    return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
+    return [frozen(inner) for inner in value] if isinstance(value, list) else value

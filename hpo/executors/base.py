@@ -14,6 +14,7 @@ Payloads and values are plain JSON, on every executor alike, because they cross 
 from __future__ import annotations
 
 import json
+import operator
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +24,6 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from hpo.errors import ExecutorError
-from hpo.scalars import whole
 
 Function = Callable[[dict[str, Any]], Mapping[str, Any]]
 """What function executors run: a payload in, a plain JSON mapping out."""
@@ -219,10 +219,13 @@ def only_function(function: Function | None, executor: object) -> Function:
     return function
 
 
-def at_least_one_slot(name: str, slots: object) -> int:
+def at_least_one_slot(name: str, slots: Any) -> int:
     """A number of slots of any library as an int. Raises ExecutorError for what is none."""
-    n = whole(slots)
-    if n is None or n < 1:
+    try:
+        n = operator.index(slots.item() if hasattr(slots, "item") else slots)
+    except (TypeError, ValueError):  # text, an array of several
+        n = 0
+    if n < 1 or isinstance(slots, bool):
         raise ExecutorError(f"{name} needs at least one slot, got {slots!r}")
     return n
 
