@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from hpo.boundary import public_class
 from hpo.errors import SettingsError
+from hpo.frozen import Frozen
 from hpo.history import History
 from hpo.problem import Problem
 from hpo.scalars import is_finite, plain, whole
@@ -62,7 +63,7 @@ class Budget:
         for f in fields(self):
             object.__setattr__(self, f.name, plain(getattr(self, f.name)))
         if isinstance(self.cost_of, Mapping):
-            object.__setattr__(self, "cost_of", {name: plain(rate) for name, rate in self.cost_of.items()})
+            object.__setattr__(self, "cost_of", Frozen({name: plain(rate) for name, rate in self.cost_of.items()}))
         trials = whole(self.trials)
         if given is not None and (trials is None or trials < 1):
             raise SettingsError(f"budget.trials: {given!r} is not a whole number of at least 1")

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpo.encoding import key
-from hpo.errors import ParamsError, ResultConflict, TrialStateError
+from hpo.errors import ParamsError, ResultConflict, SettingsError, TrialStateError
 from hpo.events import Draft, Ledger, check_step
 from hpo.provenance import stored_text
 from hpo.results import Checked
-from hpo.scalars import plain
+from hpo.scalars import is_finite, is_number, plain
 from hpo.suggestion import Suggestion
 from hpo.trial import DATA, RETRIED_KINDS, Trial, TrialState
 
@@ -56,7 +56,7 @@ def handed_back(
     trial: Trial, kind: str, message: str, seconds: float | None = None, *, most: int = MOST_ATTEMPTS
 ) -> Draft:
     """How a trial without a result goes on: to be run again after a failure of the machines, `most` times, else failed."""
-    seconds = plain(seconds)
+    seconds = checked_seconds(seconds)
     if kind in RETRIED_KINDS and trial.attempt < most:
         reason = f"{kind}: {message}" if message else kind
         return Draft("requeued", trial.number, {"reason": reason, "seconds": seconds})
@@ -67,9 +67,18 @@ def handed_back(
     )
 
 
+def checked_seconds(given: float | None) -> float | None:
+    """How long an attempt took, as a float. Raises SettingsError for what is no length of time."""
+    if given is None:
+        return None
+    if not is_number(given) or not is_finite(plain(given)) or plain(given) < 0:
+        raise SettingsError(f"seconds={given!r} is not how long an attempt took: a number of at least 0, or None")
+    return float(plain(given))
+
+
 def told(current: Trial, checked: Checked, attempt: int, seconds: float | None) -> list[Draft]:
     """The result of an attempt: nothing new if it is the one that is known. Raises ResultConflict, TrialStateError."""
-    data = {**checked.to_json(), "seconds": plain(seconds), "attempt": attempt}
+    data = {**checked.to_json(), "seconds": checked_seconds(seconds), "attempt": attempt}
     if current.state is not TrialState.COMPLETED:
         check_step(current, TrialState.COMPLETED)
         return [Draft("told", current.number, data)]

@@ -65,6 +65,10 @@ class DefinitionChanged(DefinitionError):
             self,
             f"study {study!r} is stored with another definition: {'; '.join(differences)}. {ways_out}",
         )
+        self._given = (study, self.differences, ways_out)
+
+    def __reduce__(self) -> tuple[type[DefinitionChanged], tuple[str, Sequence[str], str], dict[str, object]]:
+        return type(self), self._given, vars(self)
 
 
 class ParamsError(HpoError, ValueError):

@@ -48,7 +48,7 @@ def check_objective(objective: object) -> None:
         raise SettingsError(
             f"the objective is {objective!r}, which cannot be called. Give the function itself: run(study, train, ...)"
         )
-    if inspect.iscoroutinefunction(objective):
+    if any(map(inspect.iscoroutinefunction, (objective, type(objective).__call__))):
         raise SettingsError("the objective is async, and nothing awaits it here. Write def train(trial)")
     try:
         signature = inspect.signature(objective)

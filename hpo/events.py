@@ -34,6 +34,7 @@ from datetime import datetime
 from typing import Any
 
 from hpo.errors import StorageError, StudyDamaged, TrialStateError
+from hpo.frozen import Frozen, frozen
 from hpo.history import History
 from hpo.metrics import Tracked
 from hpo.parameters import Categorical
@@ -227,7 +228,7 @@ def _check_values(problem: Problem, values: Mapping[str, Any]) -> None:
 
 def _result(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "values": measurements_from_json(data["values"]),
+        "values": Frozen(measurements_from_json(data["values"])),
         "notes": tuple(data.get("notes", ())),
         "set_aside": data.get("set_aside", ""),
     }
@@ -253,7 +254,7 @@ def _opened(event: Event, seed: int, objectives: tuple[str, ...]) -> Trial:
         seed=trial_seed(seed, number),
         source=event.kind,
         asked_at=event.at,
-        why=data.get("why", {}),
+        why=frozen(data.get("why", {})),
         objectives=objectives,
         **fields,
     )

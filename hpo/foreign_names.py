@@ -57,22 +57,23 @@ NAMES: Mapping[str, Hints] = {
         ),
         "Write hpo.Int(low, high)": (
             "Integer IntDistribution IntUniformDistribution UniformInteger UniformIntegerHyperparameter randint uniformint "
-            "lograndint suggest_int Discrete"
+            "lograndint qrandint suggest_int Discrete"
         ),
         'Write hpo.Categorical(["adam", "sgd"])': (
             "Choice choice pchoice CategoricalDistribution CategoricalHyperparameter ChoiceParameter Ordinal Bool "
             "suggest_categorical grid_search"
         ),
         "A parameter has bounds: hpo.Float(low, high)": "normal lognormal qnormal Normal",
-        _DECLARE: "ConfigurationSpace SearchSpace ParameterSpace hp distributions space Dimension",
+        _DECLARE: "ConfigurationSpace SearchSpace ParameterSpace hp distributions space Dimension ConfigSpace "
+        "ParameterType sample_from",
         _STRATEGY: (
             "samplers TPESampler GPSampler RandomSampler GridSampler CmaEsSampler TPE tpe rand anneal algorithms Bayesian "
-            "Random Grid Sobol"
+            "Random Grid Sobol BayesOpt HyperOptSearch"
         ),
         _LIMITS: "pruners MedianPruner HyperbandPruner schedulers ASHAScheduler",
         'For a trial that has no result: raise hpo.TrialFailed("diverged")': "TrialPruned STATUS_FAIL exceptions",
         "The objective returns its metrics alone": "STATUS_OK",
-        _REPORT: "visualization plot plots plotting importance write_report",
+        _REPORT: "visualization plot plots plotting importance plot_convergence write_report",
         _STORAGE: "storages open_storage RDBStorage JournalStorage",
         'Metrics are hpo.Objective("accuracy"), hpo.Constraint("latency_ms", upper=5.0), hpo.Tracked("epochs")': (
             "Metric metric Goal StudyDirection"
@@ -83,6 +84,8 @@ NAMES: Mapping[str, Hints] = {
         "Trials come from study.ask(), or are what hpo.run gives to the objective": "trial",
         "A study holds them: study.trials": "Trials",
         "Write study.best.params": "space_eval",
+        "A study is in its storage, and open_study opens it again: nothing is dumped": "dump load save restore",
+        "A fixed value is not a parameter: set it in your code": "Constant",
         'Write logging.getLogger("hpo").setLevel(logging.INFO), with the logging of Python': "logging",
     },
     "hpo.study": {**_STUDIES, 'Write hpo.Objective("accuracy", goal="maximize")': "StudyDirection"},
@@ -113,16 +116,20 @@ NAMES: Mapping[str, Hints] = {
         'Write hpo.executors.Dask("tcp://host:8786")': "DaskClient Distributed",
     },
     "Study": {
-        _RUN: "optimize run tune fit search",
+        _RUN: "optimize run tune fit search minimize maximize",
         "Write study.best": "best_trial incumbent get_best max",
-        "Write study.best.params": "best_params best_config best_parameters params x",
+        "Write study.best.params": "best_params best_config best_parameters get_best_params get_best_parameters params x",
         _VALUE: "best_value best_score value score fun",
         "Write study.best.values": "best_values values",
         "Write study.pareto_front": "best_trials pareto",
         "Write study.to_frame()": "trials_dataframe dataframe df",
-        "Write study.trials, or study.to_frame()": "results get_trials",
+        "Write study.trials, or study.to_frame()": "results get_results get_trials cv_results_ func_vals x_iters",
+        "Write study.history.completed, study.history.failed, or study.history.feasible": "completed failed feasible",
+        "Every step is stored before a call returns: leave it out": "save dump close",
+        "Write study.events()": "log",
+        "Write hpo.delete_study(study.name, storage=...)": "delete",
         "Write study.enqueue(params)": "enqueue_trial",
-        "Write study.add(params, values)": "add_trial register",
+        "Write study.add(params, values)": "add_trial attach_trial register",
         "Write study.add(params, values) for each": "add_trials",
         "Write trial = study.ask()": "suggest suggestions get_next_trial",
         "Write study.tell(trial, values)": "report_result observe complete complete_trial",
@@ -153,9 +160,9 @@ NAMES: Mapping[str, Hints] = {
         'Return it with the metrics, and name it in the problem: hpo.Tracked("epochs")': "set_user_attr set_system_attr",
         'Return it with the metrics, limited in the problem: hpo.Constraint("latency_ms", upper=5.0)': "set_constraint",
         "Write trial.value": "score",
-        "Write trial.values": "metrics user_attrs",
-        "Write trial.params": "config parameters arguments",
-        "Write trial.number": "id trial_id",
+        "Write trial.values": "metrics user_attrs result last_result",
+        "Write trial.params": "config parameters hyperparameters arguments x",
+        "Write trial.number": "id trial_id tid",
         "Write trial.seconds": "duration",
         "Write trial.started_at": "datetime_start",
         "Write trial.ended_at": "datetime_complete",
@@ -168,16 +175,18 @@ NAMES: Mapping[str, Hints] = {
 _SEED = "The seed belongs to the study: hpo.open_study(..., seed={})"
 _GOAL = 'The goal belongs to the metric: hpo.Objective("accuracy", goal={})'
 _TRIALS = "n_trials max_trials n_calls max_evals maxiter n_iter num_samples evaluations"
-_WORKERS = "n_jobs n_workers max_workers parallel processes jobs"
+WORKERS = "n_jobs n_workers max_workers parallel processes jobs"
 _METRICS = 'Metrics belong to the problem: hpo.Problem(space, [hpo.Objective("accuracy")])'
 _NO_LOG = "Write log=True, or leave it out"
-_SLOTS: Hints = {"Write slots={}": f"{_WORKERS} workers n"}
+_SLOTS: Hints = {"Write slots={}": f"{WORKERS} workers n"}
 _ONE_CALL: Hints = {
     "Write trials={}": f"{_TRIALS} budget",
-    "Write workers={}": f"{_WORKERS} slots",
+    "Write workers={}": f"{WORKERS} slots",
     "Write seed={}": "random_state rstate rng",
     "hpo.maximize and hpo.minimize say which way": "direction goal mode",
     'Write limits={"latency_ms": "<= 5"}': "constraints constraint",
+    "In steps there is more: hpo.run(study, objective, budget=hpo.Budget(wall={}))": "timeout time wall time_limit",
+    "In steps there is more: hpo.open_study(..., strategy=...)": "algo algorithm sampler strategy",
     "Write name={}": "study_name",
 }
 _PARAMETER: Hints = {
@@ -199,11 +208,12 @@ KEYWORDS: Mapping[str, Hints] = {
     "run": {
         "Write budget=hpo.Budget(trials={})": f"{_TRIALS} trials",
         "Write budget=hpo.Budget(wall={})": "wall walltime walltime_limit time_limit total_time max_time",
-        "Write executor=hpo.executors.Processes({})": f"{_WORKERS} workers slots",
+        "Write executor=hpo.executors.Processes({})": f"{WORKERS} workers slots",
         _GOAL: "direction directions goal mode",
         _SEED: "seed random_state",
         _METRICS: "metric metrics",
         "Write progress=function: it is called after each step": "callbacks callback",
+        "Write progress=True, or progress=False": "verbose verbosity",
         "A failed trial does not end a run: leave it out": "catch",
         "Leave it out": "gc_after_trial",
         "Write objective={}": "func fn",
@@ -262,7 +272,7 @@ KEYWORDS: Mapping[str, Hints] = {
     "Study.enqueue": {"Write note={}": "user_attrs reason", "Leave it out": "skip_if_exists"},
     "Study.add": {"Write values={}": "value metrics", "Write note={}": "user_attrs reason"},
     "Study.fail": {"Write message={}": "reason error", "Write kind={}": "state"},
-    "simulate": {"Write trials={}": _TRIALS, "Write workers=[{}]": _WORKERS},
+    "simulate": {"Write trials={}": _TRIALS, "Write workers=[{}]": WORKERS},
     "Bayesian": {
         "Write n_initial={}": "n_startup_trials n_initial_points n_random_starts init_points n_init",
         _SEED: "seed random_state",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
 K = TypeVar("K")
@@ -23,3 +24,10 @@ class Frozen(dict[K, V]):
 
     def __reduce__(self) -> tuple[type[Any], tuple[dict[K, V]]]:
         return type(self), (dict(self),)
+
+
+def frozen(value: Any) -> Any:
+    """JSON values with mappings that cannot be changed, all the way down. Lists stay lists, of frozen values."""
+    if isinstance(value, Mapping):
+        return Frozen({key: frozen(inner) for key, inner in value.items()})
+    return [frozen(inner) for inner in value] if isinstance(value, list) else value

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import numbers
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from hpo.boundary import public_class
+
+Binary = Callable[["Measurement", Any], Any]
+
+
+def _left(act: Callable[[Any, Any], Any]) -> Binary:
+    """`act` with the value on its left."""
+
+    def method(self: Measurement, other: Any) -> Any:
+        return NotImplemented if (number := _number(other)) is None else act(self.value, number)
+
+    return method
+
+
+def _right(act: Callable[[Any, Any], Any]) -> Binary:
+    """`act` with the value on its right."""
+
+    def method(self: Measurement, other: Any) -> Any:
+        return NotImplemented if (number := _number(other)) is None else act(number, self.value)
+
+    return method
+
+
+def _number(other: object) -> Any:
+    """The value of a measurement, a real number as it is; None for anything else."""
+    if isinstance(other, Measurement):
+        return other.value
+    return other if isinstance(other, numbers.Real) else None
 
 
 @public_class
@@ -43,8 +73,20 @@ class Measurement:
     def __int__(self) -> int:
         return int(self.value)
 
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
     def __round__(self, digits: int | None = None) -> float:
         return round(self.value, digits)
+
+    def __trunc__(self) -> int:
+        return math.trunc(self.value)
+
+    def __floor__(self) -> int:
+        return math.floor(self.value)
+
+    def __ceil__(self) -> int:
+        return math.ceil(self.value)
 
     def __abs__(self) -> float:
         return abs(self.value)
@@ -52,42 +94,20 @@ class Measurement:
     def __neg__(self) -> float:
         return -self.value
 
-    def __lt__(self, other: Any) -> bool:
-        return NotImplemented if (number := _number(other)) is None else self.value < number
+    def __pos__(self) -> float:
+        return +self.value
 
-    def __le__(self, other: Any) -> bool:
-        return NotImplemented if (number := _number(other)) is None else self.value <= number
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        import numpy as np
 
-    def __gt__(self, other: Any) -> bool:
-        return NotImplemented if (number := _number(other)) is None else self.value > number
+        return np.array(self.value, dtype=dtype)
 
-    def __ge__(self, other: Any) -> bool:
-        return NotImplemented if (number := _number(other)) is None else self.value >= number
-
-    def __add__(self, other: Any) -> float:
-        return NotImplemented if (number := _number(other)) is None else self.value + number
-
-    def __sub__(self, other: Any) -> float:
-        return NotImplemented if (number := _number(other)) is None else self.value - number
-
-    def __rsub__(self, other: Any) -> float:
-        return NotImplemented if (number := _number(other)) is None else number - self.value
-
-    def __mul__(self, other: Any) -> float:
-        return NotImplemented if (number := _number(other)) is None else self.value * number
-
-    def __truediv__(self, other: Any) -> float:
-        return NotImplemented if (number := _number(other)) is None else self.value / number
-
-    def __rtruediv__(self, other: Any) -> float:
-        return NotImplemented if (number := _number(other)) is None else number / self.value
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-
-def _number(other: object) -> Any:
-    """The value of a measurement, a real number as it is; None for anything else."""
-    if isinstance(other, Measurement):
-        return other.value
-    return other if isinstance(other, numbers.Real) else None
+    __lt__, __le__, __gt__, __ge__ = map(_left, (operator.lt, operator.le, operator.gt, operator.ge))
+    __add__, __radd__ = _left(operator.add), _right(operator.add)
+    __sub__, __rsub__ = _left(operator.sub), _right(operator.sub)
+    __mul__, __rmul__ = _left(operator.mul), _right(operator.mul)
+    __truediv__, __rtruediv__ = _left(operator.truediv), _right(operator.truediv)
+    __floordiv__, __rfloordiv__ = _left(operator.floordiv), _right(operator.floordiv)
+    __mod__, __rmod__ = _left(operator.mod), _right(operator.mod)
+    __divmod__, __rdivmod__ = _left(divmod), _right(divmod)
+    __pow__, __rpow__ = _left(operator.pow), _right(operator.pow)

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, cast
 
 from hpo.boundary import public_class
 from hpo.errors import MetricError
@@ -179,9 +179,14 @@ def range_words(metric: Metric) -> str:
 
 
 def is_in_range(metric: Metric, value: float) -> bool:
-    """Whether `value` lies in the metric's declared range, ends included; True without one."""
+    """Whether `value` lies in the metric's declared range, ends included and rounding forgiven: the mean of many 1.0 may be
+    1.0000000000000002; True without one."""
     low, high = metric.range or (None, None)
-    return (low is None or low <= value) and (high is None or value <= high)
+    return (low is None or low - _rounding(low) <= value) and (high is None or value <= high + _rounding(high))
+
+
+def _rounding(end: float) -> float:
+    return 1e-9 * abs(end) or 1e-15
 
 
 def _ask_for_goal(name: str) -> None:
@@ -200,7 +205,8 @@ def _check_range(metric: Metric) -> None:
     if metric.range is None:
         return
     given: object = metric.range
-    ends = [plain(end) for end in given] if isinstance(given, Sequence) and not isinstance(given, str) else []
+    is_row = isinstance(given, Sequence) and not isinstance(given, str)
+    ends = [plain(end) for end in cast(Any, given)] if is_row or getattr(given, "ndim", 0) == 1 else []
     are_numbers = all(end is None or (isinstance(end, int | float) and not isinstance(end, bool)) for end in ends)
     lowest, highest = math.inf, -math.inf
     if len(ends) == 2 and are_numbers:

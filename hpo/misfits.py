@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hpo.errors import did_you_mean, listing
-from hpo.foreign_names import CALLS, KEYWORDS, hint
+from hpo.foreign_names import CALLS, KEYWORDS, WORKERS, hint
 
 _LONGEST = 40
 
@@ -31,7 +31,7 @@ def explained(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
 
 def _unknown(name: str, unknown: Sequence[str], kwargs: Mapping[str, Any], known: Sequence[str]) -> str:
     found = {word: hint(KEYWORDS, name, word) for word in unknown}
-    hints = [text.replace("{}", _shown(kwargs[word])) for word, text in found.items() if text]
+    hints = [text.replace("{}", _shown(kwargs[word], word)) for word, text in found.items() if text]
     stranger = next((word for word, text in found.items() if not text), None)
     if stranger is not None:
         takes = f"It takes {listing(known, 12) or 'no arguments'}"
@@ -44,6 +44,8 @@ def _call(name: str) -> str:
     return f"Write {CALLS[name]}" if name in CALLS else ""
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, word: str) -> str:
+    if word in WORKERS.split() and isinstance(value, int) and value < 1:  # as many as there are, to others
+        return "os.cpu_count()"
     text = repr(value)
     return text if len(text) <= _LONGEST else "..."

@@ -60,6 +60,7 @@ def maximize(
 
     The same in steps, with all that can be set: Problem, open_study, run. Raises what these raise.
     """
+    _check_order("maximize", objective, space)
     study = _opened("maximize", space, _metrics("maximize", metric, limits), name, storage, seed)
     return _tuned(study, objective, trials, workers, progress)
 
@@ -79,6 +80,7 @@ def minimize(
     progress: bool | Show | Display | None = None,
 ) -> Study:
     """Tune `objective` over `space` for the smallest value. All else is as for `maximize`."""
+    _check_order("minimize", objective, space)
     study = _opened("minimize", space, _metrics("minimize", metric, limits), name, storage, seed)
     return _tuned(study, objective, trials, workers, progress)
 
@@ -94,6 +96,13 @@ def limit_of(metric: str, given: object) -> tuple[float | None, float | None, st
         f'limits: {metric!r} has {given!r}. Write "<= 5" or ">= 5", with a unit "<= 5 ms", or both ends (4, 5); limits are '
         "inclusive"
     )
+
+
+def _check_order(call: str, objective: object, space: object) -> None:
+    if isinstance(objective, Space | Mapping) and callable(space):
+        raise SettingsError(
+            f"{call}: the objective comes first, then the space: hpo.{call}(objective, space, trials=20)"
+        )
 
 
 def _metrics(goal: Goal, metric: str, limits: Mapping[str, Limit] | None) -> list[Metric]:

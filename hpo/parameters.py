@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cached_property
@@ -250,8 +250,11 @@ class Categorical:
     description: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.choices, str) or not isinstance(self.choices, Sequence):
-            raise SpaceError(f"choices are a list, got {self.choices!r}. Try Categorical([{self.choices!r}, ...])")
+        is_list = isinstance(self.choices, Sequence) or getattr(self.choices, "ndim", None) == 1
+        if isinstance(self.choices, str | bytes) or not is_list:
+            example = f"[{brief(self.choices)}, ...]" if isinstance(self.choices, str) else "[...]"
+            unordered = ", in an order of your choice" if isinstance(self.choices, Set) else ""
+            raise SpaceError(f"choices are a list, got {brief(self.choices)}. Write Categorical({example}){unordered}")
         object.__setattr__(self, "choices", tuple(map(as_scalar, self.choices)))
         if not self.choices:
             raise SpaceError("a Categorical needs at least one choice, got none")
@@ -419,6 +422,8 @@ def _check_range(p: Numeric, kind: str) -> None:
                 f"step={step} is too small to tell neighbours apart in {low}..{high}, where 64-bit floats need a step of "
                 f"at least {resolved:.2g}; leave the step out"
             )
+    if isinstance(p, Int) and p.log and p.log_edges[1] - p.log_edges[0] < 1e-9:
+        raise SpaceError(f"on a log scale, 64-bit floats hardly tell {low} and {high} apart. Leave log out")
     if p.size is not None and p.size < 2:
         raise SpaceError(f"step={step} is wider than the range {low}..{high}")
 

@@ -38,30 +38,48 @@ class Polytope:
     _is_empty: bool = False
 
     @property
+    def _most(self) -> Array:
+        """The largest z `[d]`."""
+        return np.maximum((self.high - self.low) / self.unit, 0.0)
+
+    @property
     def is_spent(self) -> bool:
         """Whether looking for vertices has cost too much to go on."""
         return not self._is_empty and (self._nodes_left <= 0 or self._seconds_left <= 0.0)
 
     def draw(self, rng: np.random.Generator, most: int | None = None) -> list[Array]:
-        """Two points x `[d]`, none where there are none: a random mixture of vertices, which rounding to whole z may put
-        outside, and a vertex. Looks for at most `most` further vertices, by default for one more than dimensions."""
+        """Points x `[d]`, none where there are none: a random mixture of vertices, which rounding to whole z may put
+        outside; where that is so and some z need not be whole, the same with these moved back inside; and a vertex. Looks
+        for at most `most` further vertices, by default for one more than dimensions."""
         span = len(self.low) + 1
         for _ in range(min(most or span, 2 * span - self._n_sought)):
             self._seek(rng)
         if not self._vertices:
             return []
         mixed = np.array(self._vertices)[rng.permutation(len(self._vertices))[:span]]
-        return [self.low + self.unit * z for z in (rng.dirichlet(np.ones(len(mixed))) @ mixed, mixed[0])]
+        mixture = rng.dirichlet(np.ones(len(mixed))) @ mixed
+        return [self.low + self.unit * z for z in (mixture, *self._moved(mixture, rng), mixed[0])]
+
+    def _moved(self, z: Array, rng: np.random.Generator) -> list[Array]:
+        """`z` rounded where it must be whole, and the rest drawn so that `matrix` x <= `limit` holds; nothing where that
+        holds already, or cannot."""
+        whole = np.where(self.is_whole, np.rint(z), z)
+        room = self.limit - self.matrix @ (self.low + self.unit * whole)
+        if self.is_whole.all() or not self.is_whole.any() or np.all(room >= 0):
+            return []
+        fixed = np.where(self.is_whole, whole, 0.0), np.where(self.is_whole, whole, self._most)
+        found = [_solved(rng.normal(size=len(z)), self, *fixed).x for _ in range(2)]
+        return [] if any(x is None for x in found) else [found[0] + rng.random() * (found[1] - found[0])]
 
     def _seek(self, rng: np.random.Generator) -> None:
         """Find the vertex that is best in a random direction, by mixed-integer linear programming."""
         self._n_sought += 1
-        most = np.maximum((self.high - self.low) / self.unit, 0.0)
+        most = self._most
         direction = rng.normal(size=len(most)) / np.maximum(most, 1e-12)
         if self._is_empty or self.is_spent:
             return
         began = time.monotonic()
-        found = _solved(direction, self, most)
+        found = _solved(direction, self, np.zeros(len(most)), most)
         self._seconds_left -= time.monotonic() - began
         self._nodes_left -= getattr(found, "mip_node_count", None) or 0
         if found.x is not None:
@@ -74,9 +92,9 @@ class Polytope:
 _INFEASIBLE = 2
 
 
-def _solved(direction: Array, polytope: Polytope, most: Array) -> Any:
-    """What scipy's mixed-integer solver finds. It runs in a thread of its own, so that an interrupt is served while it
-    works, and without the notes that it prints."""
+def _solved(direction: Array, polytope: Polytope, least: Array, most: Array) -> Any:
+    """What scipy's mixed-integer solver finds between `least` and `most`. It runs in a thread of its own, so that an
+    interrupt is served while it works, and without the notes that it prints."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     p = polytope
@@ -89,9 +107,9 @@ def _solved(direction: Array, polytope: Polytope, most: Array) -> Any:
                     milp(
                         direction,
                         constraints=LinearConstraint(p.matrix * p.unit, -np.inf, p.limit - p.matrix @ p.low),
-                        bounds=Bounds(np.zeros(len(most)), most),
+                        bounds=Bounds(least, most),
                         integrality=p.is_whole.astype(int),
-                        options={"node_limit": p._nodes_left, "time_limit": p._seconds_left},
+                        options={"node_limit": max(p._nodes_left, 1), "time_limit": max(p._seconds_left, 0.1)},
                     )
                 )
         except BaseException as error:  # raised where the answer is waited for

@@ -95,7 +95,7 @@ def _with(checked: Checked, metric: Metric, given: object, where: str) -> Checke
             raise
         return _dropped(checked, metric, given, where)
     if not is_in_range(metric, told.value):
-        note = f"{metric.name} {told.value:.6g} is outside its range {range_words(metric)}"
+        note = f"{metric.name} {_told(told.value)} is outside its range {range_words(metric)}"
         if is_tracked:
             return replace(checked, notes=(*checked.notes, f"{note}; it is not recorded"))
         checked = checked.aside(RANGE, note)
@@ -173,10 +173,11 @@ def leap(value: float, others: Sequence[float], goal: str) -> float:
     looks like it; else 0.
 
     Far is: 30 deviations (1.4826 times the median distance from the median) better than the best of at least 8 others, and
-    ten times the largest of them in size, or a 300th of the smallest. Honest progress is spared in three ways. Numbers of
+    ten times the largest of them in size, or a 300th of the smallest. Honest progress is spared in four ways. Numbers of
     at most 1 are not looked at: at chance level 0.01, an accuracy of 0.6 is a result, and losses fall by decades. Nor is
-    a value within 5 deviations of the logarithms, where the others are spread over decades. And towards zero, 30 deviations
-    themselves are far only for others that lie within a few percent of each other.
+    an accuracy in percent that leaves chance level, as 45 after many results near 1. Nor is a value within 5 deviations of
+    the logarithms, where the others are spread over decades. And towards zero, 30 deviations themselves are far only for
+    others that lie within a few percent of each other.
     """
     if len(others) < FEWEST or value == 0:
         return 0.0
@@ -193,9 +194,27 @@ def leap(value: float, others: Sequence[float], goal: str) -> float:
     if not spread or margin <= _FAR * spread:
         return 0.0
     decades = _spread([math.log(size) for size in sizes if size])
+    if has_grown and _leaves_chance(value, others):
+        return 0.0
     if has_grown and math.log(abs(value)) - math.log(largest) <= _FAR_IN_LOGARITHMS * decades:
         return 0.0
     return margin / spread
+
+
+def _leaves_chance(value: float, others: Sequence[float]) -> bool:
+    """Whether it looks like the first accuracy in percent above chance level: at most 100, the others of one size, and
+    not a hundred times what they are, as a fraction would be that is now told in percent."""
+    sizes = [abs(other) for other in others]
+    is_one_sign = all(other == 0 or (other > 0) == (value > 0) for other in others)
+    is_percentage = is_one_sign and abs(value) <= 100 and _spread(sizes) <= 0.1 * _median(sizes)
+    is_slip = max(sizes) <= 1 and 0.5 * min(sizes) <= abs(value) / 100 <= 2 * max(sizes)
+    return is_percentage and not is_slip
+
+
+def _told(number: float) -> str:
+    """Six digits of a number, or all where these would be those of another whole number: 1.0000001 is not 1."""
+    short = f"{number:.6g}"
+    return repr(number) if float(short).is_integer() and float(short) != number else short
 
 
 def _spread(values: Sequence[float]) -> float:

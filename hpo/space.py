@@ -106,8 +106,8 @@ class Space:
         """Everything wrong with `params`, or None: unknown, missing, inactive, out of range, constraint broken."""
         unknown = [name for name in params if name not in self.parameters]
         faults = [
-            f"unknown parameter {brief(name)} (have: {listing(self.names)})."
-            + (did_you_mean(str(name), self.names) if i < _MOST_HINTS else "")
+            f"unknown parameter {brief(name)} (have: {listing(self.names)})"
+            + (f".{hint}" if i < _MOST_HINTS and (hint := did_you_mean(str(name), self.names)) else "")
             for i, name in enumerate(unknown)
         ]
         seen: Params = {}

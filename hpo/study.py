@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Any, overload
 
 from hpo.book import Book, Look
 from hpo.boundary import face, public_members
-from hpo.drafts import MOST_DEATHS, accepted, asked, corrected, failed_again, handed_back, opened, said, told
+from hpo.drafts import (
+    MOST_DEATHS,
+    accepted,
+    asked,
+    checked_seconds,
+    corrected,
+    failed_again,
+    handed_back,
+    opened,
+    said,
+    told,
+)
 from hpo.effort import Allowance, Timed
 from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
+from hpo.frozen import frozen
 from hpo.history import History
 from hpo.metrics import Metric, Results
 from hpo.problem import Problem
@@ -21,7 +33,7 @@ from hpo.redact import masked, redact_all
 from hpo.replay import Replay
 from hpo.replay import replay as replayed
 from hpo.results import checked_result, compared, may_leap, on_data
-from hpo.scalars import plain, whole
+from hpo.scalars import whole
 from hpo.serialize import metric_to_json
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
@@ -46,6 +58,7 @@ class Study:
 
     def __init__(self, record: StudyRecord, storage: Storage, strategy: Strategy | None = None) -> None:
         self._record = record
+        self._facts: Mapping[str, Any] = frozen(record.facts)
         self._storage = storage
         self._strategy = strategy
         self._book = Book(record, storage)
@@ -71,7 +84,7 @@ class Study:
     @property
     def facts(self) -> Mapping[str, Any]:
         """Who made the study, when, why and with what code; the seed and the strategy."""
-        return self._record.facts
+        return self._facts
 
     @property
     def storage(self) -> Storage:
@@ -423,7 +436,7 @@ class Study:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return []
             check_step(current, state)
-            return [Draft(kind, number, {"reason": reason, "seconds": plain(seconds)})]
+            return [Draft(kind, number, {"reason": reason, "seconds": checked_seconds(seconds)})]
 
         return self._book.change(number, decide)
 

@@ -102,3 +102,8 @@ def test_nobody_knows_what_nobody_knows() -> None:
     assert hint(NAMES, "hpo", "nonsense") == ""
     assert hint(NAMES, "Space", "best_params") == ""
     assert hint(KEYWORDS, "run", "") == ""
+
+
+def test_as_many_workers_as_there_are_is_written_in_python() -> None:
+    with pytest.raises(TypeError, match=r"n_jobs'\. Write slots=os\.cpu_count\(\)"):
+        hpo.executors.Processes(n_jobs=-1)  # type: ignore[call-arg]

@@ -30,11 +30,20 @@ def test_it_computes_and_compares_as_its_value(a: float, b: float, sem: float | 
             assert found == wanted
             assert type(found) is type(wanted)
     assert (float(m), abs(m), -m, round(m, 2)) == (a, abs(a), -a, round(a, 2))
-    assert int(m) == int(a)
+    assert (int(m), bool(m), +m, math.floor(m), math.ceil(m), math.trunc(m)) == (
+        *(int(a), bool(a), a),
+        *(math.floor(a), math.ceil(a), math.trunc(a)),
+    )
 
 
 def test_division_from_both_sides() -> None:
     assert (Measurement(1.0) / 4, 1 / Measurement(4.0), Measurement(1.0) / Measurement(4.0)) == (0.25, 0.25, 0.25)
+
+
+def test_whole_division_and_powers_from_both_sides() -> None:
+    m = Measurement(7.0, 0.5)
+    assert (m // 2, m % 2, divmod(m, 2), m**2) == (3.0, 1.0, (3.0, 1.0), 49.0)
+    assert (15 // m, 15 % m, divmod(15, m), 2**m) == (2.0, 1.0, (2.0, 1.0), 128.0)
 
 
 def test_numpy_and_the_standard_library_take_it_for_a_number() -> None:
@@ -42,6 +51,9 @@ def test_numpy_and_the_standard_library_take_it_for_a_number() -> None:
     assert np.mean(cast(Any, both)) == 0.5
     assert np.array(both, dtype=float).tolist() == [0.25, 0.75]
     assert (sum(both), max(both), sorted(both)[0], math.sqrt(both[0])) == (1.0, both[1], both[0], 0.5)
+    assert np.array(both).dtype == (np.array([1.0]) + both[0]).dtype == np.float64
+    assert [float(f(both[0])) for f in (np.sqrt, np.isfinite, np.negative)] == [0.5, 1.0, -0.25]
+    assert np.float64(1) - both[0] == 0.75
     assert np.float64(0.5) > both[0]
     assert both[0] < np.float32(0.5)
     assert both[0] == fractions.Fraction(1, 4)

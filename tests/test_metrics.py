@@ -80,7 +80,10 @@ def test_a_range_is_part_of_the_definition_where_there_is_one() -> None:
 @given(st.tuples(FINITE, FINITE).filter(lambda ends: ends[0] < ends[1]), FINITE)
 def test_ends_belong_to_the_range(ends: tuple[float, float], value: float) -> None:
     metric = Tracked("y", range=ends)
-    assert is_in_range(metric, value) == (ends[0] <= value <= ends[1])
+    if ends[0] <= value <= ends[1]:
+        assert is_in_range(metric, value)
+    elif min(abs(value - end) / max(abs(end), abs(value)) for end in ends) > 1e-8:
+        assert not is_in_range(metric, value), "not even by rounding"
     assert is_in_range(metric, ends[0])
     assert is_in_range(metric, ends[1])
     assert is_in_range(Tracked("y"), value)

@@ -205,3 +205,8 @@ def test_progress_is_handed_on() -> None:
     seen: list[int] = []
     hpo.minimize(far, SPACE, 3, progress=lambda step: seen.append(len(step.history.completed)) if step.ended else None)
     assert seen == [1, 2, 3]
+
+
+def test_an_objective_and_a_space_in_the_wrong_order_are_told_so() -> None:
+    with pytest.raises(SettingsError, match="minimize: the objective comes first, then the space"):
+        hpo.minimize({"x": (0.0, 1.0)}, lambda trial: 1.0)  # type: ignore[arg-type]

@@ -79,6 +79,11 @@ def test_what_is_out_of_range_is_set_aside_or_dropped() -> None:
         "share 50 is outside its range 0..1; it is not recorded",
     )
     assert wrong.to_json()["set_aside"] == "range"
+    rounded = {"y": 1.0 + 1e-12, "c": -1e-16}
+    assert checked_result(metrics, rounded, "trial 3").set_aside == "", "rounding is forgiven"
+    assert checked_result(metrics, {"y": 1.0000001, "c": 0}, "trial 3").notes == (
+        "y 1.0000001 is outside its range 0..1",
+    )
 
 
 # -- leaps ----------------------------------------------------------------------------------------------------------------
@@ -118,6 +123,8 @@ def traces(r: Generator) -> dict[tuple[str, str], Any]:
         ("losses from 1 to 1e-5", "minimize"): [1.0, 0.9, 1.1, 0.8, 1.0, 1.2, 0.9, 1.0, 0.1, 1e-5, 1e-9, 0.0],
         ("at chance level, then not", "maximize"): np.where(stuck, r.normal(0.01, 0.001, 40), r.uniform(0.3, 0.97, 40)),
         ("the same in percent", "maximize"): np.where(stuck, r.normal(10, 0.3, 40), r.uniform(30, 97, 40)),
+        ("in percent of a hundred classes", "maximize"): np.where(stuck, r.normal(1, 0.03, 40), r.uniform(10, 97, 40)),
+        ("in percent of a thousand", "maximize"): np.where(stuck, r.normal(0.1, 0.004, 40), r.uniform(21, 80, 40)),
         ("loss of chance, then not", "minimize"): np.where(
             stuck, r.normal(0.69, 0.003, 40), 10 ** r.uniform(-4, 0, 40)
         ),

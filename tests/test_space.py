@@ -241,7 +241,15 @@ def test_true_is_not_one() -> None:
         (lambda: Float(0, 1, default=2), "default 2.0 is outside [0, 1]"),
         (lambda: Categorical([]), "a Categorical needs at least one choice, got none"),
         (lambda: Categorical(["a", "a"]), "choice 'a' is given twice"),
-        (lambda: Categorical("abc"), "choices are a list, got 'abc'. Try Categorical(['abc', ...])"),
+        (
+            lambda: Categorical({"a"}),  # type: ignore[arg-type]
+            "choices are a list, got {'a'}. Write Categorical([...]), in an order of your choice",
+        ),
+        (
+            lambda: Int(10**15, 10**15 + 3, log=True),
+            "on a log scale, 64-bit floats hardly tell 1000000000000000 and 1000000000000003 apart. Leave log out",
+        ),
+        (lambda: Categorical("abc"), "choices are a list, got 'abc'. Write Categorical(['abc', ...])"),
         (lambda: Float(0, float("nan")), "high=nan is not a finite number"),
     ],
 )
@@ -353,3 +361,10 @@ def test_snapping_makes_tidy_numbers() -> None:
     assert Float(1e-8, 1e-2, log=True).snap(1e-8 * (1 + 1e-12)) == 1e-8
     for a, b in itertools.pairwise(np.linspace(0, 1, 50)):
         assert Float(0, 1).snap(a) < Float(0, 1).snap(b)
+
+
+def test_shares_on_grids_and_a_free_one_that_makes_up_the_rest_are_drawn_from_all_there_are() -> None:
+    space = Space({"a": Float(0, 1, step=0.1), "b": Float(0, 1, step=0.25), "c": Float(0, 1)}, ["1 <= a + b + c <= 1"])
+    drawn = space.sample(np.random.default_rng(0), 200)
+    assert all(space.contains(params) for params in drawn)
+    assert len({(params["a"], params["b"]) for params in drawn}) > 15, "there are 29"

@@ -9,7 +9,7 @@ import multiprocessing
 import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -184,6 +184,39 @@ def test_params_of_a_trial_cannot_be_changed() -> None:
         assert copied == trial.params
 
 
+def test_nothing_that_a_study_shows_can_be_changed() -> None:
+    s = study()
+    for _ in range(9):
+        s.tell(s.ask(), GOOD)
+    for seen in (s.trials[-1].values, s.trials[-1].why, s.facts):
+        stack: list[Any] = [seen]
+        while stack:
+            value = stack.pop()
+            if isinstance(value, Mapping):
+                with pytest.raises(TypeError, match="cannot be changed"):
+                    value["new"] = 1  # type: ignore[index]
+                stack += value.values()
+            stack += value if isinstance(value, list) else ()
+
+
+@pytest.mark.parametrize("seconds", ["2", True, -1.0, math.nan, math.inf, [2.0]])
+def test_how_long_an_attempt_took_is_a_number_of_seconds(seconds: Any) -> None:
+    s = study()
+    t = s.ask()
+    steps: list[Callable[[], Any]] = [
+        lambda: s.tell(t, GOOD, seconds=seconds),
+        lambda: s.fail(t, "oom", seconds=seconds),
+        lambda: s.fail(t, "infra", seconds=seconds),
+        lambda: s.cancel(t, seconds=seconds),
+        lambda: s.requeue(t, seconds=seconds),
+    ]
+    for step in steps:
+        with pytest.raises(errors.SettingsError, match="is not how long an attempt took: a number of at least 0"):
+            step()
+    assert s.trials[0].state == "running"
+    assert s.tell(t, GOOD, seconds=np.float32(2)).seconds == 2.0  # type: ignore[arg-type]
+
+
 def test_telling_again() -> None:
     s = study()
     trial = s.tell(s.ask(), GOOD)
@@ -339,6 +372,8 @@ def test_resuming(tmp_path: Path) -> None:
     assert again.problem.hash == problem().hash
     with pytest.raises(errors.DefinitionChanged) as info:
         hpo.open_study("mnist", problem(goal="minimize", latency=12.0), storage=file)
+    sent = pickle.loads(pickle.dumps(info.value))
+    assert (str(sent), sent.differences) == (str(info.value), info.value.differences)
     assert info.value.differences == (
         "accuracy.goal: stored maximize, given minimize",
         "latency_ms.upper: stored 15.0, given 12.0",

@@ -130,6 +130,11 @@ def test_what_takes_a_trial_is_an_objective(objective: Any) -> None:
     assert s.best.values["y"].value == 0.5
 
 
+class Later:
+    async def __call__(self, trial: hpo.Trial) -> float:
+        return 1.0
+
+
 async def later(trial: hpo.Trial) -> float:
     """Nothing awaits it."""
     return 0.5
@@ -143,6 +148,7 @@ async def later(trial: hpo.Trial) -> float:
             {"y": 0.5},
             "the objective is {'y': 0.5}, which cannot be called. Give the function itself: run(study, train, ...)",
         ),
+        (Later(), "the objective is async, and nothing awaits it here"),
         (later, "the objective is async, and nothing awaits it here. Write def train(trial)"),
         (lambda: 0.5, "does not fit <lambda>(): too many positional arguments"),
         (lambda lr, layers: 0.5, "does not fit <lambda>(lr, layers): missing a required argument: 'layers'"),

@@ -14,6 +14,7 @@ Payloads and values are plain JSON, on every executor alike, because they cross 
 from __future__ import annotations
 
 import json
+import operator
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -218,10 +219,15 @@ def only_function(function: Function | None, executor: object) -> Function:
     return function
 
 
-def at_least_one_slot(name: str, slots: object) -> None:
-    """Raise ExecutorError for what is no number of slots."""
-    if isinstance(slots, str) or not hasattr(slots, "__index__") or int(slots) < 1:
+def at_least_one_slot(name: str, slots: Any) -> int:
+    """A number of slots of any library as an int. Raises ExecutorError for what is none."""
+    try:
+        n = operator.index(slots.item() if hasattr(slots, "item") else slots)
+    except (TypeError, ValueError):  # text, an array of several
+        n = 0
+    if n < 1 or isinstance(slots, bool):
         raise ExecutorError(f"{name} needs at least one slot, got {slots!r}")
+    return n
 
 
 def refuse_detach(mode: CloseMode, executor: str) -> None:

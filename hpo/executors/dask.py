@@ -57,7 +57,8 @@ class Dask:
     """For all works."""
 
     def __post_init__(self) -> None:
-        check_slots("Dask", 1 if self.slots is None else self.slots, self.grace)
+        slots = check_slots("Dask", 1 if self.slots is None else self.slots, self.grace)
+        object.__setattr__(self, "slots", None if self.slots is None else slots)
         if self.scale is not None:
             least, most = self.scale
             if not 0 <= least <= most or most < 1:

@@ -45,7 +45,7 @@ class Futures:
     slots: int = 1
 
     def __post_init__(self) -> None:
-        at_least_one_slot("Futures", self.slots)
+        object.__setattr__(self, "slots", at_least_one_slot("Futures", self.slots))
 
     @property
     def isolated(self) -> bool:

@@ -47,7 +47,7 @@ class Processes:
     devices than slots they are shared."""
 
     def __post_init__(self) -> None:
-        check_slots("Processes", self.slots, self.grace)
+        object.__setattr__(self, "slots", check_slots("Processes", self.slots, self.grace))
 
     @property
     def isolated(self) -> bool:
@@ -66,13 +66,15 @@ class Processes:
         return SupervisedPool(settings, self.slots, [str(device) for device in self.devices])
 
 
-def check_slots(name: str, slots: int, grace: float) -> None:
-    """Raise ExecutorError for settings that no supervised executor can have, and on systems that have no fork."""
-    at_least_one_slot(name, slots)
+def check_slots(name: str, slots: int, grace: float) -> int:
+    """The slots as an int. Raises ExecutorError for settings that no supervised executor can have, and on systems that
+    have no fork."""
+    n = at_least_one_slot(name, slots)
     if grace < 0:
         raise ExecutorError(f"{name}: grace is seconds, 0 or more, got {grace}")
     if not hasattr(os, "fork"):
         raise ExecutorError(f"{name} needs a POSIX system (Linux, macOS); use Threads here")
+    return n
 
 
 def log_folder(folder: str | os.PathLike[str] | None) -> Path | None:

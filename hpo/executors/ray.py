@@ -49,7 +49,8 @@ class Ray:
     """For all works."""
 
     def __post_init__(self) -> None:
-        check_slots("Ray", 1 if self.slots is None else self.slots, self.grace)
+        slots = check_slots("Ray", 1 if self.slots is None else self.slots, self.grace)
+        object.__setattr__(self, "slots", None if self.slots is None else slots)
         if not self.release_after > 0:
             raise ExecutorError(f"Ray: release_after is seconds, above 0, got {self.release_after}")
         if self.command is not None:

@@ -87,7 +87,7 @@ class Simulated:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "joins", tuple((float(at), int(n)) for at, n in self.joins))
-        at_least_one_slot("Simulated", self.slots)
+        object.__setattr__(self, "slots", at_least_one_slot("Simulated", self.slots))
         if not callable(self.duration) and not 0 <= self.duration < math.inf:
             raise ExecutorError(f"Simulated: duration is seconds, 0 or more, or a function, got {self.duration}")
         if self.grace < 0:

@@ -67,7 +67,7 @@ class Slurm:
     """The interpreter of the jobs. Another than this one must find hpo, and the function's module, by itself."""
 
     def __post_init__(self) -> None:
-        check_slots("Slurm", self.slots, self.grace)
+        object.__setattr__(self, "slots", check_slots("Slurm", self.slots, self.grace))
         for name, texts in (("command", self.command), ("options", self.options)):
             if isinstance(texts, str):
                 raise ExecutorError(

@@ -44,13 +44,13 @@ class Subprocess:
     devices than slots they are shared."""
 
     def __post_init__(self) -> None:
-        check_slots("Subprocess", self.slots, self.grace)
+        object.__setattr__(self, "slots", check_slots("Subprocess", self.slots, self.grace))
         if isinstance(self.command, str):
             raise ExecutorError(
                 f"the command must be a list of arguments, got the text {self.command!r};"
                 f" as a list: {self.command.split()!r}"
             )
-        Command.of(self.command)
+        object.__setattr__(self, "command", Command.of(self.command).parts)
 
     @property
     def isolated(self) -> bool:

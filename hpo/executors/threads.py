@@ -34,7 +34,7 @@ class Threads:
     slots: int = 1
 
     def __post_init__(self) -> None:
-        at_least_one_slot("Threads", self.slots)
+        object.__setattr__(self, "slots", at_least_one_slot("Threads", self.slots))
 
     @property
     def isolated(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hpo.boundary import public_class
 from hpo.errors import SettingsError, SpaceExhausted, did_you_mean, listing
+from hpo.frozen import Frozen
 from hpo.history import History
 from hpo.parameters import Parameter, Value
 from hpo.scalars import whole
@@ -37,7 +38,7 @@ class Grid:
             raise SettingsError("a Grid takes either levels or budget, like Grid(levels=3) or Grid(budget=30)")
         if isinstance(self.levels, Mapping):
             levels = {name: at_least_one(f"levels[{name!r}]", k) for name, k in self.levels.items()}
-            object.__setattr__(self, "levels", levels)
+            object.__setattr__(self, "levels", Frozen(levels))
         else:
             what = "levels" if self.budget is None else "budget"
             object.__setattr__(self, what, at_least_one(what, getattr(self, what)))

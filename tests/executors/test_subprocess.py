@@ -259,3 +259,11 @@ def test_a_supervisor_does_not_hold_what_a_command_prints() -> None:
         )
     assert (outcome.value, outcome.message) == ({"y": 1}, "of its output, 1 lines longer than 1 MiB were not read")
     assert peak < 150 * 1024
+
+
+def test_its_command_is_what_it_was_made_with() -> None:
+    command: list[Any] = ["echo", ["--lr", "{lr}"]]
+    executor = Subprocess(command)
+    command[1].append("more")
+    command.append("more")
+    assert executor.command == ("echo", ("--lr", "{lr}"))

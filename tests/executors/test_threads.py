@@ -4,10 +4,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors import Pool, Threads, Work
+from hpo.executors import Pool, Processes, Subprocess, Threads, Work
 from hpo.testing.executors import ConcurrencyContract, ExecutorContract, await_that, behave, collect
 
 
@@ -48,7 +49,13 @@ def test_whatever_is_raised_the_thread_lives_on() -> None:
         assert [o.kind for o in collect(pool, 3)] == ["error", "cancelled", "error"]
 
 
-@pytest.mark.parametrize("slots", [0, -1])
-def test_needs_a_slot(slots: int) -> None:
+@pytest.mark.parametrize("slots", [0, -1, True, 2.0, "2", None, np.array([2, 2])])
+def test_needs_a_slot(slots: Any) -> None:
     with pytest.raises(ExecutorError, match="at least one slot"):
         Threads(slots)
+
+
+@pytest.mark.parametrize("two", [np.int8(2), np.array(2), np.array([2])])
+def test_slots_may_be_of_another_library(two: Any) -> None:
+    for executor in (Threads(two), Processes(two), Subprocess(["echo"], two)):
+        assert (executor.slots, type(executor.slots)) == (2, int)
