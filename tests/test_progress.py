@@ -35,7 +35,7 @@ def test_the_line_says_all_there_is() -> None:
         "trial 3/60 | 1 running | best feasible y 0.9 (#1) | best infeasible 0.95 (#2: ms 6 > 5 ms) | "
         "limits missed: ms 1/3 | 1 failed | ~5 min left"
     )
-    assert resume_words(s.history) == "resuming: 5 trials, best feasible y 0.9 (#1)"
+    assert resume_words(s.history) == "resuming: 5 trials, 1 failed, best feasible y 0.9 (#1)"
 
 
 def test_the_time_left_grows_shorter_while_a_trial_runs() -> None:

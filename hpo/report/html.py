@@ -18,7 +18,7 @@ from hpo.report import plots, tables
 from hpo.report.comparison import Comparison
 from hpo.storage.paths import file_of
 from hpo.study import Study
-from hpo.text import shown
+from hpo.text import counted, shown
 from hpo.trial import Trial
 from hpo.words import aside_words, best_words, misses, with_unit
 
@@ -219,7 +219,8 @@ def _history_meaning(history: History, objective: Objective, best: Trial | None)
         said.append("No trial is feasible yet, so there is no line.")
     else:
         since = sum(t.number > best.number for t in history.completed)
-        after = f"; the {since} results since have not improved on it" if since else ", the latest result"
+        later = f"; the {counted(since, 'result')} since {'has' if since == 1 else 'have'} not improved on it"
+        after = later if since else ", the latest result"
         said.append(f"The best, {with_unit(objective, best.values[objective.name].value)}, is #{best.number}{after}.")
     if history.failed:
         kinds = [str(t.kind) for t in history.failed]

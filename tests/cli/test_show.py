@@ -123,7 +123,7 @@ def test_several_objectives_give_a_front(storage: Path) -> None:
     done = call(storage, "best", "--json")
     assert [t["number"] for t in json.loads(done.output)["pareto_front"]] == [0, 1]
     lines = call(storage, "best").output.splitlines()
-    assert lines[0].startswith("Pareto front of 2 feasible trials")
+    assert lines[0].startswith("Pareto front of 2 trials")
     assert [line.split() for line in lines[1:]] == [["x", "a", "b"], ["#1", "0.2", "2", "2"], ["#0", "0.1", "1", "1"]]
 
 
