@@ -116,7 +116,8 @@ def resume_words(history: History) -> str:
 
 def _count(history: History, trials: int | None) -> str:
     running = sum(t.state is TrialState.RUNNING for t in history.in_flight)
-    return f"trial {history.n_started - running}" + (f"/{trials}" if trials else "")
+    n = history.n_started - running
+    return f"trial {n}/{trials}" if trials else f"{counted(n, 'trial')} ended"
 
 
 def _tempting(history: History) -> str:

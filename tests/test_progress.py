@@ -68,3 +68,13 @@ def test_a_log_is_named_where_there_is_one(tmp_path: Path, monkeypatch: pytest.M
     assert log_words(Progress(history, 0.0, log=str(log))) == f" (log: {log})"
     monkeypatch.chdir(tmp_path)
     assert log_words(Progress(history, 0.0, log=str(log))) == " (log: logs/a.err)"
+
+
+def test_without_limits_nothing_is_called_feasible() -> None:
+    s = hpo.open_study("s", hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")]), storage=":memory:", seed=0)
+    s.fail(s.ask(), "error", "ValueError")
+    assert resume_words(s.history) == "resuming: 1 trial, 1 failed, no result yet"
+    assert progress_line(s.history) == "1 trial ended | 1 failed"
+    s.tell(s.ask(), 1.0)
+    assert resume_words(s.history) == "resuming: 2 trials, 1 failed, best y 1 (#1)"
+    assert progress_line(s.history, 9) == "trial 2/9 | best y 1 (#1) | 1 failed"

@@ -404,11 +404,8 @@ def is_gone(pid: int) -> bool:
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_ctrl_c_once_lets_running_trials_end(tmp_path: Path, executor: str) -> None:
     run = _Interrupted(tmp_path, executor)
-    one = "waiting for 1 running trial to end; press Ctrl-C again to cancel it"
-    assert (
-        run.interrupt()
-        == f"interrupted: {one if run.n == 1 else 'waiting for 2 running trials to end; press Ctrl-C again to cancel them'}\n"
-    )
+    trials, them = ("1 running trial", "it") if run.n == 1 else ("2 running trials", "them")
+    assert run.interrupt() == f"interrupted: waiting for {trials} to end; press Ctrl-C again to cancel {them}\n"
     (tmp_path / "gate").touch()
     out, err = run.end()
     assert f"completed={run.n}, failed=0" in out
