@@ -425,10 +425,11 @@ class _Runner:
         if self.interrupts.terminated_at is not None:
             word, rest = "terminated", f"had {self.limits.notice:g} s to end"
         elif self.interrupts.count:
-            word, rest = "interrupted", "were finished"
+            word, rest = "interrupted", ""
         else:
             return ""
-        return f"{word}: running trials {'go on' if pool.survives else rest}"
+        rest = "go on" if pool.survives else rest
+        return f"{word}: running trials {rest}" if rest else word
 
     def _is_detaching(self, pool: Pool) -> bool:
         if pool.survives and self._interruption(pool):
