@@ -63,7 +63,7 @@ def test_a_signal_within_a_training_is_answered_at_once() -> None:
         assert "waiting for 1 running trial to end" in said[-1]
         return {"y": 1.0}
 
-    with pytest.raises(KeyboardInterrupt, match="^interrupted; 1 result is in memory$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted; 1 result is in memory$"):
         hpo.run(s, train, budget=hpo.Budget(trials=3), progress=lambda p: said.append(p.message))
     assert [t.state for t in s.trials] == [TrialState.COMPLETED]
 

@@ -150,7 +150,7 @@ def test_a_misspelt_study_and_a_missing_file(storage: Path) -> None:
     assert wrong.stderr.startswith("Error: no study 'digts' in sqlite:///")
     assert "Did you mean 'digits'?" in wrong.stderr
     other = storage.with_name("other.db")
-    assert call(other, "list").stderr == f"Error: no file {other}; there is here.db: give one with --storage\n"
+    assert call(other, "list").stderr == f"Error: no file {other}; there is here.db: add --storage {storage}\n"
     assert call(Path(f"sqlite:///{other}"), "list").exit_code == 1
     assert not other.exists()
 
