@@ -348,7 +348,7 @@ def test_resuming(tmp_path: Path) -> None:
     )
     with pytest.raises(errors.DefinitionChanged, match="seed: stored 5, given 6"):
         hpo.open_study("mnist", problem(), storage=file, seed=6)
-    with pytest.raises(errors.StudyNotFound, match=r"Did you mean 'mnist'\? It has mnist$"):
+    with pytest.raises(errors.StudyNotFound, match=r"Did you mean 'mnist'\? It has: mnist$"):
         hpo.open_study("mnst", storage=file)
 
 

@@ -188,8 +188,9 @@ def charts(history: History) -> list[Chart]:
             f"{subject.name} against each parameter",
             plots.slices_figure(history, subject),
             "slices",
-            "Filled points meet every limit. Where they gather is where the answer lies; a panel without a pattern "
-            f"says that the parameter matters little or only together with others. {plots.unseen(history, subject)}",
+            f"{'Filled points meet every limit' if _has_hollow(history) else 'Each point is a result'}. "
+            "Where the good ones gather is where the answer lies; a panel without a pattern says that "
+            f"the parameter matters little or only together with others. {plots.unseen(history, subject)}",
         )
     )
     return out
@@ -214,7 +215,11 @@ def _best_of(history: History, i: int) -> Trial | None:
 
 
 def _history_meaning(history: History, objective: Objective, best: Trial | None) -> str:
-    said = ["Filled points meet every limit, hollow ones miss at least one; the line is the best filled one so far."]
+    said = ["Each point is a result; the line is the best so far."]
+    if _has_hollow(history):
+        said = [
+            "Filled points meet every limit, hollow ones miss at least one; the line is the best filled one so far."
+        ]
     if best is None:
         said.append("No trial is feasible yet, so there is no line.")
     else:
@@ -227,6 +232,11 @@ def _history_meaning(history: History, objective: Objective, best: Trial | None)
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
         said.append(f"Crosses at the foot are the trials that failed: {counts}.")
     return " ".join([*said, plots.unseen(history, objective)]).rstrip()
+
+
+def _has_hollow(history: History) -> bool:
+    """Whether points may be hollow in the charts: a result may miss a limit, or be set aside."""
+    return bool(history.problem.limited or history.set_aside)
 
 
 def _binding(history: History) -> str:

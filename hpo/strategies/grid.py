@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ class Grid:
         if (self.levels is None) == (self.budget is None):
             raise SettingsError("a Grid takes either levels or budget, like Grid(levels=3) or Grid(budget=30)")
         if isinstance(self.levels, Mapping):
-            levels = {name: at_least_one(f"levels[{name!r}]", k) for name, k in self.levels.items()}
+            levels = {name: _level(name, k) for name, k in self.levels.items()}
             object.__setattr__(self, "levels", levels)
         else:
             what = "levels" if self.budget is None else "budget"
@@ -98,3 +98,12 @@ def spread(p: Parameter, k: int, middle: Value = None, shift: float = 0.0) -> li
         return [middle]
     values = [p.value_at(((i + 0.5 + shift) / k) % 1.0) for i in range(k)]
     return list(dict.fromkeys(values))
+
+
+def _level(name: str, given: object) -> int:
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        raise SettingsError(
+            f"levels[{name!r}]={given!r}: levels say how many values there are. The values themselves belong into the "
+            f"space, as choices: {{{name!r}: {list(given)!r}}}"
+        )
+    return at_least_one(f"levels[{name!r}]", given)

@@ -99,9 +99,9 @@ def test_no_cell_of_an_export_is_a_formula(tmp_path: Path) -> None:
 def test_what_reproduces_a_trial_runs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPO_IMAGE", "image\ntouch PWNED1")
     monkeypatch.chdir(tmp_path)
-    problem = Problem(Space({"c": Categorical(["a\ntouch PWNED2", "$(touch PWNED3)"])}), [Objective("y")])
+    problem = Problem(Space({"c": Categorical(["a; touch PWNED2", "$(touch PWNED3)"])}), [Objective("y")])
     study = open_study("s\u00e9 `touch PWNED4`", problem, storage="s.db", seed=1, data="d\ntouch PWNED5 #")
-    study.add({"c": "a\ntouch PWNED2"}, {"y": 1.0})
+    study.add({"c": "a; touch PWNED2"}, {"y": 1.0})
     study.join("me", ["true", "--c", "{c}", "; touch PWNED6"])
     done = call(tmp_path / "s.db", "best", "--reproduce")
     recipe = done.output[done.output.index("# to train") :]

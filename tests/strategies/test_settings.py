@@ -147,6 +147,11 @@ def test_a_grid_has_at_least_one_level(settings: dict[str, Any], what: str) -> N
     assert str(raised.value) == f"{what} is not a whole number of at least 1"
 
 
+def test_values_given_as_levels_are_told_where_they_belong() -> None:
+    with pytest.raises(SettingsError, match=r"belong into the space, as choices: \{'C': \[0.1, 1, 10\]\}$"):
+        Grid(levels={"C": [0.1, 1, 10]})  # type: ignore[dict-item]
+
+
 def test_one_at_a_time_tries_at_least_one_value() -> None:
     with pytest.raises(SettingsError, match=r"^values=0 is not a whole number of at least 1$"):
         OneAtATime(0)
