@@ -347,7 +347,7 @@ class Study:
         judged anew, a range counts for results to come; role and goal stay what they are. Raises MetricError, NotFound."""
         if not isinstance(metric, Metric):
             raise MetricError(
-                f"edit_metric({metric!r}): give the whole metric as it shall be: Constraint(name, upper=...)"
+                f"edit_metric({metric!r}): give the whole metric as it is to become: Constraint(name, upper=...)"
             )
         if not reason.strip():
             raise MetricError(f'metric {metric.name!r}: an edit needs a reason: edit_metric(..., reason="...")')
