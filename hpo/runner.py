@@ -193,7 +193,7 @@ class _Runner:
                 self.interrupts.cleaning_up(lambda: pool.cancel(list(self.running), grace=0.0))
                 if isinstance(error, KeyboardInterrupt) and self.running and pool.grace:
                     n = counted(len(self.running), "running trial")
-                    now = "press Ctrl-C again to kill at once"
+                    now = "interrupt again (Ctrl-C) to kill at once"
                     self._say(f"interrupted again: {n} cancelled, with {pool.grace:g} s to end; {now}")
                 self._abandon(pool, error)
                 if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
@@ -443,7 +443,7 @@ class _Runner:
         n, is_one = counted(len(self.running), "running trial"), len(self.running) == 1
         if pool.survives:
             return f"interrupted: {n} {'goes' if is_one else 'go'} on; the next run takes {'it' if is_one else 'them'} back"
-        return f"interrupted: waiting for {n} to end; press Ctrl-C again to cancel {'it' if is_one else 'them'}"
+        return f"interrupted: waiting for {n} to end; interrupt again (Ctrl-C) to cancel {'it' if is_one else 'them'}"
 
     def _last_words(self) -> str:
         n, is_one = counted(len(self.running), "running trial"), len(self.running) == 1

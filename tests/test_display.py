@@ -152,7 +152,7 @@ hpo.run(study, train, budget=hpo.Budget(trials=9))
     with Terminal(PROGRAM + program, tmp_path) as terminal:
         terminal.until("1 running")
         terminal.interrupt()
-        terminal.until("interrupted: waiting for 1 running trial to end; press Ctrl-C again to cancel it")
+        terminal.until("interrupted: waiting for 1 running trial to end; interrupt again (Ctrl-C) to cancel it")
         (tmp_path / "gate").touch()
         assert terminal.end() == -2
         assert "KeyboardInterrupt: interrupted; " in terminal.shown

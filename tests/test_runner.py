@@ -405,7 +405,7 @@ def is_gone(pid: int) -> bool:
 def test_ctrl_c_once_lets_running_trials_end(tmp_path: Path, executor: str) -> None:
     run = _Interrupted(tmp_path, executor)
     trials, them = ("1 running trial", "it") if run.n == 1 else ("2 running trials", "them")
-    assert run.interrupt() == f"interrupted: waiting for {trials} to end; press Ctrl-C again to cancel {them}\n"
+    assert run.interrupt() == f"interrupted: waiting for {trials} to end; interrupt again (Ctrl-C) to cancel {them}\n"
     (tmp_path / "gate").touch()
     out, err = run.end()
     assert f"completed={run.n}, failed=0" in out
@@ -432,7 +432,9 @@ def test_a_third_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
     """The commands ignore SIGTERM, and would have an hour to end."""
     run = _Interrupted(tmp_path, "Subprocess(['sh', 'train.sh'], 2, grace=3600.0)", "trap '' TERM\n" + COMMAND)
     run.interrupt()
-    again = "interrupted again: 2 running trials cancelled, with 3600 s to end; press Ctrl-C again to kill at once\n"
+    again = (
+        "interrupted again: 2 running trials cancelled, with 3600 s to end; interrupt again (Ctrl-C) to kill at once\n"
+    )
     assert run.interrupt() == again
     run.process.send_signal(signal.SIGINT)
     run.end()

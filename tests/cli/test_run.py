@@ -123,7 +123,7 @@ def test_ctrl_c_lets_running_trials_end_and_prints_how_to_go_on(
     process.send_signal(signal.SIGINT)
     assert process.stdout is not None
     first = process.stdout.readline()
-    assert first == "interrupted: waiting for 2 running trials to end; press Ctrl-C again to cancel them\n"
+    assert first == "interrupted: waiting for 2 running trials to end; interrupt again (Ctrl-C) to cancel them\n"
     gate.touch()
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 130
