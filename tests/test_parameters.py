@@ -249,7 +249,7 @@ def test_extreme_ranges_work(p: Parameter) -> None:
 
 @pytest.mark.parametrize("bad", ["a\0b", "\x1b[31m", "a\nb", "\x85", "\ud800"])
 def test_choices_are_free_of_control_characters_and_surrogates(bad: str) -> None:
-    message = "is not visible; use visible characters, on one line"
+    message = "text must be free of control characters and lone surrogates"
     with pytest.raises(SpaceError, match=message):
         Categorical(["a", bad])
     with pytest.raises(SpaceError, match=message):

@@ -76,9 +76,9 @@ def test_what_is_no_number_is_refused(given: Any) -> None:
 
 def test_where_several_metrics_are_required_they_are_named() -> None:
     s = study(SEVERAL)
-    with pytest.raises(NotANumber, match=r"0\.5.*; .*\{'y': ..., 'z': ...\}"):
+    with pytest.raises(NotANumber, match=r"0\.5; .*\{'y': ..., 'z': ...\}"):
         hpo.run(s, lambda trial: 0.5, budget=hpo.Budget(trials=1))
-    with pytest.raises(NotANumber, match=r"0\.5.*; .*\{'y': ..., 'z': ...\}"):
+    with pytest.raises(NotANumber, match=r"0\.5; .*\{'y': ..., 'z': ...\}"):
         s.tell(s.ask(), 0.5)
 
 

@@ -36,7 +36,7 @@ class Grid:
         if (self.levels is None) == (self.budget is None):
             raise SettingsError("a Grid takes either levels or budget, like Grid(levels=3) or Grid(budget=30)")
         if isinstance(self.levels, Mapping):
-            levels = {name: _level(name, k) for name, k in self.levels.items()}
+            levels = {name: at_least_one(f"levels[{name!r}]", k) for name, k in self.levels.items()}
             object.__setattr__(self, "levels", levels)
         else:
             what = "levels" if self.budget is None else "budget"
@@ -87,7 +87,9 @@ def at_least_one(what: str, given: object) -> int:
     """A whole number of any library as an int. Raises SettingsError unless it is at least 1."""
     k = whole(given)
     if k is None or k < 1:
-        raise SettingsError(f"{what}={given!r} is not a whole number of at least 1")
+        is_list = isinstance(given, Sequence) and not isinstance(given, str)
+        hint = ": it says how many values. The values themselves belong into the space, as choices" if is_list else ""
+        raise SettingsError(f"{what}={given!r} is not a whole number of at least 1{hint}")
     return k
 
 
@@ -98,12 +100,3 @@ def spread(p: Parameter, k: int, middle: Value = None, shift: float = 0.0) -> li
         return [middle]
     values = [p.value_at(((i + 0.5 + shift) / k) % 1.0) for i in range(k)]
     return list(dict.fromkeys(values))
-
-
-def _level(name: str, given: object) -> int:
-    if isinstance(given, Sequence) and not isinstance(given, str):
-        raise SettingsError(
-            f"levels[{name!r}]={given!r}: levels say how many values there are. The values themselves belong into the "
-            f"space, as choices: {{{name!r}: {list(given)!r}}}"
-        )
-    return at_least_one(f"levels[{name!r}]", given)

@@ -54,7 +54,7 @@ def test_a_name_that_is_no_strategy_is_a_fault_of_the_settings() -> None:
             from_json({"name": name}, trust=True)
     nothing: list[object] = [None, 1, [], {}, {"name": 1}]
     for data in nothing:
-        with pytest.raises(SettingsError, match="expected a name"):
+        with pytest.raises(SettingsError, match="is no strategy: expected a name"):
             from_json(data)
     with pytest.raises(SettingsError, match=r"Needy' cannot be made with {}: .*missing 1 required"):
         from_json({"name": to_json(Needy(1))["name"]}, Needy(1))
@@ -147,9 +147,12 @@ def test_a_grid_has_at_least_one_level(settings: dict[str, Any], what: str) -> N
     assert str(raised.value) == f"{what} is not a whole number of at least 1"
 
 
-def test_values_given_as_levels_are_told_where_they_belong() -> None:
-    with pytest.raises(SettingsError, match=r"belong into the space, as choices: \{'C': \[0.1, 1, 10\]\}$"):
+def test_values_in_place_of_their_number_are_told_where_they_belong() -> None:
+    words = r"it says how many values. The values themselves belong into the space"
+    with pytest.raises(SettingsError, match=words):
         Grid(levels={"C": [0.1, 1, 10]})  # type: ignore[dict-item]
+    with pytest.raises(SettingsError, match=words):
+        OneAtATime([1, 2])  # type: ignore[arg-type]
 
 
 def test_one_at_a_time_tries_at_least_one_value() -> None:
