@@ -14,6 +14,7 @@ from hpo.frozen import Frozen
 from hpo.history import History
 from hpo.problem import Problem
 from hpo.scalars import is_finite, plain, whole
+from hpo.text import counted
 from hpo.trial import Trial, TrialState
 
 _UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -146,7 +147,7 @@ class Budget:
         """How many trials may start, `elapsed` seconds into the run; waiting ones are yet to start, and use it too."""
         rooms = [Room(math.inf)]
         if self.trials is not None:
-            reason = f"{self.trials} trials, the budget, have been run"
+            reason = f"{counted(self.trials, 'trial')}, the budget, {'has' if self.trials == 1 else 'have'} been run"
             rooms.append(Room(self.trials - history.n_started, reason, is_final=not history.in_flight))
         if self.wall_seconds is not None and elapsed >= self.wall_seconds:
             rooms.append(Room(0, f"the wall time of {self.wall} is over", is_final=True))

@@ -216,7 +216,7 @@ class Shown(Display):
         elif trial.state is not TrialState.COMPLETED:
             n = self._repeats.count(trial)
             if is_told(n):
-                self._screen.keep(words + (f" ({n} times by now)" if n > 1 else ""))
+                self._screen.keep(words + (f" ({n} times so far)" if n > 1 else ""))
         if step.trace and not step.log and self._is_whole:
             self._screen.keep("\n".join(f"    {row}" for row in step.trace.splitlines()))
 

@@ -156,9 +156,20 @@ class MissingExtra(HpoError, ImportError):
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the closest known name, in either case, or the empty string."""
-    known = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
-    return f" Did you mean {known[close[0]]!r}?" if close else ""
+    close = _closest(given, known)
+    return "" if close is None else f" Did you mean {close!r}?"
+
+
+def misspelt(wanted: str, given: Iterable[str]) -> str:
+    """` Is 'x' a misspelling of it?` for the closest of the names given in place of the wanted one, or the empty string."""
+    close = _closest(wanted, given)
+    return "" if close is None else f" Is {close!r} a misspelling of it?"
+
+
+def _closest(name: str, names: Iterable[str]) -> str | None:
+    known = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return known[close[0]] if close else None
 
 
 def listing(names: Iterable[str], most: int = 8) -> str:

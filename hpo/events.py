@@ -273,5 +273,6 @@ def _seconds_of(handed_back: Event, trial: Trial) -> float:
 def check_step(trial: Trial, state: TrialState) -> None:
     """Raises TrialStateError unless `trial` may go to `state`."""
     if state not in TRANSITIONS[trial.state]:
-        allowed = ", ".join(sorted(TRANSITIONS[trial.state])) or "nothing: it has ended"
-        raise TrialStateError(f"trial {trial.number} is {trial.state}; it cannot become {state} (allowed: {allowed})")
+        allowed = ", ".join(sorted(TRANSITIONS[trial.state]))
+        final = f" (allowed: {allowed})" if allowed else ": it has ended for good"
+        raise TrialStateError(f"trial {trial.number} is {trial.state}; it cannot become {state}{final}")

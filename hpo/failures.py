@@ -6,13 +6,16 @@ import logging
 import re
 import shlex
 from collections import Counter
+from pathlib import Path
 
 from hpo.errors import ExecutorError
 from hpo.executors import Outcome
 from hpo.history import History
-from hpo.progress import counted, trial_words
+from hpo.progress import trial_words
+from hpo.redact import redact
+from hpo.storage.paths import file_of, is_url
 from hpo.study import Study
-from hpo.text import shown
+from hpo.text import counted, shown
 from hpo.trial import Trial, TrialState
 
 log = logging.getLogger(__name__)
@@ -66,13 +69,13 @@ def has_results(history: History) -> bool:
     return any(t.source != "added" for t in history.completed)
 
 
-def hopeless_words(study: str, history: History, trace: str) -> str:
+def hopeless_words(study: Study, trace: str) -> str:
     """Why a run is given up after so many failures."""
+    history = study.history
     last = history.failed[-1]
     return (
-        f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. Nothing more is "
-        f"started, so that no more is spent. When the fault is mended, {way_back(study)}\n"
-        + shown(trace, lines=True).rstrip()
+        f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. The run stops here, "
+        f"to spend no more. Fix the cause, then {way_back(study)}\n" + shown(trace, lines=True).rstrip()
     ).rstrip()
 
 
@@ -102,7 +105,7 @@ class Failures:
             logging.WARNING if is_told(n) else logging.INFO,
             "%s%s%s",
             shown(trial_words(history, trial), lines=True),
-            f" ({n} times by now)" if n > 1 else "",
+            f" ({n} times so far)" if n > 1 else "",
             f"\nthe whole: {outcome.logs[-1]}" if outcome.logs else f"\n{trace}" if trace else "",
             extra=facts,
         )
@@ -116,11 +119,11 @@ class Failures:
     def bug(self) -> ExecutorError:
         """Why the run stops."""
         trials = [trial for trial, _ in self._suspects]
-        return ExecutorError(_bug_words(self._study.name, trials, self._suspects[0][1]))
+        return ExecutorError(_bug_words(trials, self._suspects[0][1], is_stored=_where(self._study) is not None))
 
 
 def mended(study: Study) -> list[Trial]:
-    """Hand back the trials that bugs have failed in a study without results, for whoever runs it again has mended the
+    """Hand back the trials that bugs have failed in a study without results, for whoever runs it again has fixed the
     program. Returns them."""
     history = study.history
     if has_results(history):
@@ -128,43 +131,55 @@ def mended(study: Study) -> list[Trial]:
     return [study.requeue(trial, "its program was run again") for trial in history.failed if is_bug(trial)]
 
 
-def way_back(study: str) -> str:
-    """How failed trials are run again without using up the budget."""
-    return f'have them run again: study.requeue_failed("mended"), or {_command(study)}'
+def way_back(study: Study) -> str:
+    """How failed trials are run again without using up the budget; the command only where it can reach the study."""
+    words, where = 'have these trials run again: study.requeue_failed("fixed")', _where(study)
+    if where is None:
+        return words
+    return f"{words}, or hpo requeue --failed {shlex.quote(study.name)} --storage {shlex.quote(where)}"
 
 
-def _command(study: str) -> str:
-    return f"hpo requeue --failed {shlex.quote(study)}"
+def _where(study: Study) -> str | None:
+    """The storage of a study as the command line takes it, without a password: its file, from the present folder where it
+    lies below, or its URL; None for one in memory."""
+    url = study.storage.url
+    if not is_url(url):
+        return None
+    if (path := file_of(url)) is None:
+        return redact(url)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def no_result_words(study: str, history: History) -> str:
+def no_result_words(study: Study) -> str:
     """`; no trial has a result: 5 failed, ...`, to follow why a run ended; nothing where there are results."""
+    history = study.history
     if has_results(history) or not history.failed:
         return ""
     last = history.failed[-1]
     said = f"#{last.number} ({last.kind}): {last.message}"
     return (
-        f"; no trial has a result: {counted(len(history.failed), 'trial')} failed, the last, {said}. When the fault is "
-        f"mended, {way_back(study)}"
+        f"; no trial has a result: {counted(len(history.failed), 'trial')} failed, the last, {said}. Fix the cause, "
+        f"then {way_back(study)}"
     )
 
 
-def _bug_words(study: str, trials: list[Trial], trace: str) -> str:
+def _bug_words(trials: list[Trial], trace: str, *, is_stored: bool) -> str:
     """Why a run stops at the first failure of this sort."""
     first, message, hint = trials[0], trials[0].message, ""
-    if message.startswith(("KeyError", "AttributeError")):
+    if message.startswith(("KeyError", "AttributeError")) and "trial.params[" not in message:
         hint = f"The trial has params {', '.join(first.params)}: trial.params['{next(iter(first.params))}']"
     say_so = 'raise hpo.TrialFailed("error", "why") for them'
     if message.startswith("the command"):
         say_so = "let the command end with an exit code and words of its own for them"
+    first_again = ": failed trials are run again first, and use up no trial of the budget" if is_stored else ""
     rows = [f"  {row}" for row in shown(trace, lines=True).strip().splitlines()]
     return "\n".join(
         [
-            f"trial {first.number} failed by a fault of the program, whatever the params: {shown(message, lines=True)}",
+            f"trial {first.number} failed because of an error in the program, not because of its params: "
+            + shown(message, lines=True),
             *rows,
             *([hint] if hint else []),
-            "No trial has a result yet, so the run stops here. Mend the program, and run it again: what failed so is run "
-            "again first, and uses up no trial of the budget (by hand: study.requeue_failed(), or "
-            f"{_command(study)}). Where only some params are to blame, {say_so}, and the run goes on",
+            f"No trial has a result yet, so the run stops here. Fix the program and run it again{first_again}. If only "
+            f"some params are to blame, {say_so}, and the run goes on",
         ]
     )

@@ -14,6 +14,7 @@ from hpo.errors import NoFeasibleTrial
 from hpo.metrics import Metric, Objective, is_feasible, limit_words, shortfall
 from hpo.pareto import is_non_dominated
 from hpo.problem import Problem
+from hpo.text import counted
 from hpo.trial import DATA, LEAP, Trial, TrialState
 
 
@@ -29,6 +30,9 @@ class History:
     seed: int
     trials: tuple[Trial, ...] = ()
     fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<History: {summary(self)}>"
 
     @cached_property
     def completed(self) -> tuple[Trial, ...]:
@@ -183,6 +187,13 @@ class History:
             f"no trial of {n} meets every limit. Closest: #{trial.number} ({'; '.join(broken)}). "
             f"Missed: {missed}. See study.closest().{self._aside_words()}".removesuffix(".")
         )
+
+
+def summary(history: History) -> str:
+    """`12 trials, 1 in flight, best #5`, for a `repr`."""
+    is_one = history.has_best and len(history.problem.objectives) < 2
+    best = f", best #{history.best.number}" if is_one else ""
+    return f"{counted(len(history.trials), 'trial')}, {len(history.in_flight)} in flight{best}"
 
 
 def has_result(trial: Trial) -> bool:

@@ -58,7 +58,7 @@ def open_study(
             known = store.names()
             raise StudyNotFound(
                 f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
-                + (f"It has {listing(known)}" if known else "It has none yet; give a problem to create it")
+                + (f"It has: {listing(known)}" if known else "It has none yet; give a problem to create it")
             )
         if fault := forbidden(name):
             raise SettingsError(f"study name {name!r} {fault}")

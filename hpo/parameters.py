@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -61,6 +61,9 @@ class Float:
         if self.default is not None:
             object.__setattr__(self, "default", _number("default", self.default))
         _finish(self)
+
+    def __repr__(self) -> str:
+        return _written(self)
 
     def contains(self, value: object) -> bool:
         """Whether `value` is one this parameter can hold, rounding in the last bits forgiven."""
@@ -171,6 +174,9 @@ class Int:
             object.__setattr__(self, "default", _whole("default", self.default))
         _finish(self)
 
+    def __repr__(self) -> str:
+        return _written(self)
+
     def contains(self, value: object) -> bool:
         """Whether `value` is one this parameter can hold, exactly."""
         return self.fault(value) is None
@@ -276,8 +282,7 @@ class Categorical:
         _finish(self)
 
     def __repr__(self) -> str:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return f"Categorical({', '.join(f'{k}={v!r}' for k, v in values.items() if v is not Unset.UNSET)})"
+        return _written(self)
 
     def contains(self, value: object) -> bool:
         """Whether `value` is one this parameter can hold, exactly."""
@@ -458,6 +463,14 @@ def _tidy(value: float, resolution: float) -> float:
         return round(value, -math.floor(math.log10(resolution)))
     except OverflowError:  # rounded up, it would be beyond the largest float
         return value
+
+
+def _written(parameter: Parameter) -> str:
+    """`Float(0.001, 1.0, log=True)`: the call that makes it, without the defaults."""
+    given = describe(parameter)
+    bounds = [repr(given.pop(name)) for name in ("low", "high", "choices") if name in given]
+    named = [f"{name}={value!r}" for name, value in given.items()]
+    return f"{type(parameter).__name__}({', '.join(bounds + named)})"
 
 
 def describe(parameter: Parameter) -> dict[str, Any]:

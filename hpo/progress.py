@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hpo.budget import Budget, Room
 from hpo.history import History
+from hpo.text import counted
 from hpo.trial import Trial, TrialState
 from hpo.words import best_words, duration, misses, short, with_unit
 
@@ -108,18 +109,15 @@ def log_words(step: Progress) -> str:
 
 
 def resume_words(history: History) -> str:
-    """`resuming: 24 trials, best feasible accuracy 0.9772 (#18)`."""
-    return f"resuming: {counted(len(history.trials), 'trial')}, {best_words(history)}"
-
-
-def counted(n: int, what: str) -> str:
-    """`1 trial`, `2 trials`."""
-    return f"{n} {what}{'' if n == 1 else 's'}"
+    """`resuming: 24 trials, 3 failed, best feasible accuracy 0.9772 (#18)`."""
+    failed = f"{len(history.failed)} failed" if history.failed else ""
+    return f"resuming: {', '.join(filter(None, [counted(len(history.trials), 'trial'), failed, best_words(history)]))}"
 
 
 def _count(history: History, trials: int | None) -> str:
     running = sum(t.state is TrialState.RUNNING for t in history.in_flight)
-    return f"trial {history.n_started - running}" + (f"/{trials}" if trials else "")
+    n = history.n_started - running
+    return f"trial {n}/{trials}" if trials else f"{counted(n, 'trial')} ended"
 
 
 def _tempting(history: History) -> str:

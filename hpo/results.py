@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpo.errors import MissingMetric, NotANumber, NotFinite, ResultError, UnknownMetric, did_you_mean, listing
+from hpo.errors import MissingMetric, NotANumber, NotFinite, ResultError, UnknownMetric, did_you_mean, listing, misspelt
 from hpo.measurement import Measurement
 from hpo.metrics import Metric, Objective, Result, Results, Tracked, is_in_range, limit_words, range_words
 from hpo.scalars import brief, is_number, plain, words
@@ -238,7 +238,7 @@ def _check_names(metrics: Sequence[Metric], result: Mapping[str, Result], where:
         limit = limit_words(missing[0])
         raise MissingMetric(
             f"{given}; missing {listing(repr(m.name) for m in missing)}{f' (limit {limit})' if limit else ''}."
-            f"{did_you_mean(missing[0].name, unknown)} Nothing is recorded"
+            f"{misspelt(missing[0].name, unknown)} Nothing is recorded"
         )
     if unknown:
         raise UnknownMetric(

@@ -28,9 +28,10 @@ from hpo.failures import HOPELESS, Failures, has_results, hopeless_words, mended
 from hpo.history import History
 from hpo.interrupts import Interrupts
 from hpo.limits import NOTICE, Limits
-from hpo.progress import Progress, counted
+from hpo.progress import Progress
 from hpo.redact import redact
 from hpo.study import Study
+from hpo.text import counted
 from hpo.trial import Trial, TrialState
 from hpo.words import duration
 
@@ -136,8 +137,11 @@ def _check(objective: Objective | None, executor: object) -> None:
 
 def _interrupt(study: Study, ended: Run) -> KeyboardInterrupt:
     n = len(study.history.completed)
-    kept = f"what was measured is kept ({counted(n, 'result')})" if n else "nothing has a result yet"
-    stop = KeyboardInterrupt(f"{ended.reason}; {kept}. To go on, run study {study.name!r} again")
+    is_stored = study.storage.url != ":memory:"
+    where = "stored" if is_stored else "in memory"
+    kept = f"{counted(n, 'result')} {'is' if n == 1 else 'are'} {where}" if n else "no trial has a result yet"
+    again = f". To go on, run study {study.name!r} again" if is_stored else ""
+    stop = KeyboardInterrupt(f"{ended.reason}; {kept}{again}")
     stop.run = ended  # type: ignore[attr-defined]
     return stop
 
@@ -189,14 +193,15 @@ class _Runner:
                 self.interrupts.cleaning_up(lambda: pool.cancel(list(self.running), grace=0.0))
                 if isinstance(error, KeyboardInterrupt) and self.running and pool.grace:
                     n = counted(len(self.running), "running trial")
-                    self._say(f"interrupted again: {n} cancelled, with {pool.grace:g} s to end; again to kill at once")
+                    now = "interrupt again (Ctrl-C) to kill at once"
+                    self._say(f"interrupted again: {n} cancelled, with {pool.grace:g} s to end; {now}")
                 self._abandon(pool, error)
                 if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
                     may_run = any("may still run" in trial.message for trial in self.stopped)
                     rest = "; what cannot be stopped may still run" if may_run else ""
                     return self._ended(f"interrupted twice: running trials were cancelled{rest}")
                 raise
-        return self._ended(reason + no_result_words(self.study.name, self.study.history))
+        return self._ended(reason + no_result_words(self.study))
 
     def _run_on(self, pool: Pool) -> str:
         """Run trials until the end. Returns why it is the end."""
@@ -206,7 +211,7 @@ class _Runner:
             self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
         self._take_over(pool)
         if again := mended(self.study):
-            self._say(f"run again: {counted(len(again), 'trial')} that failed by a fault of the program")
+            self._say(f"run again: {counted(len(again), 'trial')} that failed because of an error in the program")
         with heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running)) as beating:
             reason = self._loop(pool, beating)
             mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN
@@ -319,7 +324,7 @@ class _Runner:
             step = Progress(history, elapsed, trial, outcome.id, room=room, log=log_file, trace=trace)
             self.display.show(step)
             if len(history.failed) >= HOPELESS and not has_results(history):
-                raise ExecutorError(hopeless_words(self.study.name, history, outcome.log_tail))
+                raise ExecutorError(hopeless_words(self.study, outcome.log_tail))
 
     def _deliver(self, outcome: Outcome) -> Trial | None:
         """Tell the study how a work ended; None where that is another driver's business."""
@@ -401,9 +406,10 @@ class _Runner:
             self.running.update({id: left[id] for id in found})
             self.lost |= found - {self._work_id(trial) for trial in adopted}
             if adopted:
-                self._say(f"{len(adopted)} trials that went on without a driver are watched again")
+                self._say(f"watching again: {counted(len(adopted), 'trial')} that went on without a driver")
         if reclaimed := reclaim(self.study):
-            self._say(f"{len(reclaimed)} trials of a killed run are run again: #{reclaimed[0].number} ...")
+            numbers = listing(f"#{trial.number}" for trial in reclaimed)
+            self._say(f"run again: {counted(len(reclaimed), 'trial')} of a killed run: {numbers}")
 
     def _lose(self, pool: Pool, ids: set[str]) -> None:
         """Other drivers have taken these over; their works are ended, but for those that they watch now."""
@@ -420,10 +426,11 @@ class _Runner:
         if self.interrupts.terminated_at is not None:
             word, rest = "terminated", f"had {self.limits.notice:g} s to end"
         elif self.interrupts.count:
-            word, rest = "interrupted", "were let end"
+            word, rest = "interrupted", ""
         else:
             return ""
-        return f"{word}: running trials {'go on' if pool.survives else rest}"
+        rest = "go on" if pool.survives else rest
+        return f"{word}: running trials {rest}" if rest else word
 
     def _is_detaching(self, pool: Pool) -> bool:
         if pool.survives and self._interruption(pool):
@@ -433,11 +440,11 @@ class _Runner:
 
     def _first_words(self, pool: Pool) -> str:
         if not self.running:
-            return "interrupted: nothing runs, and nothing more is started"
+            return "interrupted: no trial is running, and no more are started"
         n, is_one = counted(len(self.running), "running trial"), len(self.running) == 1
         if pool.survives:
             return f"interrupted: {n} {'goes' if is_one else 'go'} on; the next run takes {'it' if is_one else 'them'} back"
-        return f"interrupted: {n} {'is' if is_one else 'are'} let end; again to cancel {'it' if is_one else 'them'}"
+        return f"interrupted: waiting for {n} to end; interrupt again (Ctrl-C) to cancel {'it' if is_one else 'them'}"
 
     def _last_words(self) -> str:
         n, is_one = counted(len(self.running), "running trial"), len(self.running) == 1

@@ -50,10 +50,13 @@ def _of_tuple(given: tuple[Any, ...]) -> Parameter:
         return Categorical(own)
     is_number = [isinstance(value, int | float) and not isinstance(value, bool) for value in own]
     if len(own) != 2 or not all(is_number):
-        a, b = map(brief, own[:2] if is_number[:2] == [True, True] else (1, 8))
+        a, b = map(brief, bounds := own[:2] if is_number[:2] == [True, True] else [1, 8])
+        kinds = [f"Int({a}, {b})"] * all(isinstance(bound, int) for bound in bounds) + [f"Float({a}, {b})"]
+        ranges = " or ".join(f"{kind[:-1]}, log=True)" if own[2:] == ["log"] else kind for kind in kinds)
+        more = "" if own[2:] == ["log"] else ", with log=True or step=... where wanted,"
         raise SpaceError(
-            f"{brief(given)} could be bounds or choices. Write Int({a}, {b}) or Float({a}, {b}), with log=True or step=... "
-            f"where wanted, for a range; and a list, {brief(list(own))}, for choices"
+            f"{brief(given)} could be bounds or choices. Write {ranges}{more} for a range; and a list, {brief(list(own))}, "
+            "for choices"
         )
     return Int(own[0], own[1]) if all(isinstance(value, int) for value in own) else Float(own[0], own[1])
 

@@ -24,7 +24,7 @@ from hpo.effort import Allowance, Timed
 from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
 from hpo.frozen import frozen
-from hpo.history import History
+from hpo.history import History, summary
 from hpo.metrics import Metric, Results
 from hpo.problem import Problem
 from hpo.provenance import provenance
@@ -360,7 +360,7 @@ class Study:
         judged anew, a range counts for results to come; role and goal stay what they are. Raises MetricError, NotFound."""
         if not isinstance(metric, Metric):
             raise MetricError(
-                f"edit_metric({metric!r}): give the whole metric as it shall be: Constraint(name, upper=...)"
+                f"edit_metric({metric!r}): give the whole metric as it is to become: Constraint(name, upper=...)"
             )
         if not reason.strip():
             raise MetricError(f'metric {metric.name!r}: an edit needs a reason: edit_metric(..., reason="...")')
@@ -400,9 +400,7 @@ class Study:
         return replayed(self._book.first_problem, self.seed, self.events(), strategy_of)
 
     def __repr__(self) -> str:
-        history = self.history
-        best = f", best #{history.best.number}" if history.has_best and len(self.problem.objectives) < 2 else ""
-        return f"<Study {self.name!r}: {len(history.trials)} trials, {len(history.in_flight)} in flight{best}>"
+        return f"<Study {self.name!r}: {summary(self.history)}>"
 
     def __reduce__(self) -> tuple[Callable[..., Study], tuple[str, object, str, Strategy | None]]:
         """Pickled and copied as its name and its storage's URL, and opened again there: the copy is the same study.

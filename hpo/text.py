@@ -60,3 +60,8 @@ def _quoted(character: str) -> str:
 
 def _escape(found: re.Match[str] | str) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
+
+
+def counted(n: int, what: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{n} {what}{'' if n == 1 else 's'}"

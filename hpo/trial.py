@@ -14,6 +14,9 @@ from hpo.errors import NotFound, listing
 from hpo.frozen import Frozen
 from hpo.measurement import Measurement
 
+_SHOWN = 100
+"""Letters of a failure's message in a `repr`."""
+
 
 class TrialState(StrEnum):
     """waiting and running trials are in flight; the others have ended."""
@@ -125,7 +128,8 @@ class Trial:
     def __repr__(self) -> str:
         params = ", ".join(f"{k}={_short(v)}" for k, v in self.params.items())
         values = ", ".join(f"{k}={v.value:.4g}" for k, v in self.values.items())
-        ending = f" -> {values}" if values else f" ({self.kind})" if self.kind else ""
+        why = ": ".join(filter(None, [self.kind, self.message[:_SHOWN]]))
+        ending = f" -> {values}" if values else f" ({why})" if self.kind else ""
         aside = f" [set aside: {self.set_aside}]" if self.set_aside else ""
         return f"Trial {self.number} {self.state}: {params}{ending}{aside}"
 

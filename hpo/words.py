@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from hpo.history import History
 from hpo.measurement import Measurement
 from hpo.metrics import Metric, limit_words, shortfall
+from hpo.text import counted
 from hpo.trial import Trial
 
 DIGITS = 4
@@ -56,17 +57,20 @@ def goal_words(metric: Metric) -> str:
 
 
 def best_words(history: History) -> str:
-    """`best feasible accuracy 0.9772 (#18)`, the size of the Pareto front, or that there is none yet."""
-    objectives = history.problem.objectives
+    """`best feasible accuracy 0.9772 (#18)`, the size of the Pareto front, or that there is none yet. Of feasible trials it
+    speaks only where the problem has limits."""
+    objectives, feasible = history.problem.objectives, "feasible " if history.problem.limited else ""
     if not history.has_best:
-        return "nothing feasible yet" if history.completed else "no result yet"
+        if feasible and history.completed:
+            return "nothing feasible yet"
+        return "no result that counts yet" if history.set_aside else "no result yet"
     if len(objectives) > 1:
-        return f"Pareto front of {len(history.pareto_front)} feasible trials"
+        return f"Pareto front of {counted(len(history.pareto_front), f'{feasible}trial')}"
     if not objectives:
         return f"feasible: #{history.best.number}"
     best, objective = history.best, objectives[0]
     value = with_unit(objective, best.values[objective.name].value)
-    return f"best feasible {objective.name} {value} (#{best.number})"
+    return f"best {feasible}{objective.name} {value} (#{best.number})"
 
 
 def aside_words(history: History) -> str:
@@ -77,7 +81,9 @@ def aside_words(history: History) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.8 s`, `42 s`, `6 min`, `2 h 5 min`."""
+    """`40 ms`, `0.8 s`, `42 s`, `6 min`, `2 h 5 min`."""
+    if 0 < seconds < 0.0995:
+        return f"{1000 * seconds:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 90:

@@ -136,7 +136,7 @@ hpo.run(study, train, budget=hpo.Budget(trials=20))
     with Terminal(PROGRAM + program, tmp_path) as terminal:
         assert terminal.end() == 0
         shown = [row for row in screen(terminal.shown) if row.startswith("#")]
-        assert [re.sub(r".*steps", "", row) for row in shown] == ["", *(f" ({n} times by now)" for n in (2, 4, 8))]
+        assert [re.sub(r".*steps", "", row) for row in shown] == ["", *(f" ({n} times so far)" for n in (2, 4, 8))]
         assert terminal.shown.count("Traceback") == 1
         assert "in train" in terminal.shown
         assert "evaluation.py" not in terminal.shown
@@ -152,10 +152,10 @@ hpo.run(study, train, budget=hpo.Budget(trials=9))
     with Terminal(PROGRAM + program, tmp_path) as terminal:
         terminal.until("1 running")
         terminal.interrupt()
-        terminal.until("interrupted: 1 running trial is let end; again to cancel it")
+        terminal.until("interrupted: waiting for 1 running trial to end; interrupt again (Ctrl-C) to cancel it")
         (tmp_path / "gate").touch()
         assert terminal.end() == -2
-        assert "KeyboardInterrupt: interrupted: running trials were let end" in terminal.shown
+        assert "KeyboardInterrupt: interrupted; " in terminal.shown
 
 
 def test_nothing_is_drawn_while_somebody_reads_keys(tmp_path: Path) -> None:
@@ -421,7 +421,7 @@ def test_in_a_real_kernel(tmp_path: Path) -> None:
         (drawn,) = [out for out in outputs if out.output_type == "display_data"]
         assert drawn.data["text/plain"].startswith("trial 1/2 | " if stop else "trial 2/2 | ")
         kept = "".join(out.text for out in outputs if out.output_type == "stream")
-        assert ("interrupted: 1 running trial is let end" in kept) == stop
+        assert ("interrupted: waiting for 1 running trial to end" in kept) == stop
         assert [out.ename for out in outputs if out.output_type == "error"] == (["KeyboardInterrupt"] if stop else [])
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import hpo
-from hpo.failures import Repeats, is_bug, is_told
+from hpo.failures import Repeats, is_bug, is_told, way_back
 from hpo.trial import TrialState
 
 
@@ -65,3 +67,15 @@ def test_repeats_are_told_at_each_doubling_whatever_their_numbers() -> None:
     assert [n for n in counts if is_told(n)] == [1, 2, 4, 8]
     assert repeats.count(failed("ValueError: bad size 1")) == 1
     assert repeats.count(failed("ValueError: bad shape 1", kind="oom")) == 1
+
+
+def test_the_way_back_is_a_command_only_where_it_reaches_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+    python = 'have these trials run again: study.requeue_failed("fixed")'
+    assert way_back(hpo.open_study("a b", problem, storage=":memory:")) == python
+    stored = hpo.open_study("a b", problem, storage=tmp_path / "s 1.db")
+    assert way_back(stored) == f"{python}, or hpo requeue --failed 'a b' --storage '{tmp_path / 's 1.db'}'"
+    monkeypatch.chdir(tmp_path)
+    assert way_back(stored).endswith("--storage 's 1.db'")

@@ -113,3 +113,14 @@ def test_the_value_of_a_trial_is_that_of_the_single_objective() -> None:
         several = other.tell(other.ask(), {m.name: 0.0 for m in metrics})
         with pytest.raises(NotFound, match=rf"^trial 0 has no single value: objectives of the problem: {have}\. See"):
             _ = several.value
+
+
+def test_a_history_and_a_failed_trial_are_shown_in_one_line() -> None:
+    s = hpo.open_study("s", hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")]), storage=":memory:", seed=0)
+    s.tell(s.ask(), 1.0)
+    failed = s.fail(s.ask(), "error", "ValueError: bad" + 200 * "!")
+    s.ask()
+    assert repr(s.history) == "<History: 3 trials, 1 in flight, best #0>"
+    assert repr(s) == "<Study 's': 3 trials, 1 in flight, best #0>"
+    assert "(error: ValueError: bad!!" in repr(failed)
+    assert len(repr(failed)) < 160

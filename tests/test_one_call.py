@@ -184,7 +184,7 @@ def test_an_error_tells_what_would_be_lost() -> None:
     with pytest.raises(MissingMetric) as caught:
         hpo.minimize(train, SPACE, seed=0)
     told = "".join(traceback.format_exception_only(caught.value))
-    assert "Did you mean 'vlaue'" in told
+    assert "Is 'vlaue' a misspelling of it?" in told
     assert "is the best so far of 3 results. A study with a name is kept" in told
 
 

@@ -142,7 +142,7 @@ def test_whole_numbers_as_a_data_frame_with_gaps_gives_them() -> None:
     study = hpo.open_study("s", problem, storage=":memory:", seed=1)
     for trial in (study.ask(), study.enqueue({"n": np.float64(2)}), study.add({"n": 4.0}, {"y": 1.0})):
         assert type(trial.params["n"]) is int
-    assert repr(problem.space["n"]).startswith("Int(low=1, high=5,")
+    assert repr(problem.space["n"]).startswith("Int(1, 5")
 
 
 def test_conditions_hold_values_as_the_parent_does() -> None:
@@ -286,3 +286,17 @@ def test_choices_may_have_lines() -> None:
     assert Categorical([prompt, "short"]).contains(prompt)
     with pytest.raises(SpaceError, match="on one line"):
         Space({"a\nb": Float(0, 1)})
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Float(0.001, 1.0, log=True)",
+        "Float(0.0, 1.0, step=0.1, default=0.3, unit='s')",
+        "Int(1, 8)",
+        "Categorical(['sgd', 'adam'], active_if={'lr': [0.1]})",
+        "Categorical([None, 3], default=None)",
+    ],
+)
+def test_a_parameter_is_shown_as_the_call_that_makes_it(written: str) -> None:
+    assert repr(eval(written)) == written

@@ -21,8 +21,7 @@ def of(choices: list[Any], **more: Any) -> hpo.Problem:
     [
         (
             {"x": hpo.Categorical(["a"])},
-            "a problem needs a Space, got {'x': Categorical(choices=('a',), ordered=False, default=None, active_if={}, "
-            "unit='', description='')}; put its parameters into one: Space({...})",
+            "a problem needs a Space, got {'x': Categorical(['a'])}; put its parameters into one: Space({...})",
         ),
         (None, "a problem needs a Space, got None"),
         (["x"], "a problem needs a Space, got ['x']"),

@@ -35,7 +35,7 @@ def test_the_line_says_all_there_is() -> None:
         "trial 3/60 | 1 running | best feasible y 0.9 (#1) | best infeasible 0.95 (#2: ms 6 > 5 ms) | "
         "limits missed: ms 1/3 | 1 failed | ~5 min left"
     )
-    assert resume_words(s.history) == "resuming: 5 trials, best feasible y 0.9 (#1)"
+    assert resume_words(s.history) == "resuming: 5 trials, 1 failed, best feasible y 0.9 (#1)"
 
 
 def test_the_time_left_grows_shorter_while_a_trial_runs() -> None:
@@ -68,3 +68,13 @@ def test_a_log_is_named_where_there_is_one(tmp_path: Path, monkeypatch: pytest.M
     assert log_words(Progress(history, 0.0, log=str(log))) == f" (log: {log})"
     monkeypatch.chdir(tmp_path)
     assert log_words(Progress(history, 0.0, log=str(log))) == " (log: logs/a.err)"
+
+
+def test_without_limits_nothing_is_called_feasible() -> None:
+    s = hpo.open_study("s", hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")]), storage=":memory:", seed=0)
+    s.fail(s.ask(), "error", "ValueError")
+    assert resume_words(s.history) == "resuming: 1 trial, 1 failed, no result yet"
+    assert progress_line(s.history) == "1 trial ended | 1 failed"
+    s.tell(s.ask(), 1.0)
+    assert resume_words(s.history) == "resuming: 2 trials, 1 failed, best y 1 (#1)"
+    assert progress_line(s.history, 9) == "trial 2/9 | best y 1 (#1) | 1 failed"

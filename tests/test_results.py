@@ -344,7 +344,7 @@ def test_without_any_result_that_counts_the_answers_say_why() -> None:
         ):
             answer()
     assert s.pareto_front == ()
-    assert repr(s).startswith("<Study 's': 1 trials")
+    assert repr(s).startswith("<Study 's': 1 trial, ")
 
 
 def test_of_several_reasons_other_data_come_first() -> None:

@@ -139,7 +139,7 @@ def test_a_bug_stops_the_run_at_the_first_failure_and_uses_nothing_up(
     executor: Any, objective: Any, message: str
 ) -> None:
     s = study()
-    with pytest.raises(ExecutorError, match=r"^trial [01] failed by a fault of the program") as caught:
+    with pytest.raises(ExecutorError, match=r"^trial [01] failed because of an error in the program") as caught:
         hpo.run(s, objective, budget=hpo.Budget(trials=5), executor=executor)
     said = str(caught.value)
     assert message.replace("'Fixed'", "'dict'") in said.replace("'Fixed'", "'dict'")
@@ -168,7 +168,7 @@ def test_a_bug_stops_the_run_at_the_first_failure_and_uses_nothing_up(
 )
 def test_so_does_a_command_that_cannot_work(script: str) -> None:
     s = study()
-    with pytest.raises(ExecutorError, match=r"^trial 0 failed by a fault of the program, .*the command ended"):
+    with pytest.raises(ExecutorError, match=r"^trial 0 failed because of an error in the program, .*the command ended"):
         hpo.run(s, executor=Subprocess(["sh", "-c", script]), budget=hpo.Budget(trials=5))
     assert [(t.state, t.kind) for t in s.trials] == [(TrialState.FAILED, "error")]
 
@@ -183,7 +183,9 @@ def test_what_params_may_be_to_blame_for_is_an_ordinary_failure(script: str) -> 
     assert ended.reason.startswith(
         "3 trials, the budget, have been run; no trial has a result: 3 trials failed, the last, #2"
     )
-    assert 'study.requeue_failed("mended"), or hpo requeue --failed run' in ended.reason
+    assert ended.reason.endswith('have these trials run again: study.requeue_failed("fixed")'), (
+        "no command reaches memory"
+    )
 
 
 def test_a_bug_after_results_is_an_ordinary_failure() -> None:
@@ -195,7 +197,7 @@ def test_a_bug_after_results_is_an_ordinary_failure() -> None:
 def test_a_result_from_elsewhere_does_not_prove_that_the_program_works() -> None:
     s = study()
     s.add({"x": 0.1}, {"y": 0.1, "c": 0.1}, "from production")
-    with pytest.raises(ExecutorError, match="by a fault of the program"):
+    with pytest.raises(ExecutorError, match="because of an error in the program"):
         hpo.run(s, _calls_what_is_not_there, budget=hpo.Budget(trials=5))
 
 
@@ -225,8 +227,8 @@ def test_failures_are_warnings_with_their_traceback_and_are_counted(caplog: pyte
     assert first.startswith("#1 failed (error): ValueError: bad shape 1\nTraceback")
     assert "in train" in first
     assert others == [
-        "#3 failed (error): ValueError: bad shape 3 (2 times by now)",
-        "#7 failed (error): ValueError: bad shape 7 (4 times by now)",
+        "#3 failed (error): ValueError: bad shape 3 (2 times so far)",
+        "#7 failed (error): ValueError: bad shape 7 (4 times so far)",
     ]
 
 
@@ -404,15 +406,12 @@ def is_gone(pid: int) -> bool:
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_ctrl_c_once_lets_running_trials_end(tmp_path: Path, executor: str) -> None:
     run = _Interrupted(tmp_path, executor)
-    one = "1 running trial is let end; again to cancel it"
-    assert (
-        run.interrupt()
-        == f"interrupted: {one if run.n == 1 else '2 running trials are let end; again to cancel them'}\n"
-    )
+    trials, them = ("1 running trial", "it") if run.n == 1 else ("2 running trials", "them")
+    assert run.interrupt() == f"interrupted: waiting for {trials} to end; interrupt again (Ctrl-C) to cancel {them}\n"
     (tmp_path / "gate").touch()
     out, err = run.end()
     assert f"completed={run.n}, failed=0" in out
-    assert "KeyboardInterrupt: interrupted: running trials were let end; what was measured is kept" in err
+    assert "KeyboardInterrupt: interrupted; " in err
     s = hpo.open_study("int", storage=tmp_path / "i.db")
     assert [t.state for t in s.trials] == [TrialState.COMPLETED] * (run.n + 1)
 
@@ -424,7 +423,9 @@ def test_ctrl_c_twice_cancels_them(tmp_path: Path, executor: str) -> None:
     run.process.send_signal(signal.SIGINT)
     _, err = run.end()
     rest = "what cannot be stopped may still run; " if executor == "Threads(2)" else ""
-    assert f"KeyboardInterrupt: interrupted twice: running trials were cancelled; {rest}nothing has a result yet" in err
+    assert (
+        f"KeyboardInterrupt: interrupted twice: running trials were cancelled; {rest}no trial has a result yet" in err
+    )
     s = hpo.open_study("int", storage=tmp_path / "i.db")
     assert [t.state for t in s.trials] == [TrialState.CANCELLED] * run.n + [TrialState.COMPLETED]
 
@@ -433,7 +434,9 @@ def test_a_third_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
     """The commands ignore SIGTERM, and would have an hour to end."""
     run = _Interrupted(tmp_path, "Subprocess(['sh', 'train.sh'], 2, grace=3600.0)", "trap '' TERM\n" + COMMAND)
     run.interrupt()
-    again = "interrupted again: 2 running trials cancelled, with 3600 s to end; again to kill at once\n"
+    again = (
+        "interrupted again: 2 running trials cancelled, with 3600 s to end; interrupt again (Ctrl-C) to kill at once\n"
+    )
     assert run.interrupt() == again
     run.process.send_signal(signal.SIGINT)
     run.end()

@@ -65,7 +65,7 @@ CORRUPTED: list[tuple[str, Any, type[Exception], str]] = [
         {"accuracy": 0.9, "recall": 0.8, "latencyms": 3.0},
         errors.MissingMetric,
         "trial 0 reported {'accuracy', 'recall', 'latencyms'}; missing 'latency_ms' (limit <= 15 ms)."
-        f" Did you mean 'latencyms'? {NOTHING}",
+        f" Is 'latencyms' a misspelling of it? {NOTHING}",
     ),
     (
         "unknown",
@@ -268,7 +268,7 @@ def test_what_failed_by_a_fault_that_was_mended_is_run_again() -> None:
     s.cancel(cancelled, "broke its contract", seconds=10.0)
     assert s.history.failed
     for number, spent in ((0, 30.0), (1, 10.0)):
-        again = s.requeue(number, "the typo is mended")
+        again = s.requeue(number, "the typo is fixed")
         assert (again.state, again.kind, again.attempt) == ("waiting", None, 2)
         assert (again.earlier_seconds, again.seconds) == (spent, None)
     assert not s.history.failed
@@ -383,7 +383,7 @@ def test_resuming(tmp_path: Path) -> None:
     )
     with pytest.raises(errors.DefinitionChanged, match="seed: stored 5, given 6"):
         hpo.open_study("mnist", problem(), storage=file, seed=6)
-    with pytest.raises(errors.StudyNotFound, match=r"Did you mean 'mnist'\? It has mnist$"):
+    with pytest.raises(errors.StudyNotFound, match=r"Did you mean 'mnist'\? It has: mnist$"):
         hpo.open_study("mnst", storage=file)
 
 

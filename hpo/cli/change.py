@@ -25,7 +25,9 @@ from hpo.words import short
 @storage_option
 @click.option("--note", default="", help="Why; kept with the trial.")
 def enqueue(words: tuple[str, ...], storage: str, note: str) -> None:
-    """Put a trial of your own at the head of the queue: the next ask gives it out.
+    """Put a trial of your own at the head of the queue.
+
+    The next ask gives it out.
 
     Every active parameter is given, as lr=0.01, or all of them as one JSON object: '{"lr": 0.01, "layers": 3}'.
     """
@@ -92,7 +94,10 @@ def edit(
 @click.argument("words", nargs=-1, required=True, metavar="[NAME] TEXT")
 @storage_option
 def note(words: tuple[str, ...], storage: str) -> None:
-    """Keep a remark with the study: what was found, decided, or went wrong."""
+    """Keep a remark with the study.
+
+    For example what was found, decided, or went wrong. `hpo status` shows it.
+    """
     if len(words) > 2:
         raise SettingsError(f"a note is one text; put it into quotes: hpo note {words[0]} '{' '.join(words[1:])}'")
     with existing_study(storage, words[0] if len(words) == 2 else None) as study:

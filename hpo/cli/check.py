@@ -43,7 +43,10 @@ _LEAST_DISK = 200e6
 @click.option("--trust", is_flag=True, help="Import the strategies that the storage names, whoever has written it.")
 @json_option
 def replay(name: str | None, storage: str, trust: bool, as_json: bool) -> None:
-    """Derive every suggestion of a study again and say where the first differs (then exits with 1)."""
+    """Derive every suggestion of a study again.
+
+    Says where the first differs, and exits with 1 then.
+    """
     with existing_study(storage, name) as study:
         found = study.replay(trust=trust)
         if as_json:
@@ -68,7 +71,10 @@ def replay(name: str | None, storage: str, trust: bool, as_json: bool) -> None:
 @storage_option
 @json_option
 def doctor(storage: str, as_json: bool) -> None:
-    """Check this machine: versions, threads, disk, storage, one fit; and the studies that are there. Ends with "ready"."""
+    """Check this machine and the studies of the storage.
+
+    Shows versions, threads, disk, a storage round trip, the studies and one timed fit. Ends with "ready".
+    """
     checks: Sequence[tuple[str, Callable[[], str]]] = (
         ("versions", versions),
         ("threads", threads),
@@ -110,7 +116,7 @@ def threads() -> str:
 
     pools = [f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info()]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{usable} cores; {', '.join(pools) or 'no BLAS found'} (one inside ask)"
+    return f"{usable} cores; {', '.join(dict.fromkeys(pools)) or 'no BLAS found'} (one inside ask)"
 
 
 def disk(storage: str) -> str:

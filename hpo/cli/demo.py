@@ -24,6 +24,7 @@ from hpo.report.comparison import Comparison
 from hpo.runner import run
 from hpo.strategies import Bayesian, Grid, OneAtATime, Random, Strategy
 from hpo.study import Study
+from hpo.text import counted
 from hpo.trial import Trial
 from hpo.words import best_words, duration, measured, misses
 
@@ -46,7 +47,9 @@ def demo(folder: Path = Path("demo"), trials: int = 32, seeds: int = 5) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     echo(_task_words())
     contenders = strategies(trials)
-    echo(f"\n{len(contenders)} strategies x {seeds} seeds x {trials} trainings, {SLOTS} at a time:")
+    echo(
+        f"\n{len(contenders)} strategies x {counted(seeds, 'seed')} x {counted(trials, 'training')}, {SLOTS} at a time:"
+    )
     studies: dict[str, dict[int, Study]] = {name: {} for name in contenders}
     for seed in range(seeds):
         for name, strategy in contenders.items():

@@ -58,7 +58,9 @@ def problem() -> Problem:
             "train.alpha": Float(1e-6, 1.0, log=True, default=1e-4, description="L2 penalty"),
         }
     )
-    accuracy = Objective("accuracy", goal="maximize", description=f"digits read rightly, {FOLDS}-fold cross-validation")
+    accuracy = Objective(
+        "accuracy", goal="maximize", description=f"digits read correctly, {FOLDS}-fold cross-validation"
+    )
     # A ratio to a fixed network, timed in turns with it, so that the limit means the same on every machine.
     latency = Constraint("latency", upper=0.8, description="time to read a page, in units of what production takes")
     size = Constraint("size_kb", upper=16.0, unit="kB", description="what is deployed, pickled")

@@ -23,7 +23,10 @@ from hpo.study import Study
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="A file; standard output where none is given.")
 def export(name: str | None, storage: str, kind: str, output: str | None) -> None:
-    """Write all trials of a study: as CSV one row a trial (param.*, metric.*, ok.*), as JSON everything."""
+    """Write all trials of a study as CSV or JSON.
+
+    CSV has one row for each trial (param.*, metric.*, ok.*); JSON has all that is known.
+    """
     with existing_study(storage, name) as study:
         text = as_csv(study) if kind == "csv" else as_json(study)
         if output is None:

@@ -51,7 +51,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name=DISTRIBUTION)
 def main() -> None:
-    """Tune hyperparameters jointly, under limits, with few trainings.
+    """Tune hyperparameters together, within limits, in few training runs.
 
     `hpo demo` shows it on a real model; `hpo run study.toml` runs your own.
     """
@@ -61,11 +61,14 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--trials", type=click.IntRange(min=1), help="Trainings for each strategy.")
+@click.option("--trials", type=click.IntRange(min=1), help="Trials for each strategy.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How often each strategy is run.")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("demo"), show_default=True)
 def demo(trials: int | None, seeds: int | None, folder: Path) -> None:
-    """Tune a real model jointly, compare with grid, one-at-a-time and random, write a report."""
+    """Tune a real model four ways and write a report.
+
+    Jointly, by grid, one parameter at a time, and at random, with the same number of trials each.
+    """
     from hpo.cli import demo as task
 
     settings = {name: value for name, value in (("trials", trials), ("seeds", seeds)) if value is not None}

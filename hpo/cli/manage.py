@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hpo.opening import open_study
 from hpo.redact import redact
 from hpo.storage import Storage
 from hpo.studies import back_up, copy_study, delete_study, rename_study
+from hpo.text import counted
 
 
 @click.command()
@@ -21,10 +23,13 @@ from hpo.studies import back_up, copy_study, delete_study, rename_study
 @click.argument("new")
 @storage_option
 def rename(name: str, new: str, storage: str) -> None:
-    """Give study NAME the name NEW. Whoever runs it goes on."""
+    """Give study NAME the name NEW.
+
+    Runs in progress go on. A study file with the old name would begin a new study: change it there too.
+    """
     with existing_storage(storage) as store:
         rename_study(name, new, storage=store)
-        echo(f"study {name!r} is now {new!r}")
+        echo(f"study {name!r} is now {new!r}; in a study file, change study.name too")
 
 
 @click.command()
@@ -35,12 +40,15 @@ def rename(name: str, new: str, storage: str) -> None:
     "--force", is_flag=True, help="Even while trials are running, whose results are lost, and if it is damaged."
 )
 def delete(name: str, storage: str, confirm: str | None, force: bool) -> None:
-    """Delete study NAME with all its trials, for good. Asks for the name once more."""
+    """Delete study NAME with all its trials, for good.
+
+    Asks for the name once more.
+    """
     with existing_storage(storage) as store:
         words = _what_is_lost(store, name)
         if confirm is None:
             if not sys.stdin.isatty():
-                raise SettingsError(f"this deletes {words} for good; say --confirm {name!r} to do it")
+                raise SettingsError(f"this deletes {words} for good; to do it, add --confirm {shlex.quote(name)}")
             confirm = click.prompt(f"This deletes {words} for good. Its name, to do it", default="", show_default=False)
         if confirm != name:
             raise SettingsError(f"nothing was deleted: {confirm!r} is not {name!r}")
@@ -71,7 +79,10 @@ def copy(name: str, new: str | None, to: str | None, storage: str) -> None:
 @click.option("--replace", is_flag=True, help="Write over an earlier backup.")
 @storage_option
 def backup(dest: Path, replace: bool, storage: str) -> None:
-    """Write all studies, as they are now, to the SQLite file DEST, while others go on working with them."""
+    """Write all studies to the SQLite file DEST.
+
+    Others may go on working with them meanwhile.
+    """
     with existing_storage(storage) as store:
         names = store.names()
         path = back_up(dest, storage=store, replace=replace)
@@ -84,4 +95,4 @@ def _what_is_lost(store: Storage, name: str) -> str:
         trials = open_study(name, storage=store).trials
     except StorageError:
         return f"study {name!r}, which cannot be read,"
-    return f"study {name!r} with {len(trials)} trials"
+    return f"study {name!r} with {counted(len(trials), 'trial')}"

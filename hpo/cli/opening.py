@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -48,7 +49,9 @@ def existing_storage(where: str) -> Iterator[Storage]:
     """The storage at `where`. Raises StorageError, and makes nothing, when a file does not exist."""
     if path := missing_file(where):
         others = sorted(p.name for p in path.parent.glob("*.db")) if path.parent.is_dir() else []
-        have = f"there is {listing(others)}: give one with --storage" if others else "`hpo run study.toml` makes one"
+        have = "`hpo run study.toml` makes one"
+        if others:
+            have = f"there is {listing(others)}: add --storage {shlex.quote(str(path.parent / others[0]))}"
         raise StorageError(f"no file {path}; {have}")
     storage = open_storage(where)
     try:

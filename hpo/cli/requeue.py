@@ -1,12 +1,13 @@
-"""hpo requeue: have trials run again that failed by a fault which has been mended."""
+"""hpo requeue: have trials run again that failed for a cause that has been fixed."""
 
 from __future__ import annotations
 
 import click
 
+from hpo.cli.console import echo
 from hpo.cli.opening import existing_study, name_argument, storage_option
 from hpo.errors import SettingsError
-from hpo.progress import counted
+from hpo.text import counted
 from hpo.trial import FAILURE_KINDS
 
 
@@ -22,9 +23,9 @@ from hpo.trial import FAILURE_KINDS
 def requeue(
     name: str | None, storage: str, failed: bool, kind: str | None, numbers: tuple[int, ...], reason: str
 ) -> None:
-    """Have trials of study NAME run again: the next run gives them out first.
+    """Have failed trials run again by the next run.
 
-    Until then they do not count in the budget's trials.
+    It gives them out first. Until then they do not count in the budget's trials.
     """
     if bool(numbers) == (failed or kind is not None):
         raise SettingsError(
@@ -35,5 +36,8 @@ def requeue(
             trials = [study.requeue(number, reason) for number in numbers]
         else:
             trials = study.requeue_failed(reason, kind=kind)
-        named = f": {', '.join(f'#{trial.number}' for trial in trials)}" if trials else ""
-        click.echo(f"{counted(len(trials), 'trial')} of {study.name} will be run again{named}")
+        if not trials:
+            echo(f"no trial of {study.name!r} has failed{f' of kind {kind}' if kind else ''}: nothing is run again")
+            return
+        named = ", ".join(f"#{trial.number}" for trial in trials)
+        echo(f"{counted(len(trials), 'trial')} of {study.name!r} will be run again: {named}")

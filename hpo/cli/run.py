@@ -52,12 +52,12 @@ def run(
 ) -> None:
     """Run the study that FILE declares, or go on with it.
 
-    A first Ctrl-C lets running trials end, a second cancels them.
+    After a first Ctrl-C running trials finish; a second cancels them.
 
     \b
     Exit codes, for scripts and CI:
       0    the best trial meets every limit and threshold
-      1    an error: a faulty file, a fault of the program, a result that breaks its contract, no storage
+      1    an error: in the file, in the program, in a result it reports, or in the storage
       2    a faulty command line
       3    ended, but no trial meets every limit, or none has a result
       130  interrupted; the command that goes on is printed
@@ -111,7 +111,7 @@ def _opened(given: StudyFile, store: Storage, file: str) -> Study:
             given.name,
             error.differences,
             f"Undo that in {file}, or give it another study.name: a new study, to which results of this one can be added. "
-            "Limits alone may be edited: hpo.open_study(...).edit_metric(...)",
+            "Limits alone may be edited: hpo edit",
         ) from None
 
 

@@ -31,7 +31,10 @@ from hpo.words import ago, aside_words, best_words, measured, miss, misses, shor
 @storage_option
 @json_option
 def list_studies(storage: str, as_json: bool) -> None:
-    """Show all studies of the storage. One that cannot be read hides no other; the exit code is 1 then."""
+    """Show all studies of the storage.
+
+    If one cannot be read, the others are shown, and the exit code is 1.
+    """
     with existing_storage(storage) as store:
         unread: list[str] = []
         rows, values = [], []
@@ -58,7 +61,10 @@ def list_studies(storage: str, as_json: bool) -> None:
 @storage_option
 @json_option
 def status(name: str | None, storage: str, as_json: bool) -> None:
-    """Show how far a study is: trials, budget used, limits, notes. Without NAME, the only one."""
+    """Show how a study is doing: trials, limits, notes.
+
+    NAME may be left out where the storage holds one study.
+    """
     with existing_study(storage, name) as study:
         history = study.history
         if as_json:

@@ -76,7 +76,7 @@ def simulate_command(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """Show how long a study would take on so many workers, what it would cost, and what to expect of it.
+    """Forecast time and cost of a study by number of workers.
 
     NAME_OR_FILE is a study of the storage or a study file. Where the study has results, its models say what trials would
     measure; else time and cost are all that is shown. Nothing is trained, and the study is only read.

@@ -33,7 +33,9 @@ _MOST = 100_000
 )
 @json_option
 def validate(file: str, storage: str | None, as_json: bool) -> None:
-    """Check a study file and say what `hpo run` would do with it. Makes and runs nothing.
+    """Check a study file, without running it.
+
+    Says what `hpo run` would do with it, and makes nothing.
 
     Every fault is shown, each with its key, and the exit code is 1 then: of the file, of the command's program, which must
     be on this machine where trials run here, and of the study of that name where the storage has one already.

@@ -68,7 +68,9 @@ def worker(
     logs: str | None,
     quiet: bool,
 ) -> None:
-    """Join study NAME and run its trials here, with the command, limits and budget of its last `hpo run`.
+    """Join study NAME and run its trials on this machine.
+
+    Command, limits and budget are those of its last `hpo run`.
 
     Workers come and go at will, on any machine that reaches the storage and has the code. They run the command and the
     strategy that the storage names: whoever may write there decides what runs here. On SIGTERM, which preempted

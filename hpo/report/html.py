@@ -18,7 +18,7 @@ from hpo.report import plots, tables
 from hpo.report.comparison import Comparison
 from hpo.storage.paths import file_of
 from hpo.study import Study
-from hpo.text import shown
+from hpo.text import counted, shown
 from hpo.trial import Trial
 from hpo.words import aside_words, best_words, misses, with_unit
 
@@ -188,8 +188,9 @@ def charts(history: History) -> list[Chart]:
             f"{subject.name} against each parameter",
             plots.slices_figure(history, subject),
             "slices",
-            "Filled points meet every limit. Where they gather is where the answer lies; a panel without a pattern "
-            f"says that the parameter matters little or only together with others. {plots.unseen(history, subject)}",
+            f"{'Filled points meet every limit' if _has_hollow(history) else 'Each point is a result'}. "
+            "Where the good ones gather is where the answer lies; a panel without a pattern says that "
+            f"the parameter matters little or only together with others. {plots.unseen(history, subject)}",
         )
     )
     return out
@@ -214,18 +215,28 @@ def _best_of(history: History, i: int) -> Trial | None:
 
 
 def _history_meaning(history: History, objective: Objective, best: Trial | None) -> str:
-    said = ["Filled points meet every limit, hollow ones miss at least one; the line is the best filled one so far."]
+    said = ["Each point is a result; the line is the best so far."]
+    if _has_hollow(history):
+        said = [
+            "Filled points meet every limit, hollow ones miss at least one; the line is the best filled one so far."
+        ]
     if best is None:
         said.append("No trial is feasible yet, so there is no line.")
     else:
         since = sum(t.number > best.number for t in history.completed)
-        after = f"; the {since} results since have not improved on it" if since else ", the latest result"
+        later = f"; the {counted(since, 'result')} since {'has' if since == 1 else 'have'} not improved on it"
+        after = later if since else ", the latest result"
         said.append(f"The best, {with_unit(objective, best.values[objective.name].value)}, is #{best.number}{after}.")
     if history.failed:
         kinds = [str(t.kind) for t in history.failed]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
         said.append(f"Crosses at the foot are the trials that failed: {counts}.")
     return " ".join([*said, plots.unseen(history, objective)]).rstrip()
+
+
+def _has_hollow(history: History) -> bool:
+    """Whether points may be hollow in the charts: a result may miss a limit, or be set aside."""
+    return bool(history.problem.limited or history.set_aside)
 
 
 def _binding(history: History) -> str:

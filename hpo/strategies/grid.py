@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +88,9 @@ def at_least_one(what: str, given: object) -> int:
     """A whole number of any library as an int. Raises SettingsError unless it is at least 1."""
     k = whole(given)
     if k is None or k < 1:
-        raise SettingsError(f"{what}={given!r} is not a whole number of at least 1")
+        is_list = isinstance(given, Sequence) and not isinstance(given, str)
+        hint = ": it says how many values. The values themselves belong into the space, as choices" if is_list else ""
+        raise SettingsError(f"{what}={given!r} is not a whole number of at least 1{hint}")
     return k
 
 

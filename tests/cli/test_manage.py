@@ -36,7 +36,8 @@ def storage(tmp_path: Path) -> Path:
 
 
 def test_rename(storage: Path) -> None:
-    assert call(storage, "rename", "digits", "mnist").output == "study 'digits' is now 'mnist'\n"
+    said = "study 'digits' is now 'mnist'; in a study file, change study.name too\n"
+    assert call(storage, "rename", "digits", "mnist").output == said
     assert names(storage) == ["mnist"]
     wrong = call(storage, "rename", "digits", "other")
     assert (wrong.exit_code, wrong.stderr) == (1, "Error: no study 'digits' (have: mnist).\n")
@@ -46,12 +47,12 @@ def test_delete_wants_the_name_once_more(storage: Path) -> None:
     unsaid = call(storage, "delete", "digits")
     assert unsaid.exit_code == 1
     assert unsaid.stderr == (
-        "Error: this deletes study 'digits' with 1 trials for good; say --confirm 'digits' to do it\n"
+        "Error: this deletes study 'digits' with 1 trial for good; to do it, add --confirm digits\n"
     )
     wrong = call(storage, "delete", "digits", "--confirm", "digit")
     assert (wrong.exit_code, wrong.stderr) == (1, "Error: nothing was deleted: 'digit' is not 'digits'\n")
     assert names(storage) == ["digits"]
-    assert call(storage, "delete", "digits", "--confirm", "digits").output == "deleted study 'digits' with 1 trials\n"
+    assert call(storage, "delete", "digits", "--confirm", "digits").output == "deleted study 'digits' with 1 trial\n"
     assert names(storage) == []
     gone = call(storage, "delete", "digits", "--confirm", "digits")
     assert gone.exit_code == 1
@@ -66,7 +67,7 @@ def test_delete_asks_on_a_terminal(storage: Path, typed: str, left: list[str]) -
         with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
             os.write(ours, typed.encode())
             assert process.wait(60) == (1 if left else 0)
-            assert b"This deletes study 'digits' with 1 trials for good. Its name, to do it: " in os.read(ours, 10_000)
+            assert b"This deletes study 'digits' with 1 trial for good. Its name, to do it: " in os.read(ours, 10_000)
     finally:
         os.close(ours)
         os.close(theirs)

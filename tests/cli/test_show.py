@@ -123,7 +123,7 @@ def test_several_objectives_give_a_front(storage: Path) -> None:
     done = call(storage, "best", "--json")
     assert [t["number"] for t in json.loads(done.output)["pareto_front"]] == [0, 1]
     lines = call(storage, "best").output.splitlines()
-    assert lines[0].startswith("Pareto front of 2 feasible trials")
+    assert lines[0].startswith("Pareto front of 2 trials")
     assert [line.split() for line in lines[1:]] == [["x", "a", "b"], ["#1", "0.2", "2", "2"], ["#0", "0.1", "1", "1"]]
 
 
@@ -150,7 +150,7 @@ def test_a_misspelt_study_and_a_missing_file(storage: Path) -> None:
     assert wrong.stderr.startswith("Error: no study 'digts' in sqlite:///")
     assert "Did you mean 'digits'?" in wrong.stderr
     other = storage.with_name("other.db")
-    assert call(other, "list").stderr == f"Error: no file {other}; there is here.db: give one with --storage\n"
+    assert call(other, "list").stderr == f"Error: no file {other}; there is here.db: add --storage {storage}\n"
     assert call(Path(f"sqlite:///{other}"), "list").exit_code == 1
     assert not other.exists()
 

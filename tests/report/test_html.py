@@ -291,6 +291,16 @@ def test_a_single_trial_has_a_single_tick() -> None:
     assert "0.5" not in ticks
 
 
+def test_without_limits_nothing_is_said_of_them() -> None:
+    study = open_study("plain", Problem(Space({"x": Float(0.0, 1.0)}), [Objective("y")]), storage=":memory:", seed=1)
+    for _ in range(2):
+        study.tell(study.ask(), 1.0)
+    page = render(study)
+    assert "The best, 1, is #0; the 1 result since has not improved on it." in page
+    assert "Filled points" not in page
+    assert "Best y 1 (#0)" in page
+
+
 def test_charts_have_a_title_and_a_description() -> None:
     for svg in re.findall(r"<svg.*?</svg>", render(filled(12)), re.DOTALL):
         labels = re.match(r'<svg role="img" aria-labelledby="(\S+) (\S+)"', svg)

@@ -195,7 +195,14 @@ def eval_sign(a: float, sign: str, b: float) -> bool:
 def test_words() -> None:
     assert measured(LATENCY, Measurement(3.14159, 0.2)) == "3.142 ± 0.2 ms"
     assert measured(LATENCY, None) == "-"
-    assert [duration(s) for s in (0.04, 42.4, 95, 7500, 400_000)] == ["0.0 s", "42 s", "2 min", "2 h 5 min", "4.6 days"]
+    assert [duration(s) for s in (0.0, 0.04, 42.4, 95, 7500, 400_000)] == [
+        "0.0 s",
+        "40 ms",
+        "42 s",
+        "2 min",
+        "2 h 5 min",
+        "4.6 days",
+    ]
     assert ago("2026-01-01T10:00:00+00:00", datetime(2026, 1, 1, 12, 5, tzinfo=UTC)) == "2 h 5 min ago"
     assert ago("") == ""
 

@@ -147,6 +147,14 @@ def test_a_grid_has_at_least_one_level(settings: dict[str, Any], what: str) -> N
     assert str(raised.value) == f"{what} is not a whole number of at least 1"
 
 
+def test_values_in_place_of_their_number_are_told_where_they_belong() -> None:
+    words = r"it says how many values. The values themselves belong into the space"
+    with pytest.raises(SettingsError, match=words):
+        Grid(levels={"C": [0.1, 1, 10]})  # type: ignore[dict-item]
+    with pytest.raises(SettingsError, match=words):
+        OneAtATime([1, 2])  # type: ignore[arg-type]
+
+
 def test_one_at_a_time_tries_at_least_one_value() -> None:
     with pytest.raises(SettingsError, match=r"^values=0 is not a whole number of at least 1$"):
         OneAtATime(0)
