@@ -138,7 +138,10 @@ def notebook(folder: Path) -> Iterator[Moment]:
 
     client.process_message = process
     client.execute()
-    yield "In a notebook the line stands below the cell. At first:", next(text for text in seen if "1 running" in text)
+    yield (
+        "In a notebook the line stands below the cell. At first:",
+        next(text for text in seen if text.startswith("trial 0/")),
+    )
     yield "A little later:", next(text for text in seen if text.startswith("trial 3/"))
     yield "The kernel is interrupted (the stop button). The trial that runs may end:", output(made.cells[1])
     yield "The same cell, run again, goes on:", output(made.cells[2])

@@ -29,7 +29,7 @@ def test_the_page_shows_the_program_that_is_recorded(recorder: ModuleType) -> No
 @pytest.mark.parametrize("heading", ["## In a terminal", "## In a notebook"])
 def test_each_half_shows_progress_at_once_an_interrupt_and_going_on(recorder: ModuleType, heading: str) -> None:
     half = recorder.PAGE.read_text().partition(heading)[2].partition("\n## ")[0]
-    for text in (f"trial 0/{recorder.BUDGET} | ", "running | 0:00", "interrupted: ", "KeyboardInterrupt", "resuming: "):
+    for text in (f"trial 0/{recorder.BUDGET} | ", "| 0:00", "interrupted: ", "KeyboardInterrupt", "resuming: "):
         assert text in half, text
     assert f"{recorder.BUDGET} trials, the budget, have been run" in half
 
@@ -37,5 +37,5 @@ def test_each_half_shows_progress_at_once_an_interrupt_and_going_on(recorder: Mo
 def test_a_typo_and_a_bug_are_told(recorder: ModuleType) -> None:
     page = recorder.PAGE.read_text()
     assert "Did you mean 'acuracy'?" in page
-    assert "failed by a fault of the program" in page
+    assert "failed because of an error in the program" in page
     assert "/tmp/" not in page
