@@ -36,6 +36,6 @@ def test_each_half_shows_progress_at_once_an_interrupt_and_going_on(recorder: Mo
 
 def test_a_typo_and_a_bug_are_told(recorder: ModuleType) -> None:
     page = recorder.PAGE.read_text()
-    assert "Did you mean 'acuracy'?" in page
+    assert "Is 'acuracy' a misspelling of it?" in page
     assert "failed because of an error in the program" in page
     assert "/tmp/" not in page
