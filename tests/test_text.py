@@ -83,7 +83,7 @@ def test_a_study_of_an_earlier_version_with_invisible_choices_and_metrics_is_rea
     problem = hpo.Problem(hpo.Space({"c": hpo.Categorical(["ab", ","])}), [hpo.Objective("ym")])
     data = json.loads(json.dumps(problem_to_json(problem)).replace("ab", r"a\tb").replace("ym", r"y\nm"))
     read = problem_from_json(data)
-    assert read.space.parameters["c"].values() == ["a\tb", ","]  # type: ignore[union-attr]
+    assert read.space.parameters["c"].values() == ["a\tb", ","]
     assert read.metrics[0].name == "y\nm"
     assert problem_to_json(read) == data
     with pytest.raises(HpoError, match="not visible"):
