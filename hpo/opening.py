@@ -48,6 +48,8 @@ def open_study(
     if problem is not None and not isinstance(problem, Problem):
         hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
         raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
+    if not isinstance(data, str):
+        raise SettingsError(f'open_study(data={data!r}): name the data by a text, such as hpo.fingerprint("train.csv")')
     seed, settings = _checked_seed(seed), to_json(strategy or Bayesian())
     if problem is None and (file := missing_file(storage)):
         raise StudyNotFound(f"no study {name!r}: there is no file {file}; give a problem to create both")

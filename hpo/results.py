@@ -207,7 +207,7 @@ def _leaves_chance(value: float, others: Sequence[float]) -> bool:
     sizes = [abs(other) for other in others]
     is_one_sign = all(other == 0 or (other > 0) == (value > 0) for other in others)
     is_percentage = is_one_sign and abs(value) <= 100 and _spread(sizes) <= 0.1 * _median(sizes)
-    is_slip = max(sizes) <= 1 and 0.5 * min(sizes) <= abs(value) / 100 <= 2 * max(sizes)
+    is_slip = max(sizes) <= 1 and 0.5 * _median(sizes) <= abs(value) / 100 <= 2 * _median(sizes)
     return is_percentage and not is_slip
 
 

@@ -272,6 +272,8 @@ class Study:
         `data` names the data it was measured on, as in `open_study`. A result of other data than the study's is kept and
         set aside: it is never among the answers, and the models do not learn from it. Raises ParamsError, ResultError.
         """
+        if not isinstance(data, str):
+            raise SettingsError(f'add(data={data!r}): name the data by a text, such as hpo.fingerprint("train.csv")')
 
         def decide(ledger: Ledger, _: Log) -> list[Draft]:
             metrics = ledger.problem.metrics

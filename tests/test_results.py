@@ -368,3 +368,11 @@ def test_no_strategy_starts_from_a_leap() -> None:
     slip = s.tell(s.ask(), {"acc": 93.0})
     assert slip.set_aside == "leap"
     assert s.ask().params["a"] == s.best.params["a"] != slip.params["a"]
+
+
+@pytest.mark.parametrize("data", [5, None, b"d1", ["d1"]])
+def test_data_are_named_by_a_text(data: Any) -> None:
+    with pytest.raises(hpo.errors.SettingsError, match="name the data by a text"):
+        study(Objective("acc"), data=data)
+    with pytest.raises(hpo.errors.SettingsError, match="name the data by a text"):
+        study(Objective("acc")).add({"x": 0.5}, 1.0, data=data)
