@@ -135,7 +135,7 @@ def test_a_script_shows_one_block(tmp_path: Path) -> None:
     lines = done.stderr.splitlines()
     assert [line for line in lines if "File" in line] == [f'  File "{script}", line 4, in <module>']
     assert lines[-1] == (
-        "hpo.errors.MissingMetric: trial 0 reported {'acuracy'}; missing 'accuracy'. Did you mean 'acuracy'? "
+        "hpo.errors.MissingMetric: trial 0 reported {'acuracy'}; missing 'accuracy'. Is 'acuracy' a misspelling of it? "
         "Nothing is recorded"
     )
 

@@ -112,7 +112,9 @@ def test_a_command_may_log_json_lines(tmp_path: Path) -> None:
 def test_a_misspelt_metric_of_a_command_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "train.sh").write_text("""echo '{"epoch": 1}'; echo '{"y": 0.25, "latency": 3}'""")
     s = study(hpo.Objective("y"), hpo.Constraint("latency_ms", upper=5.0))
-    with pytest.raises(MissingMetric, match=r"missing 'latency_ms' \(limit <= 5\)\. Did you mean 'latency'\?"):
+    with pytest.raises(
+        MissingMetric, match=r"missing 'latency_ms' \(limit <= 5\)\. Is 'latency' a misspelling of it\?"
+    ):
         hpo.run(s, executor=Subprocess(["sh", str(tmp_path / "train.sh")]), budget=hpo.Budget(trials=1))
 
 

@@ -358,7 +358,7 @@ def test_limits_may_be_edited_and_the_edit_is_logged() -> None:
         s.edit_metric(hpo.Constraint("latency", upper=1.0), reason="oops")
     with pytest.raises(errors.MetricError, match="an edit needs a reason"):
         s.edit_metric(hpo.Constraint("latency_ms", upper=9.0, unit="ms"), reason=" ")
-    with pytest.raises(errors.MetricError, match="give the whole metric as it shall be"):
+    with pytest.raises(errors.MetricError, match="give the whole metric as it is to become"):
         s.edit_metric("latency_ms", reason="oops")  # type: ignore[arg-type]
 
 

@@ -81,10 +81,10 @@ def test_a_message_is_cut_after_its_secrets_are_hidden() -> None:
 
 def test_a_study_of_an_earlier_version_with_invisible_choices_and_metrics_is_read() -> None:
     problem = hpo.Problem(hpo.Space({"c": hpo.Categorical(["ab", ","])}), [hpo.Objective("ym")])
-    data = json.loads(json.dumps(problem_to_json(problem)).replace("ab", r"a\tb").replace("ym", r"y\nm"))
+    data = json.loads(json.dumps(problem_to_json(problem)).replace("ab", r"a\u0007b").replace("ym", r"y\nm"))
     read = problem_from_json(data)
-    assert read.space.parameters["c"].values() == ["a\tb", ","]
+    assert read.space.parameters["c"].values() == ["a\ab", ","]
     assert read.metrics[0].name == "y\nm"
     assert problem_to_json(read) == data
     with pytest.raises(HpoError, match="not visible"):
-        hpo.Categorical(["a\tb", ","])
+        hpo.Categorical(["a\ab", ","])
