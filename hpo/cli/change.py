@@ -39,31 +39,28 @@ def enqueue(words: tuple[str, ...], storage: str, note: str) -> None:
         echo(f"trial {trial.number} of {study.name!r} waits: {params}")
 
 
-class Limit(click.ParamType[float]):
-    """A number, or "none" for no limit."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number; NaN stands for none, since None stands for an option that is not given."""
-        if str(value).lower() == "none":
-            return math.nan
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if math.isnan(number):
-            self.fail(f"{value!r} is no number; give one, or none to take the limit away", param, ctx)
-        return number
+def _limit(_: click.Context, __: click.Parameter, given: str | None) -> float | None:
+    """A number; NaN stands for "none", no limit, since None stands for an option that is not given."""
+    if given is None or given.lower() == "none":
+        return None if given is None else math.nan
+    try:
+        number = float(given)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise click.BadParameter(f"{given!r} is no number; give one, or none to take the limit away")
+    return number
 
 
 @click.command()
 @name_argument
 @storage_option
 @click.option("--metric", "metric_name", required=True, help="Which one.")
-@click.option("--lower", type=Limit(), help="Of a constraint: its least value, or none.")
-@click.option("--upper", type=Limit(), help="Of a constraint: its greatest value, or none.")
-@click.option("--threshold", type=Limit(), help="Of an objective: the least value of interest, or none.")
+@click.option("--lower", metavar="NUMBER", callback=_limit, help="Of a constraint: its least value, or none.")
+@click.option("--upper", metavar="NUMBER", callback=_limit, help="Of a constraint: its greatest value, or none.")
+@click.option(
+    "--threshold", metavar="NUMBER", callback=_limit, help="Of an objective: the least value of interest, or none."
+)
 @click.option("--reason", required=True, help="Why; kept in the log.")
 def edit(
     name: str | None,
