@@ -37,7 +37,7 @@ class Budget:
 
     trials: trials in all, those of earlier runs of the study included, results added from elsewhere not.
     wall: time for one run; nothing is started afterwards. Trials in flight have `overtime` more, and are ended then; they
-        are let end by themselves where none is given.
+        end by themselves where none is given.
     worker_seconds: time of all trials together, over the whole study. Needs `trial_seconds`.
     trial_seconds: the most that one attempt of a trial may take; it is ended in time for that.
     cost: in the user's own unit, over the whole study. Needs `reserve`, the most one trial can cost, set aside while it
