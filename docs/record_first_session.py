@@ -15,9 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbclient
-import nbformat
-
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -117,6 +114,9 @@ def now(seen: Terminal, command: str) -> str:
 
 def notebook(folder: Path) -> Iterator[Moment]:
     """The session in a notebook: the cell is run, looked at, interrupted and run again."""
+    import nbclient
+    import nbformat
+
     setup, _, rest = TUNE.partition("study = ")
     start = "study = " + rest.rpartition("print")[0].replace(", executor=hpo.executors.Processes(2)", "")
     cells = [setup.strip(), start.strip(), start.strip(), "study.best"]

@@ -207,7 +207,8 @@ def _snapped_column(p: Float | Int | Categorical, u: Array) -> Array:
     assert p.size is not None
     if isinstance(p, Int) and p.log:
         low, high = p.log_edges
-        k = np.clip(np.rint((np.exp(low + u * (high - low)) - p.low) / p.step), 0, p.size - 1)
-        column: Array = (np.log(p.low + k * p.step) - low) / (high - low)
+        first, step = float(p.low), float(p.step)  # as whole numbers beyond 64 bits they would make arrays of objects
+        k = np.clip(np.rint((np.exp(low + u * (high - low)) - first) / step), 0.0, float(p.size - 1))
+        column: Array = (np.log(first + k * step) - low) / (high - low)
         return column
-    return (np.clip(np.floor(u * p.size), 0, p.size - 1) + 0.5) / p.size
+    return (np.clip(np.floor(u * p.size), 0.0, float(p.size - 1)) + 0.5) / p.size

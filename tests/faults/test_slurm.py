@@ -283,7 +283,7 @@ def test_a_run_ends_and_the_next_goes_on_with_its_jobs(tmp_path: Path, ending: s
     with subprocess.Popen(command) as process:
         await_that(begun(tmp_path, 4), "as many begin as there are slots")
         process.send_signal(ending)
-        assert process.wait(PATIENCE) == (-ending if ending is signal.SIGKILL else 0)
+        assert process.wait(PATIENCE) == (0 if ending is signal.SIGTERM else -ending)
     study = open_study(tmp_path)
     assert [t.state for t in study.trials] == [TrialState.RUNNING] * 4
     with subprocess.Popen(command) as process:
