@@ -215,7 +215,7 @@ def why_rows(history: History, trial: Trial) -> list[list[str]]:
             got = measured(m, trial.values.get(m.name))
             text = f"predicted {short(mean)} ± {with_unit(m, sd)}, measured {got}"
             if m.name in why.get("p_meets", {}):
-                text += f"; {100 * why['p_meets'][m.name]:.0f} % sure to meet its limit"
+                text += f"; {_percent(why['p_meets'][m.name])} sure to meet its limit"
             rows.append([m.name, text])
     if "n_seen" in why:
         flight = f", {why['n_in_flight']} in flight" if why.get("n_in_flight") else ""
