@@ -279,8 +279,8 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         tries.append(again)
         raise ConnectionLost("nobody there")
 
-    with pytest.raises(ConnectionLost, match="nobody there"):
-        persistence.persistently(step, patience=0.2)
+    with pytest.raises(ConnectionLost, match="nobody there"), persistence.patient(0.2):
+        persistence.persistently(step)
     assert tries[:2] == [False, True]
 
 

@@ -17,7 +17,7 @@ import json
 import operator
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
@@ -96,6 +96,8 @@ class Outcome:
     """Unix time of its start; None if it never started."""
     seconds: float = 0.0
     """From its start until it, and every process it started, was gone."""
+    place: str = ""
+    """The machine that had it, as its executor calls it; empty where all works share one, or none had it."""
     reported: Mapping[str, Any] | None = None
     """After a timeout of a command: what it had reported by then, if anything."""
 
@@ -165,6 +167,15 @@ class Pool(ABC):
         """Take back works that another pool of this executor submitted and left, ended or not. Returns those found: they
         are in flight in this pool from now on. The others were never handed over, or are lost."""
         return set()
+
+    def avoid(self, places: Collection[str]) -> None:
+        """Start nothing at these places, as outcomes name them, from now on; those of an earlier call are free again. A
+        wish: it is ignored where nothing else is left, and by executors that cannot choose."""
+        return
+
+    def notices(self) -> list[str]:
+        """What a person should be told of the machines since the last call, in sentences: what is waited for, and why."""
+        return []
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from hpo.errors import ConnectionLost
@@ -16,11 +18,25 @@ log = logging.getLogger(__name__)
 _SHORTEST, _LONGEST = 0.05, 2.0
 
 
-def persistently(step: Callable[[bool], T], patience: float = PATIENCE) -> T:
+_patience: ContextVar[float] = ContextVar("patience", default=PATIENCE)
+
+
+@contextmanager
+def patient(seconds: float) -> Iterator[None]:
+    """Meanwhile `persistently` gives up after so many seconds, in this thread: for who comes back later by himself, and for
+    who can wait for long."""
+    before = _patience.set(seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(before)
+
+
+def persistently(step: Callable[[bool], T]) -> T:
     """What `step(again)` returns. It is called again, with True, each time it raises ConnectionLost, after growing pauses;
-    the error is raised when `patience`, in seconds, is over. A step that may have been stored before the connection
-    broke must look whether it was."""
-    end, pause, again = time.monotonic() + patience, _SHORTEST, False
+    the error is raised when the patience is over: a minute, or as `patient` says. A step that may have been stored
+    before the connection broke must look whether it was."""
+    end, pause, again = time.monotonic() + _patience.get(), _SHORTEST, False
     while True:
         try:
             return step(again)
