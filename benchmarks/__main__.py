@@ -12,8 +12,8 @@ from benchmarks.records import RESULTS
 from benchmarks.suites import MODES, SUITES
 
 EPILOG = """\
-`run` goes on where it stopped: what has a line in benchmarks/results/*.jsonl is not run again. Delete a
-contender's file to have it run again. Times are CPU seconds; leave the machine alone during `cost`.
+`run` goes on where it stopped: what has a line in benchmarks/results is not run again. Delete a contender's
+files to have it run again. Times are CPU seconds; leave the machine alone during `cost`.
 """
 
 
@@ -63,6 +63,9 @@ def main(arguments: Sequence[str]) -> int:
     report = commands.add_parser("report", help="report.md and pictures of all results, beside them")
     report.add_argument("--page", action="store_true", help="also write the tables in docs/explanation")
     _add_out(report)
+
+    pack = commands.add_parser("pack", help="compress the result lines; what is run later is added beside them")
+    _add_out(pack)
 
     chosen = parser.parse_args(arguments)
     if chosen.command is None:
@@ -127,6 +130,10 @@ def _do(chosen: argparse.Namespace) -> int:
             if chosen.page:
                 measured_page(chosen.out)
                 update_page(chosen.out)
+        case "pack":
+            from benchmarks.records import pack
+
+            pack(chosen.out)
     return 0
 
 

@@ -86,7 +86,7 @@ def measure(names: Sequence[str] | None, results: Path, plan: Plan = PLAN) -> No
     origin = records.origin({})
     origin["versions"] = {name: line.pop("versions") for name, line in started.items()}
     path = path_of(results)
-    path.unlink(missing_ok=True)
+    records.discard(path)
     for line in chain(started.values(), cells(present, plan), whole_study(present, plan)):
         records.append(path, origin, line)
         print(words(line), flush=True)

@@ -78,7 +78,7 @@ def path_of(results: Path) -> Path:
 def measure(results: Path, plan: Plan = PLAN) -> None:
     """Measure everything and replace the result file. Prints progress."""
     path = path_of(results)
-    path.unlink(missing_ok=True)
+    records.discard(path)
     with tempfile.TemporaryDirectory() as folder:
         places = {"sqlite": lambda: f"{folder}/{uuid.uuid4().hex}.db"}
         if os.environ.get(SERVER):

@@ -3,12 +3,14 @@
     {"kind": "origin", "id": 1, "commit": "1a2b3c", "machine": "...", "date": "2026-11-24", "versions": {"hpo": "0.1.0"}}
     {"kind": "run", "origin": 1, "contender": "hpo", "mode": "q1", "problem": "branin", "seed": 0, ...}
 
-One file per contender and mode. Lines are only ever added; of two runs of the same cell, the later one counts.
+One file per contender and mode. Lines are only ever added; of two runs of the same cell, the later one counts. `pack`
+moves lines into `NAME.jsonl.gz`, where they need a tenth; new ones go to `NAME.jsonl` beside it, and both are read as one.
 """
 
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import os
 import platform
@@ -101,7 +103,8 @@ def append(path: Path, origin: Mapping[str, Any], line: Mapping[str, Any]) -> No
         text = file.read()
         whole = text.rfind(b"\n") + 1
         file.truncate(whole)  # a last line that a crash cut short
-        origins = [json.loads(row) for row in text[:whole].splitlines() if row.startswith(b'{"kind": "origin"')]
+        rows = [*packed(path).encode().splitlines(), *text[:whole].splitlines()]
+        origins = [json.loads(row) for row in rows if row.startswith(b'{"kind": "origin"')]
         identity = origins[-1]["id"] if origins else 0
         if not origins or any(origins[-1].get(key) != value for key, value in origin.items()):
             identity += 1
@@ -112,17 +115,44 @@ def append(path: Path, origin: Mapping[str, Any], line: Mapping[str, Any]) -> No
 
 def read(path: Path) -> list[Record]:
     """The lines of a file, none when there is no file; without a last line that a crash cut short."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in (packed(path) + text[: text.rfind("\n") + 1]).splitlines()]
+
+
+def packed(path: Path) -> str:
+    """The lines of a file that were packed; none when there are none."""
+    return gzip.decompress(pack_of(path).read_bytes()).decode() if pack_of(path).exists() else ""
+
+
+def pack_of(path: Path) -> Path:
+    """Where the packed lines of a file are."""
+    return path.with_name(f"{path.name}.gz")
+
+
+def pack(folder: Path) -> None:
+    """Pack all files of lines in and below a folder. The same lines make the same bytes."""
+    for path in sorted(folder.rglob("*.jsonl")):
+        text = "".join(json.dumps(line) + "\n" for line in read(path))
+        pack_of(path).write_bytes(gzip.compress(text.encode(), mtime=0))
+        path.unlink()
+
+
+def discard(path: Path) -> None:
+    """Delete the lines of a file, packed or not."""
+    path.unlink(missing_ok=True)
+    pack_of(path).unlink(missing_ok=True)
+
+
+def files(results: Path) -> list[Path]:
+    """The files of runs in a folder, by their names before they were packed."""
+    return sorted({path.with_name(path.name.removesuffix(".gz")) for path in results.glob("*.*.jsonl*")})
 
 
 def runs(results: Path, problems: Mapping[str, BenchProblem]) -> list[Run]:
     """The runs in all files of a folder; of each cell the last, and only those of the problems as they are now."""
     latest: dict[Cell, Run] = {}
     fingerprints = {name: definition(bench) for name, bench in problems.items()}
-    for path in sorted(results.glob("*.*.jsonl")):
+    for path in files(results):
         for line in read(path):
             if line["kind"] == "run" and line["definition"] == fingerprints.get(line["problem"]):
                 run = _run(line)
@@ -132,7 +162,7 @@ def runs(results: Path, problems: Mapping[str, BenchProblem]) -> list[Run]:
 
 def origins(results: Path) -> Iterator[tuple[str, Record]]:
     """(contender, origin) of every origin in the run files of a folder that has runs."""
-    for path in sorted(results.glob("*.*.jsonl")):
+    for path in files(results):
         lines = read(path)
         used = {line["origin"] for line in lines if line["kind"] == "run"}
         for line in lines:

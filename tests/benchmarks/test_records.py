@@ -69,6 +69,28 @@ def test_a_broken_line_in_the_middle_is_not_overlooked(tmp_path: Path) -> None:
         read(path)
 
 
+def test_packed_lines_and_later_ones_are_read_as_one(tmp_path: Path) -> None:
+    path, below = path_of(tmp_path, "hpo", "q1"), path_of(tmp_path / "ablations", "hpo", "q1")
+    append_run(path, ORIGIN, RUN)
+    append_run(below, ORIGIN, RUN)
+    before = read(path)
+    records.pack(tmp_path)
+    assert sorted(file.name for file in tmp_path.rglob("*.*")) == ["hpo.q1.jsonl.gz"] * 2
+    assert read(path) == read(below) == before
+    append_run(path, ORIGIN, replace(RUN, seed=1))
+    append_run(path, {**ORIGIN, "commit": "def"}, replace(RUN, seed=2))
+    assert [line["id"] for line in read(path) if line["kind"] == "origin"] == [1, 2], "origins are known from the pack"
+    assert [run.seed for run in runs(tmp_path, {"line": BENCH})] == [0, 1, 2]
+    before = read(path)
+    records.pack(tmp_path)
+    packed = records.pack_of(path).read_bytes()
+    assert read(path) == before
+    records.pack(tmp_path)
+    assert records.pack_of(path).read_bytes() == packed
+    records.discard(path)
+    assert read(path) == [] and read(below)
+
+
 def test_steps_keep_four_digits_and_only_changes() -> None:
     assert steps([1.0, 0.123456, 0.123461, 0.5]) == ((2, 0.1235), (4, 0.5))
 
