@@ -88,7 +88,8 @@ def test_packed_lines_and_later_ones_are_read_as_one(tmp_path: Path) -> None:
     records.pack(tmp_path)
     assert records.pack_of(path).read_bytes() == packed
     records.discard(path)
-    assert read(path) == [] and read(below)
+    assert read(path) == []
+    assert read(below)
 
 
 def test_steps_keep_four_digits_and_only_changes() -> None:
