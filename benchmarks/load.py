@@ -115,7 +115,7 @@ def _on_dask(url: str, n: int, folder: Path) -> Iterator[records.Record]:
     # Loaded here: the trials of the other runs import this module too.
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=4, host="127.0.0.1", dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=4, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
         sync = sync_ms(folder)
         with Client(cluster) as client:
             yield {**bare_tasks(client, DASK_SLOTS, n), "storage": "-", "sync_ms": sync}
