@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
+from hpo.attempt import Attempt
 from hpo.boundary import public_class
 from hpo.errors import SettingsError
 from hpo.frozen import Frozen
@@ -15,7 +16,7 @@ from hpo.history import History
 from hpo.problem import Problem
 from hpo.scalars import is_finite, plain, whole
 from hpo.text import counted
-from hpo.trial import Trial, TrialState
+from hpo.trial import Trial
 
 _UNITS = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -35,15 +36,21 @@ class Budget:
     """Limits on spending; whichever is reached first ends the run. What runs counts in full, so the limits are never
     overdrawn by trials that were already under way. Lengths of time are seconds, or text like "90s", "30min", "2h".
 
-    trials: trials in all, those of earlier runs of the study included, results added from elsewhere not.
+    Each attempt of a trial is paid for once, by the seconds that its driver has measured, whenever these are heard of. Where
+    nobody has measured them, it is paid for as long as its lease lasted, by the storage's clock, and at most its limit:
+    `trial_seconds`, or the time that its reserve pays for. One that may run on unheard counts in full until that is over.
+    One that never started costs nothing.
+
+    trials: trials in all, however many attempts each needs, those of earlier runs of the study included, results added from
+        elsewhere not.
     wall: time for one run; nothing is started afterwards. Trials in flight have `overtime` more, and are ended then; they
         end by themselves where none is given.
     worker_seconds: time of all trials together, over the whole study. Needs `trial_seconds`.
     trial_seconds: the most that one attempt of a trial may take; it is ended in time for that.
-    cost: in the user's own unit, over the whole study. Needs `reserve`, the most one trial can cost, set aside while it
-        is in flight, and lost with one that is ended while it runs; `cost_of` says what it did cost: the name of a metric;
-        a rate per second of evaluation; or rates per hour of each resource that a trial is given, {"cpu": 0.05, "gpu":
-        2.1}. Without `cost_of` each attempt of a trial costs its reserve.
+    cost: in the user's own unit, over the whole study. Needs `reserve`, the most one attempt can cost, set aside while it
+        runs; `cost_of` says what it did cost: the name of a metric, and the reserve for an attempt that brought none; a rate
+        per second of evaluation; or rates per hour of each resource that a trial is given, {"cpu": 0.05, "gpu": 2.1}.
+        Without `cost_of` each attempt of a trial costs its reserve.
     target: value of the one objective at which the best feasible trial is good enough.
 
     Raises SettingsError for what cannot be.
@@ -141,7 +148,8 @@ class Budget:
 
     def spent(self, history: History) -> float:
         """Cost so far, with the reserve of everything that runs."""
-        return sum(self._cost(t) for t in history.trials if t.source != "added")
+        limit, as_of = self.timeout, history.as_of
+        return sum(self._cost(t, limit, as_of) for t in history.trials if t.attempts)
 
     def room(self, history: History, elapsed: float) -> Room:
         """How many trials may start, `elapsed` seconds into the run; waiting ones are yet to start, and use it too."""
@@ -153,9 +161,9 @@ class Budget:
             rooms.append(Room(0, f"the wall time of {self.wall} is over", is_final=True))
         worker_seconds, most = self._time("worker_seconds"), self._time("trial_seconds")
         if worker_seconds is not None and most is not None:
-            rooms.append(_share(worker_seconds, self.worked(history), most, "worker seconds", history))
+            rooms.append(self._share(worker_seconds, self.worked(history), most, "worker seconds", history))
         if self.cost is not None and self.reserve is not None:
-            rooms.append(_share(self.cost, self.spent(history), self.reserve, "the cost", history))
+            rooms.append(self._share(self.cost, self.spent(history), self.reserve, "the cost", history))
         if self.target is not None and self.is_target_met(history):
             rooms.append(Room(0, f"the target of {self.target:.4g} is reached", is_final=True))
         return min(rooms, key=lambda room: (room.trials > 0, not room.is_final, room.trials))
@@ -170,19 +178,25 @@ class Budget:
 
     def worked(self, history: History) -> float:
         """Seconds of all attempts so far, with the most that those which run may take."""
-        most = self._time("trial_seconds") or 0.0
-        return sum(_worked(t, most) for t in history.trials if t.source != "added")
+        limit, as_of = self.timeout, history.as_of
+        return sum(attempt.billed(limit, as_of) for attempt in _attempts(history))
 
-    def _cost(self, trial: Trial) -> float:
+    def _cost(self, trial: Trial, limit: float | None, as_of: str) -> float:
         reserve = self.reserve or 0.0
         if isinstance(self.cost_of, int | float):
-            return _worked(trial, reserve / self.cost_of) * self.cost_of
-        earlier = reserve * (trial.attempt - 1)
-        told = trial.values.get(self.cost_of) if isinstance(self.cost_of, str) else None
-        if told is not None:
-            return earlier + told.value
-        has_run = trial.state is not TrialState.WAITING and (trial.state is not TrialState.CANCELLED or trial.seconds)
-        return earlier + (reserve if has_run else 0.0)
+            return self.cost_of * sum(attempt.billed(limit, as_of) for attempt in trial.attempts)
+        if not isinstance(self.cost_of, str):
+            return reserve * len(trial.attempts)
+        results = [trial.values if a.number == trial.attempt else a.values for a in trial.attempts]
+        return sum(values[self.cost_of].value if self.cost_of in values else reserve for values in results)
+
+    def _share(self, limit: float, used: float, reserve: float, what: str, history: History) -> Room:
+        """How many more trials fit into `limit`, each with its reserve."""
+        trials = math.floor((limit - used) / reserve + 1e-9)
+        reason = f"{used:.4g} of {what}, {limit:.4g}, is used; a trial may take {reserve:.4g}"
+        if trials < 1 and (n := sum(attempt.is_held(self.timeout, history.as_of) for attempt in _attempts(history))):
+            reason += f", and {counted(n, 'lost attempt')} may run on"
+        return Room(trials, reason, is_final=not history.in_flight)
 
     def _time(self, name: str) -> float | None:
         given = getattr(self, name)
@@ -201,15 +215,8 @@ class Budget:
                 raise SettingsError(f"{where}: {rate!r} is neither a positive rate nor the name of a metric")
 
 
-def _worked(trial: Trial, most: float) -> float:
-    """Seconds of all attempts of a trial; what runs is taken to need `most`."""
-    return trial.earlier_seconds + (most if trial.state is TrialState.RUNNING else trial.seconds or 0.0)
-
-
-def _share(limit: float, used: float, reserve: float, what: str, history: History) -> Room:
-    """How many more trials fit into `limit`, each with its reserve."""
-    reason = f"{used:.4g} of {what}, {limit:.4g}, is used; a trial may take {reserve:.4g}"
-    return Room(math.floor((limit - used) / reserve + 1e-9), reason, is_final=not history.in_flight)
+def _attempts(history: History) -> Iterator[Attempt]:
+    return (attempt for trial in history.trials for attempt in trial.attempts)
 
 
 def seconds(given: float | str) -> float:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from hpo.attempt import until
 from hpo.encoding import key
 from hpo.errors import ParamsError, ResultConflict, SettingsError, TrialStateError
 from hpo.events import Draft, Ledger, check_step
 from hpo.provenance import stored_text
 from hpo.results import Checked
 from hpo.scalars import is_finite, is_number, plain
+from hpo.storage.base import Lease
 from hpo.suggestion import Suggestion
 from hpo.trial import DATA, RETRIED_KINDS, Trial, TrialState
 
@@ -67,6 +70,34 @@ def handed_back(
     )
 
 
+def unseen(draft: Draft, trial: Trial, lease: Lease | None, now: float, *, may_run: bool = False) -> Draft:
+    """The same, with the most that the attempt took, whose end nobody has seen: until `now`, by the storage's clock, or
+    until its `lease` was over."""
+    end = min(lease.until, now) if lease is not None and lease.attempt == trial.attempt else now
+    data = {**draft.data, "at_most": until(trial.started_at, end)}
+    return replace(draft, data={**data, "may_run": True} if may_run else data)
+
+
+def outrun(trial: Trial, lease: Lease) -> list[Draft]:
+    """Of an attempt that runs although its trial has ended: its lease is dropped, by which its driver learns of it. Nothing
+    may be heard of that driver any more."""
+    attempt = trial.attempt_of(lease.attempt)
+    if attempt is None or attempt.at_most is not None or attempt.is_known:
+        return []
+    data = {"attempt": attempt.number, "seconds": None, "at_most": until(attempt.started_at, lease.until)}
+    return [Draft("extra", trial.number, {**data, "may_run": True})]
+
+
+def took(trial: Trial, number: int, seconds: float | None) -> list[Draft]:
+    """How long attempt `number` took, whose trial has gone on without it; nothing where that is known."""
+    attempt = trial.attempt_of(number)
+    seconds = checked_seconds(seconds)
+    is_present = number == trial.attempt and trial.state.is_in_flight
+    if seconds is None or is_present or (attempt is not None and attempt.seconds is not None):
+        return []
+    return [Draft("extra", trial.number, {"attempt": number, "seconds": seconds})]
+
+
 def checked_seconds(given: float | None) -> float | None:
     """How long an attempt took, as a float. Raises SettingsError for what is no length of time."""
     if given is None:
@@ -82,10 +113,12 @@ def told(current: Trial, checked: Checked, attempt: int, seconds: float | None) 
     if current.state is not TrialState.COMPLETED:
         check_step(current, TrialState.COMPLETED)
         return [Draft("told", current.number, data)]
-    if dict(current.values) == checked.values:
-        return []
+    is_same = dict(current.values) == checked.values
     if attempt != current.attempt:
-        return [Draft("extra", current.number, data)]
+        earlier = current.attempt_of(attempt)
+        return [] if is_same and earlier and earlier.is_known else [Draft("extra", current.number, data)]
+    if is_same:
+        return []
     stored = ", ".join(f"{k}={v.value:.4g}" for k, v in current.values.items())
     raise ResultConflict(
         f"trial {current.number} already has {stored} ({current.ended_at[:19]}). Same values are ignored; to correct it: "

@@ -7,21 +7,22 @@
 | added     | yes    | params, why, values, note, notes, set_aside, data                                      |
 | started   | yes    | owner                                                                                  |
 | told      | yes    | values, seconds, attempt, notes, set_aside                                             |
-| extra     | yes    | values, seconds, attempt                                                               |
+| extra     | yes    | attempt, seconds, values, at_most, may_run                                             |
 | corrected | yes    | values, reason, notes, set_aside                                                       |
 | accepted  | yes    | reason                                                                                 |
-| failed    | yes    | kind, message, seconds                                                                 |
+| failed    | yes    | kind, message, seconds, at_most, may_run                                               |
 | adopted   | yes    | owner                                                                                  |
-| requeued  | yes    | reason, seconds                                                                        |
-| cancelled | yes    | reason, seconds                                                                        |
+| requeued  | yes    | reason, seconds, at_most, may_run                                                      |
+| cancelled | yes    | reason, seconds, may_run                                                               |
 | edited    | no     | metric (the new definition), reason                                                    |
 | joined    | no     | owner, command, facts (see provenance.py), settings (of the run)                       |
 | noted     | no     | text                                                                                   |
 
 `noted` is what a person has to say of the study; nothing follows from it.
-`adopted` is a running attempt that another driver watches from now on; `extra` is a result of a trial that had one from
-another attempt already; `accepted` is a result that was set aside and counts from now on. Values are stored as
-`{name: [value, sem or null]}`; notes, set_aside and data only where there are any.
+`adopted` is a running attempt that another driver watches from now on; `extra` is what came of an attempt whose trial had
+gone on without it: how long it took, and its result if there is one; `accepted` is a result that was set aside and counts
+from now on. Values are stored as `{name: [value, sem or null]}`; notes, set_aside and data only where there are any.
+`at_most` and `may_run` are there for attempts whose end nobody has seen: see attempt.py.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hpo.attempt import Attempt, elapsed
 from hpo.errors import StorageError, StudyDamaged, TrialStateError
 from hpo.frozen import Frozen, frozen
 from hpo.history import History
@@ -88,6 +90,8 @@ class Ledger:
         self.objectives = tuple(objective.name for objective in problem.objectives)
         self.trials: list[Trial] = []
         self.seq = 0
+        self.at = ""
+        """When the last event was written."""
         self.last_ask = 0
         """Sequence number of the last event that gave out a number or a waiting trial."""
         self.fitted: Mapping[str, Any] = {}
@@ -108,7 +112,7 @@ class Ledger:
                 raise StudyDamaged(
                     f"event {event.seq} ({event.kind}) is damaged: {type(error).__name__}: {error}"
                 ) from error
-            self.seq = event.seq
+            self.seq, self.at = event.seq, event.at
 
     def copy(self) -> Ledger:
         """Another one as of now; what is applied to either leaves the other alone."""
@@ -119,7 +123,7 @@ class Ledger:
     def history(self) -> History:
         """The history as of the last event applied; the same one until the next, with what it has worked out."""
         if self._history is None:
-            self._history = self._tally.history(self.problem, self.seed, self.trials, self.fitted)
+            self._history = self._tally.history(self.problem, self.seed, self.trials, self.fitted, self.at)
         return self._history
 
     def trial_after(self, number: int, events: Iterable[Event]) -> tuple[Problem, Trial | None]:
@@ -163,7 +167,8 @@ class Ledger:
 
 
 _OPENING = ("asked", "enqueued", "added")
-_CHANGING = ("started", "adopted", "told", "extra", "corrected", "accepted", "failed", "requeued", "cancelled")
+_CLOSING = ("told", "extra", "failed", "requeued", "cancelled")
+_CHANGING = ("started", "adopted", "corrected", "accepted", *_CLOSING)
 
 
 def trial_after(trial: Trial | None, event: Event, seed: int, objectives: tuple[str, ...] = ()) -> Trial:
@@ -193,18 +198,55 @@ def trial_after(trial: Trial | None, event: Event, seed: int, objectives: tuple[
             fields["seconds"] = data.get("seconds")
         case "requeued":
             state, fields = TrialState.WAITING, {"attempt": trial.attempt + 1, "message": data["reason"]}
-            fields["earlier_seconds"] = trial.earlier_seconds + _seconds_of(event, trial)
             fields |= {"owner": "", "started_at": "", "ended_at": "", "kind": None, "seconds": None}
         case "cancelled":
             state, fields = TrialState.CANCELLED, {"message": data.get("reason", ""), "seconds": data.get("seconds")}
         case "extra":
-            return trial
+            pass
         case _:
             raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
     if state is not None:
         check_step(trial, state)
         fields = {"state": state, **({} if state.is_in_flight else {"ended_at": event.at}), **fields}
+    attempts, attempt = attempts_after(trial, event), fields.get("attempt", trial.attempt)
+    fields["attempts"] = attempts
+    fields["earlier_seconds"] = sum(other.taken for other in attempts if other.number != attempt)
     return dataclasses.replace(trial, **fields)
+
+
+def attempts_after(trial: Trial, event: Event) -> tuple[Attempt, ...]:
+    """What an event makes of the attempts of its trial, as it was before. One that did not run is none."""
+    data, kind = event.data, event.kind
+    if kind == "started":
+        return (*trial.attempts, Attempt(trial.attempt, data.get("owner", ""), event.at))
+    if kind not in ("adopted", *_CLOSING) or (kind == "requeued" and trial.state is not TrialState.RUNNING):
+        return trial.attempts
+    number = data.get("attempt") or trial.attempt
+    found = trial.attempt_of(number)
+    others = tuple(attempt for attempt in trial.attempts if attempt is not found)
+    if kind == "adopted":
+        return (*others, dataclasses.replace(found or Attempt(number), owner=data["owner"]))
+    closed = _closed(found or Attempt(number), event)
+    is_unused = closed.seconds == 0.0 or (closed.seconds is None and kind == "cancelled" and not closed.owner)
+    return others if is_unused and "values" not in data else (*others, closed)
+
+
+def _closed(attempt: Attempt, event: Event) -> Attempt:
+    """An attempt after the event that says how it ended. Who asks by hand may take days to tell: what nobody has measured
+    counts only where it was lost."""
+    data = event.data
+    at_most = data.get("at_most")
+    if at_most is None:
+        is_paid = attempt.owner or event.kind == "requeued"
+        at_most = elapsed(attempt.started_at, event.at) if is_paid else 0.0
+    measured = data.get("seconds")
+    return dataclasses.replace(
+        attempt,
+        seconds=attempt.seconds if measured is None else measured,
+        at_most=at_most,
+        may_run=bool(data.get("may_run")),
+        values=Frozen(measurements_from_json(data["values"])) if event.kind == "extra" and "values" in data else {},
+    )
 
 
 def _check_params(problem: Problem, params: Mapping[str, Any]) -> None:
@@ -240,7 +282,9 @@ def _opened(event: Event, seed: int, objectives: tuple[str, ...]) -> Trial:
     fields: dict[str, Any]
     match event.kind:
         case "asked":
-            fields = {"state": TrialState.RUNNING, "owner": data.get("owner", ""), "started_at": event.at}
+            owner = data.get("owner", "")
+            fields = {"state": TrialState.RUNNING, "owner": owner, "started_at": event.at}
+            fields["attempts"] = (Attempt(1, owner, event.at),)
         case "enqueued":
             fields = {"state": TrialState.WAITING, "message": data.get("note", "")}
         case "added":
@@ -258,16 +302,6 @@ def _opened(event: Event, seed: int, objectives: tuple[str, ...]) -> Trial:
         objectives=objectives,
         **fields,
     )
-
-
-def _seconds_of(handed_back: Event, trial: Trial) -> float:
-    """How long the attempt took that ends with this event: as measured, or else from when it was given out."""
-    measured: float | None = handed_back.data.get("seconds")
-    if trial.state is not TrialState.RUNNING:
-        return trial.seconds or 0.0
-    if measured is not None or not trial.started_at:
-        return measured or 0.0
-    return max(0.0, (datetime.fromisoformat(handed_back.at) - datetime.fromisoformat(trial.started_at)).total_seconds())
 
 
 def check_step(trial: Trial, state: TrialState) -> None:

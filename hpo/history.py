@@ -23,13 +23,15 @@ from hpo.trial import DATA, LEAP, Trial, TrialState
 class History:
     """The problem, the study's seed, and its trials in order of number; frozen, so a strategy is a pure function of it.
 
-    `fitted` is what the last model-based suggestion found (hyperparameters by metric): the next fit starts there.
+    `fitted` is what the last model-based suggestion found (hyperparameters by metric): the next fit starts there. `as_of`
+    is when the last event was written, by the storage's clock.
     """
 
     problem: Problem
     seed: int
     trials: tuple[Trial, ...] = ()
     fitted: Mapping[str, Any] = field(default_factory=dict)
+    as_of: str = ""
 
     def __repr__(self) -> str:
         return f"<History: {summary(self)}>"

@@ -331,12 +331,13 @@ class _Runner:
         trial, self.busy = self.running.pop(outcome.id), time.monotonic()
         if outcome.id in self.lost and outcome.kind is not None:
             self.lost.remove(outcome.id)
+            self.study.bill(trial, outcome.seconds)
             return None
         try:
             return self._tell(trial, outcome)
         except (TrialStateError, ResultConflict) as error:  # somebody has ended it by hand: what they said stays
             self._say(f"what trial {trial.number} brought is not recorded: {error}")
-            return self.study.trials[trial.number]
+            return self.study.bill(trial, outcome.seconds)
 
     def _tell(self, trial: Trial, outcome: Outcome) -> Trial:
         seconds = outcome.seconds
@@ -387,7 +388,7 @@ class _Runner:
         """Of a trial without a result, unless another attempt has taken its place or has ended it."""
         now = self.study.trials[trial.number]
         if now.state is not TrialState.RUNNING or now.attempt != trial.attempt:
-            return now
+            return self.study.bill(trial, seconds)
         if self.hand_back:
             now = self.study.requeue(trial, reason, seconds=seconds)
         else:

@@ -17,8 +17,11 @@ from hpo.drafts import (
     failed_again,
     handed_back,
     opened,
+    outrun,
     said,
     told,
+    took,
+    unseen,
 )
 from hpo.effort import Allowance, Timed
 from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
@@ -178,23 +181,28 @@ class Study:
         spared = {(trial.number, trial.attempt) for trial in living}
 
         def decide(ledger: Ledger, log: Log) -> list[Draft]:
-            now, over, idle = log.time(), [], []
-            for lease in log.leases():
+            now, over, idle, extra = log.time(), [], [], []
+            leases = {lease.number: lease for lease in log.leases()}
+            for lease in leases.values():
                 trial = ledger.trials[lease.number]
                 if trial.state is not TrialState.RUNNING or trial.attempt != lease.attempt:
                     idle.append(lease.number)
+                    extra += outrun(trial, lease)
                 elif lease.until < now and (lease.number, lease.attempt) not in spared:
                     over.append(lease.number)
             log.drop([*idle, *over])
             running = [t for t in ledger.trials if dead and t.state is TrialState.RUNNING]
             lost = [t for t in running if t.owner in dead and (t.number, t.attempt) not in spared]
             unheard = [t for n in over if (t := ledger.trials[n]).owner not in dead]
+            died = [(t, handed_back(t, "infra", "its driver died", most=MOST_DEATHS)) for t in lost]
+            silent = [(t, handed_back(t, "infra", "its driver was not heard of any more")) for t in unheard]
             return [
-                *(handed_back(t, "infra", "its driver died", most=MOST_DEATHS) for t in lost),
-                *(handed_back(t, "infra", "its driver was not heard of any more") for t in unheard),
+                *(unseen(draft, t, leases.get(t.number), now) for t, draft in died),
+                *(unseen(draft, t, leases.get(t.number), now, may_run=True) for t, draft in silent),
+                *extra,
             ]
 
-        return self._book.trials_of(self._book.write(decide))
+        return self._book.trials_of([event for event in self._book.write(decide) if event.kind != "extra"])
 
     def tell(
         self,
@@ -210,7 +218,8 @@ class Study:
         `replace=True` and a `reason`.
 
         A result counts whichever attempt of the trial it comes from; one that comes after another attempt's is kept in
-        the log and changes nothing. What of it is dropped, and why it is set aside, is in the trial's `notes`.
+        the log and changes nothing but what is paid for. `seconds` is how long the attempt took; a budget by time charges
+        for nothing else where trials are asked for by hand. What of it is dropped, and why it is set aside, is in the trial's `notes`.
         Raises a ResultError when the result breaks the metrics' contracts (nothing is recorded), TrialNotFound.
         """
         number = _number(trial)
@@ -231,13 +240,13 @@ class Study:
         """Record that a trial gave no result. oom, diverged, timeout, crash and error are laid to its params, and
         the region is learned; infra and preempted are laid to the machines: the trial waits to be run again, three
         times at most, and nothing is learned. The failure of an attempt changes nothing once another has taken its
-        place, or has brought the result."""
+        place, or has brought the result; the `seconds` that it took are paid for."""
         number = _number(trial)
         _check_kind(kind)
 
         def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
-                return []
+                return took(current, trial.attempt, seconds)
             draft = handed_back(current, kind, message, seconds)
             check_step(current, TrialState.WAITING if draft.kind == "requeued" else TrialState.FAILED)
             return [draft]
@@ -260,6 +269,11 @@ class Study:
         if kind is not None:
             _check_kind(kind)
         return self._book.trials_of(self._book.write(lambda ledger, _: failed_again(ledger, reason, kind)))
+
+    def bill(self, trial: Trial, seconds: float | None) -> Trial:
+        """Record how long an attempt took whose trial has gone on without it: another attempt has taken its place, or
+        somebody has ended the trial by hand. Nothing else is changed."""
+        return self._book.change(trial.number, lambda _, current, __: took(current, trial.attempt, seconds))
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
         """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
@@ -434,9 +448,11 @@ class Study:
 
         def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
-                return []
+                return took(current, trial.attempt, seconds)
             check_step(current, state)
-            return [Draft(kind, number, {"reason": reason, "seconds": checked_seconds(seconds)})]
+            data = {"reason": reason, "seconds": checked_seconds(seconds)}
+            may_run = seconds is None and current.state is TrialState.RUNNING and current.owner
+            return [Draft(kind, number, {**data, "may_run": True} if may_run else data)]
 
         return self._book.change(number, decide)
 

@@ -77,12 +77,12 @@ class Tally:
             self._take(now.key, change)
         self._n_started += counts_as_started(now) - (before is not None and counts_as_started(before))
 
-    def history(self, problem: Problem, seed: int, trials: Sequence[Trial], fitted: Any) -> History:
+    def history(self, problem: Problem, seed: int, trials: Sequence[Trial], fitted: Any, as_of: str) -> History:
         """The history of these trials, which are those of this tally, with all answers at hand."""
         for name, group in self._groups.items():
             if name not in self._known:
                 self._known[name] = tuple(group)
-        history = History(problem, seed, tuple(trials), fitted)
+        history = History(problem, seed, tuple(trials), fitted, as_of)
         vars(history).update(self._known, n_started=self._n_started, taken=Taken(self._keys, self._places))
         return history
 

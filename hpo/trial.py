@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from hpo.attempt import Attempt
 from hpo.boundary import hinting
 from hpo.errors import NotFound, listing
 from hpo.frozen import Frozen
@@ -96,7 +97,10 @@ class Trial:
     seconds: float | None = None
     """How long the evaluation took, where the runner measured it."""
     earlier_seconds: float = 0.0
-    """How long its earlier attempts took together; from given out to handed back where nobody measured it."""
+    """How long its other attempts took together; where nobody measured it, from given out to handed back, or to the end of
+    their leases."""
+    attempts: tuple[Attempt, ...] = field(default=(), repr=False)
+    """All that were given out and may have run, the present one among them."""
     notes: tuple[str, ...] = ()
     """What to know of its result: what was dropped, why it is set aside, why it counts all the same."""
     set_aside: str = ""
@@ -116,6 +120,10 @@ class Trial:
                 f"trial {self.number} has no single value: objectives of the problem: {have}. See trial.values[name]"
             )
         return float(self.values[self.objectives[0]])
+
+    def attempt_of(self, number: int) -> Attempt | None:
+        """Its attempt of this number; None where that did not run."""
+        return next((attempt for attempt in self.attempts if attempt.number == number), None)
 
     @cached_property
     def key(self) -> str:

@@ -32,14 +32,14 @@ def copied_lines(events: Sequence[Event]) -> list[Line]:
     """Events of another study as the lines of a new one. Raises StorageError for a log with a gap."""
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
         raise StorageError("a study begins with event 1, and has no gap")
-    drafts = lines([Draft(event.kind, event.number, event.data) for event in events], 0)
+    drafts = lines([Draft(event.kind, event.number, event.data) for event in events], 0, 0.0)
     return [replace(line, at=event.at) for line, event in zip(drafts, events, strict=True)]
 
 
-def lines(drafts: Iterable[Draft], last: int) -> list[Line]:
-    """`drafts` as the lines after `last`, at the present time. Raises StorageError for data that are no JSON values, and
+def lines(drafts: Iterable[Draft], last: int, time: float) -> list[Line]:
+    """`drafts` as the lines after `last`, at a `time` in Unix seconds. Raises StorageError for data that are no JSON values, and
     for a number that is no plain int: a database may keep another type, such as numpy's, as bytes."""
-    at = now()
+    at = stamp(time)
     return [
         Line(
             seq,
@@ -54,8 +54,13 @@ def lines(drafts: Iterable[Draft], last: int) -> list[Line]:
 
 
 def now() -> str:
-    """The present time: UTC, ISO 8601, always with microseconds, so that texts sort as times do."""
+    """The present time by this machine's clock, as `stamp` writes it."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def stamp(time: float) -> str:
+    """Unix seconds as text: UTC, ISO 8601, always with microseconds, so that texts sort as times do."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds")
 
 
 def to_text(data: Mapping[str, Any], what: str) -> str:

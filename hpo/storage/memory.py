@@ -175,7 +175,7 @@ class _MemoryLog:
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()
-        new = lines(drafts, len(self._committed) + len(self.new))
+        new = lines(drafts, len(self._committed) + len(self.new), time.time())
         self.new.extend(new)
         return [line.event() for line in new]
 

@@ -66,6 +66,7 @@ class SqlStorage:
 
     def __init__(self, where: str | Path, patience: float = PATIENCE) -> None:
         self._database = _database(where, patience)
+        self._lock = _LOCK.add_columns(self._database.now().label("now"))
         self._connections = Connections(self._database)
         try:
             tables.prepare(self._database, self._connections)
@@ -158,13 +159,13 @@ class SqlStorage:
         with self._connections.writing() as connection:
             with self._connections.explained():
                 self._database.lock_study(connection, study)
-                row = connection.execute(_LOCK, {"study": study}).one_or_none()
+                row = connection.execute(self._lock, {"study": study}).one_or_none()
             if row is None:
                 raise _unknown(study)
             tables.check_version(row.version, self._database)
             if not isinstance(row.last_seq, int):
                 raise StudyDamaged(f"the number of its events is {row.last_seq!r}")
-            log = _SqlLog(self._connections, connection, study, row.last_seq, self._database.now())
+            log = _SqlLog(self._connections, connection, study, row.last_seq, row.now, self._database.now())
             try:
                 yield log
                 log.flush()
@@ -226,9 +227,10 @@ class _SqlLog:
         connection: sa.Connection,
         study: int,
         last: int,
+        begun: float,
         now: sa.ColumnElement[float],
     ) -> None:
-        self._now = now
+        self._begun, self._now = begun, now
         self._connections = connections
         self._connection = connection
         self._study = study
@@ -251,7 +253,7 @@ class _SqlLog:
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()
-        new = lines(drafts, self._last)
+        new = lines(drafts, self._last, self._begun)
         self._pending += _values(new, self._study)
         self._last += len(new)
         return [line.event() for line in new]

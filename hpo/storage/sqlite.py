@@ -122,10 +122,10 @@ class SqliteFile:
         """The write lock is on the whole file."""
 
     def now(self) -> sa.ColumnElement[float]:
-        """The clock of this machine, which all who share the file are on."""
+        """The clock of this machine, which all who share the file are on; to the millisecond."""
         import sqlalchemy as sa
 
-        return sa.literal_column("(julianday('now') - 2440587.5) * 86400.0", sa.Double)
+        return sa.literal_column("round((julianday('now') - 2440587.5) * 86400.0, 3)", sa.Double)
 
     def lock_schema(self, connection: sa.Connection) -> None:
         """The write lock is on the whole file."""
