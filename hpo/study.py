@@ -247,8 +247,10 @@ class Study:
         def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return took(current, trial.attempt, seconds)
+            check_step(current, TrialState.FAILED)  # one that was cancelled by hand stays so
             draft = handed_back(current, kind, message, seconds)
-            check_step(current, TrialState.WAITING if draft.kind == "requeued" else TrialState.FAILED)
+            if draft.kind == "requeued":
+                check_step(current, TrialState.WAITING)
             return [draft]
 
         return self._book.change(number, decide)
