@@ -17,7 +17,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Drive:
 
     Attributes:
         skew: seconds that the driver's own clock is off.    lease: as in `hpo.run`.
+        budget: the settings of another one than that of `trials`.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Drive:
     lease: float = 60.0
     skew: float = 0.0
     is_random: bool = True
+    budget: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Zygote:
@@ -168,7 +170,9 @@ def _value(word: str) -> Any:
 def train(trial: hpo.Trial, ledger: str, seconds: float) -> dict[str, float]:
     """The objective. It says that it has begun, and what it has measured."""
     write(ledger, "began", trial.number, os.getpid(), os.getppid(), trial.attempt)
+    begun = time.monotonic()
     time.sleep(seconds * (0.5 + trial.params["x"]))
+    write(ledger, "ran", trial.number, trial.attempt, time.monotonic() - begun)
     x, n = trial.params["x"], trial.params["n"]
     write(ledger, "sent", trial.number, x, n, x * n, trial.attempt)
     return {"y": x * n, "size": n}
@@ -188,7 +192,7 @@ def run(drive: Drive) -> None:
     hpo.run(
         study,
         functools.partial(train, ledger=drive.ledger, seconds=drive.seconds),
-        budget=hpo.Budget(trials=drive.trials),
+        budget=hpo.Budget(**(drive.budget or {"trials": drive.trials})),
         executor=EXECUTORS[drive.executor](),
         lease=drive.lease,
         progress=acknowledge,
