@@ -79,10 +79,10 @@ def unseen(draft: Draft, trial: Trial, lease: Lease | None, now: float, *, may_r
 
 
 def outrun(trial: Trial, lease: Lease) -> list[Draft]:
-    """Of an attempt that runs although its trial has ended: its lease is dropped, by which its driver learns of it. Nothing
-    may be heard of that driver any more."""
+    """Of an attempt that may run although its trial has gone on without it: its lease is dropped, by which its driver
+    learns of it. Nothing may be heard of that driver any more."""
     attempt = trial.attempt_of(lease.attempt)
-    if attempt is None or attempt.at_most is not None or attempt.is_known:
+    if attempt is None or attempt.is_known:
         return []
     data = {"attempt": attempt.number, "seconds": None, "at_most": until(attempt.started_at, lease.until)}
     return [Draft("extra", trial.number, {**data, "may_run": True})]

@@ -235,8 +235,8 @@ def _closed(attempt: Attempt, event: Event) -> Attempt:
     """An attempt after the event that says how it ended. Who asks by hand may take days to tell: what nobody has measured
     counts only where it was lost."""
     data = event.data
-    at_most, may_run = data.get("at_most"), bool(data.get("may_run"))
-    if at_most is None and not may_run:
+    at_most = data.get("at_most")
+    if at_most is None:
         is_paid = attempt.owner or event.kind == "requeued"
         at_most = elapsed(attempt.started_at, event.at) if is_paid else 0.0
     measured = data.get("seconds")
@@ -244,7 +244,7 @@ def _closed(attempt: Attempt, event: Event) -> Attempt:
         attempt,
         seconds=attempt.seconds if measured is None else measured,
         at_most=at_most,
-        may_run=may_run,
+        may_run=bool(data.get("may_run")),
         values=Frozen(measurements_from_json(data["values"])) if event.kind == "extra" and "values" in data else {},
     )
 

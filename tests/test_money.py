@@ -7,6 +7,7 @@ they ran. All that is checked is computed from that, never from the study.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,9 +73,19 @@ class Work:
     """Whether the study was told how long it took."""
     heard_of: float = 0.0
     """When its lease was renewed last."""
-    is_lost: bool = False
+    ended_at: float = math.inf
+    """When somebody ended it by hand."""
+    seen_dead: float = math.inf
     brought: float | None = None
     """Its price, where it brought a result."""
+
+    @property
+    def lease_end(self) -> float:
+        return self.heard_of + LEASE
+
+    def billed(self, of: float) -> float:
+        """What it costs that it was last heard of at the time `of`."""
+        return min(LIMIT, of - self.begun)
 
 
 @dataclass
@@ -142,14 +153,18 @@ class World(RuleBasedStateMachine):
             elif work.ran < work.length:  # it is stopped
                 self._hear(driver, work, lambda t, s: self.study.bill(t, s))
 
-    @rule(i=st.integers(0, 2), how=st.sampled_from(["tell", "tell", "price", "oom", "infra", "cancel"]))
-    def end(self, i: int, how: str) -> None:
+    @rule(
+        i=st.integers(0, 2),
+        how=st.sampled_from(["tell", "tell", "price", "oom", "infra", "cancel"]),
+        y=st.sampled_from([0.0, 1.0]),
+    )
+    def end(self, i: int, how: str, y: float) -> None:
         driver = self.drivers[i]
         for work in [work for work in driver.works if work.ran >= work.length and driver.is_reachable]:
             if how in ("tell", "price"):
                 price = {"price": min(RESERVE, RATE * work.ran)} if how == "price" else {}
                 work.brought = price.get("price")
-                self._hear(driver, work, lambda t, s, p=price: self.study.tell(t, {"y": float(t.attempt), **p}, seconds=s))
+                self._hear(driver, work, lambda t, s, p=price: self.study.tell(t, {"y": y, **p}, seconds=s))
             elif how == "cancel":
                 self._hear(driver, work, lambda t, s: self.study.cancel(t, "", seconds=s))
             else:
@@ -171,6 +186,9 @@ class World(RuleBasedStateMachine):
         """Another takes its place; on the same host it may see that the first is gone."""
         driver = self.drivers[i]
         driver.is_dead = True
+        if is_seen:
+            for work in driver.works:
+                work.seen_dead = self.clock.now
         host, n = driver.name.split(":")
         self.drivers[i] = Driver(f"{host}:{int(n) + 1}")
         if is_seen:
@@ -180,7 +198,25 @@ class World(RuleBasedStateMachine):
     def meddle(self, by_hand: str, n: int) -> None:
         running = [t for t in self.study.trials if t.state is TrialState.RUNNING]
         if running:
-            getattr(self.study, by_hand)(running[n % len(running)].number)
+            trial = running[n % len(running)]
+            getattr(self.study, by_hand)(trial.number)
+            work = next(w for w in self.works if (w.trial.number, w.trial.attempt) == (trial.number, trial.attempt))
+            work.ended_at = min(work.ended_at, self.clock.now)
+
+    @rule()
+    def night(self) -> None:
+        """Nobody is heard of, and in the morning somebody else goes on."""
+        for driver in self.drivers:
+            driver.is_asleep = True
+        self.clock.now += 36000.0
+        self.study.reclaim()
+        self.clock.now += LIMIT
+        self.study.note("good morning")
+        trials, as_of = self.study.trials, self.study.history.as_of
+        for work in self.works:
+            attempt = trials[work.trial.number].attempt_of(work.trial.attempt)
+            if attempt and not work.is_heard and work.ended_at == work.seen_dead == math.inf:
+                assert attempt.billed(LIMIT, as_of) == work.billed(work.lease_end), "no night is paid for"
 
     # -- what must hold -------------------------------------------------------------------------------------------
 
@@ -196,10 +232,13 @@ class World(RuleBasedStateMachine):
             assert billed <= LIMIT
             if work.is_heard:
                 assert billed == work.ran, "once it is heard of, exactly what ran"
-            elif billed < work.ran:
-                assert work.ran > work.heard_of + LEASE - work.begun, "no less than its lease"
-                assert self.clock.now > work.heard_of + LEASE, "nor before that is over"
-                assert attempt and not attempt.is_held(LIMIT, as_of)
+            elif work.seen_dead < math.inf:
+                ends = (work.lease_end, work.seen_dead, work.ended_at)
+                assert work.billed(min(ends)) <= billed <= LIMIT, "no less than until it was heard of last"
+            elif self.clock.now < min(work.lease_end, work.ended_at) + LIMIT:
+                assert billed == LIMIT, "in full as long as it may run"
+            elif billed < LIMIT:
+                assert billed in (work.billed(work.lease_end), work.billed(work.ended_at))
 
     @invariant()
     def no_budget_is_overdrawn(self) -> None:
