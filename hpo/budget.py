@@ -36,8 +36,8 @@ class Budget:
     """Limits on spending; whichever is reached first ends the run. What runs counts in full, so the limits are never
     overdrawn by trials that were already under way. Lengths of time are seconds, or text like "90s", "30min", "2h".
 
-    Each attempt of a trial is paid for once, by the seconds that its driver has measured, whenever these are heard of. Where
-    nobody has measured them, it is paid for as long as its lease lasted, by the storage's clock, and at most its limit:
+    Each attempt of a trial is paid for once, by the seconds that its driver has measured, however late. Where nobody has
+    measured them, it is paid for as long as its lease lasted, by the storage's clock, and at most its limit:
     `trial_seconds`, or the time that its reserve pays for. One that may run on unheard counts in full until that is over.
     One that never started costs nothing.
 
@@ -48,9 +48,9 @@ class Budget:
     worker_seconds: time of all trials together, over the whole study. Needs `trial_seconds`.
     trial_seconds: the most that one attempt of a trial may take; it is ended in time for that.
     cost: in the user's own unit, over the whole study. Needs `reserve`, the most one attempt can cost, set aside while it
-        runs; `cost_of` says what it did cost: the name of a metric, and the reserve for an attempt that brought none; a rate
-        per second of evaluation; or rates per hour of each resource that a trial is given, {"cpu": 0.05, "gpu": 2.1}.
-        Without `cost_of` each attempt of a trial costs its reserve.
+        runs; `cost_of` says what it did cost: the name of a metric, where the attempt brought it; a rate per second of
+        evaluation; or rates per hour of each resource that a trial is given, {"cpu": 0.05, "gpu": 2.1}. Without, an attempt
+        costs its reserve.
     target: value of the one objective at which the best feasible trial is good enough.
 
     Raises SettingsError for what cannot be.

@@ -239,13 +239,15 @@ def _closed(attempt: Attempt, event: Event) -> Attempt:
     if at_most is None:
         is_paid = attempt.owner or event.kind == "requeued"
         at_most = elapsed(attempt.started_at, event.at) if is_paid else 0.0
-    measured = data.get("seconds")
+    measured, is_extra = data.get("seconds"), event.kind == "extra"
+    if is_extra and attempt.seconds is not None:
+        return attempt  # the same once more
     return dataclasses.replace(
         attempt,
         seconds=attempt.seconds if measured is None else measured,
         at_most=at_most,
         may_run=bool(data.get("may_run")),
-        values=Frozen(measurements_from_json(data["values"])) if event.kind == "extra" and "values" in data else {},
+        values=Frozen(measurements_from_json(data["values"])) if is_extra and "values" in data else {},
     )
 
 

@@ -218,8 +218,8 @@ class Study:
         `replace=True` and a `reason`.
 
         A result counts whichever attempt of the trial it comes from; one that comes after another attempt's is kept in
-        the log and changes nothing but what is paid for. `seconds` is how long the attempt took; a budget by time charges
-        for nothing else where trials are asked for by hand. What of it is dropped, and why it is set aside, is in the trial's `notes`.
+        the log and changes nothing but the bill. `seconds` is how long the attempt took: what a budget by time charges for.
+        What of the result is dropped, and why it is set aside, is in the trial's `notes`.
         Raises a ResultError when the result breaks the metrics' contracts (nothing is recorded), TrialNotFound.
         """
         number = _number(trial)

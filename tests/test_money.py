@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
@@ -20,8 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import hpo
 from hpo.errors import TrialStateError
+from hpo.events import Event, Ledger
 from hpo.serialize import problem_to_json
-from hpo.storage import MemoryStorage, line, memory
+from hpo.storage import MemoryStorage
+from hpo.storage.line import stamp
 from hpo.strategies import Random
 from hpo.trial import TrialState
 
@@ -44,21 +44,126 @@ class Clock:
         return self.now
 
 
-@contextmanager
-def clock() -> Iterator[Clock]:
-    """The storage's clock in the hands of the test."""
-    ours, theirs = Clock(), memory.time
-    memory.time = ours  # type: ignore[assignment]
-    try:
-        yield ours
-    finally:
-        memory.time = theirs
-
-
 def opened() -> hpo.Study:
     """Without a look at who makes it, which takes longer than all that is done here."""
     storage = MemoryStorage()
     return hpo.Study(storage.create("m", problem_to_json(PROBLEM), {"seed": 1}), storage, Random())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("hpo.storage.memory.time", clock)
+    return clock
+
+
+def bills(study: hpo.Study) -> list[float]:
+    """What is spent of each budget, in the same unit."""
+    history = study.history
+    return [b.worked(history) * RATE if b is BY_TIME else b.spent(history) for b in BUDGETS]
+
+
+# -- one fault at a time ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_order_of_late_reports_does_not_matter(order: tuple[int, ...], clock: Clock) -> None:
+    study, attempts = opened(), []
+    for i in range(3):
+        attempts += study.claim(1, f"host{i}", lease=LEASE)
+        clock.now += 20.0
+        if i < 2:
+            study.reclaim()
+    assert bills(study) == [3 * RESERVE] * 4, "all three may run"
+    for i in order:
+        trial, seconds = attempts[i], 12.0 + 4.0 * i
+        if i == 1:
+            study.fail(trial, "oom", seconds=seconds) if study.trials[0].state == "running" else study.bill(
+                trial, seconds
+            )
+        else:
+            study.tell(trial, {"y": 1.0, "price": 2.0 + i}, seconds=seconds)
+    ran = RATE * (12.0 + 16.0 + 20.0)
+    assert bills(study) == [ran, ran, 2.0 + 4.0 + RESERVE, 3 * RESERVE]
+    assert study.tell(attempts[0], {"y": study.trials[0].value, "price": 2.0}, seconds=99.0)
+    assert bills(study)[0] == ran, "what is known is not told again"
+
+
+def test_a_late_result_takes_no_other_attempt_off_the_bill(clock: Clock) -> None:
+    study = opened()
+    (first,) = study.claim(1, "a", lease=LEASE)
+    clock.now += 15.0
+    study.reclaim()
+    study.claim(1, "b", lease=LEASE)
+    study.tell(first, {"y": 1.0}, seconds=14.0)
+    assert bills(study) == [RATE * (14.0 + LIMIT), RATE * (14.0 + LIMIT), 2 * RESERVE, 2 * RESERVE]
+    clock.now += 5.0
+    study.reclaim()  # its lease is dropped, for the trial has ended; and nobody hears of b any more
+    clock.now += LEASE + LIMIT
+    study.note("later")
+    assert bills(study)[0] == RATE * (14.0 + LEASE)
+
+
+def test_no_night_is_paid_for(clock: Clock) -> None:
+    study = opened()
+    study.claim(1, "a", lease=LEASE)
+    clock.now += 36000.0
+    study.reclaim()
+    assert bills(study)[:2] == [RATE * LEASE] * 2
+    study = opened()
+    study.claim(1, "a", lease=LEASE)
+    clock.now += 4.0
+    study.reclaim({"a"})
+    assert bills(study)[:2] == [RATE * 4.0] * 2, "who is seen to be dead runs nothing"
+
+
+def test_a_driver_that_may_run_on_is_counted_in_full_and_said_to_be(clock: Clock) -> None:
+    study = opened()
+    budget = hpo.Budget(worker_seconds=LIMIT + 5.0, trial_seconds=LIMIT)
+    study.claim(1, "a", lease=LEASE)
+    clock.now += LEASE + 1.0
+    study.reclaim()
+    room = budget.room(study.history, 0.0)
+    assert room.trials == 0
+    assert room.reason.endswith("a trial may take 40, and 1 lost attempt may run on")
+    clock.now += LIMIT
+    study.note("later")
+    assert budget.room(study.history, 0.0).trials == 0, "10 of 45 are used"
+    assert budget.worked(study.history) == LEASE
+
+
+@pytest.mark.parametrize("set_by", [-7200.0, 7200.0])
+def test_a_clock_that_is_set_bills_no_hours(set_by: float, clock: Clock) -> None:
+    study = opened()
+    study.claim(2, "a", lease=LEASE)
+    clock.now += set_by
+    study.reclaim({"a"})
+    assert all(0.0 <= bill <= 2 * RESERVE for bill in bills(study))
+
+
+def test_what_never_started_costs_nothing(clock: Clock) -> None:
+    study = opened()
+    (trial,) = study.claim(1, "a", lease=LEASE)
+    study.requeue(trial, "never started", seconds=0.0)
+    study.cancel(study.claim(1, "a", lease=LEASE)[0], "nor did this", seconds=0.0)
+    study.cancel(study.ask())
+    assert bills(study) == [0.0] * 4
+
+
+def test_logs_of_earlier_versions_cost_at_most_their_limit() -> None:
+    ledger = Ledger(PROBLEM, 1)
+    night = [
+        Event(1, "2026-01-01T20:00:00+00:00", "asked", 0, {"params": {"x": 0.5}, "owner": "a"}),
+        Event(2, "2026-01-02T06:00:00+00:00", "requeued", 0, {"reason": "infra", "seconds": None}),
+        Event(3, "2026-01-02T06:00:01+00:00", "started", 0, {"owner": "b"}),
+        Event(4, "2026-01-02T06:00:05+00:00", "requeued", 0, {"reason": "infra", "seconds": None}),
+    ]
+    ledger.apply(night)
+    assert BY_TIME.worked(ledger.history()) == LIMIT + 4.0
+    assert BY_START.spent(ledger.history()) == 2 * RESERVE
+
+
+# -- all of them, in any order ----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -106,10 +211,9 @@ class World(RuleBasedStateMachine):
 
     @initialize(skew=st.sampled_from([-3600.0, 0.0, 3600.0]))
     def begin(self, skew: float) -> None:
-        self.context = clock()
-        self.clock = self.context.__enter__()
-        self.line_now = line.now
-        line.now = lambda: line.stamp(self.clock.now + skew)
+        self.clock, self.patch = Clock(), pytest.MonkeyPatch()
+        self.patch.setattr("hpo.storage.memory.time", self.clock)
+        self.patch.setattr("hpo.storage.line.now", lambda: stamp(self.clock.now + skew))
         self.study = opened()
         self.drivers = [Driver(f"host{i}:1") for i in range(3)]
         self.works: list[Work] = []
@@ -117,9 +221,8 @@ class World(RuleBasedStateMachine):
         """What was billed for less, being unheard of for longer than it could run, and was heard of after all."""
 
     def teardown(self) -> None:
-        if hasattr(self, "context"):
-            line.now = self.line_now
-            self.context.__exit__(None, None, None)
+        if hasattr(self, "patch"):
+            self.patch.undo()
 
     # -- what drivers do ------------------------------------------------------------------------------------------
 
@@ -151,7 +254,7 @@ class World(RuleBasedStateMachine):
             if work.trial not in lost:
                 work.heard_of = self.clock.now
             elif work.ran < work.length:  # it is stopped
-                self._hear(driver, work, lambda t, s: self.study.bill(t, s))
+                self._hear(driver, work, self.study.bill)
 
     @rule(
         i=st.integers(0, 2),
@@ -164,7 +267,7 @@ class World(RuleBasedStateMachine):
             if how in ("tell", "price"):
                 price = {"price": min(RESERVE, RATE * work.ran)} if how == "price" else {}
                 work.brought = price.get("price")
-                self._hear(driver, work, lambda t, s, p=price: self.study.tell(t, {"y": y, **p}, seconds=s))
+                self._hear(driver, work, self._telling({"y": y, **price}))
             elif how == "cancel":
                 self._hear(driver, work, lambda t, s: self.study.cancel(t, "", seconds=s))
             else:
@@ -259,6 +362,9 @@ class World(RuleBasedStateMachine):
 
     def _room(self, history: hpo.History) -> float:
         return min(budget.room(history, 0.0).trials for budget in BUDGETS)
+
+    def _telling(self, values: Mapping[str, float]) -> Callable[[hpo.Trial, float], object]:
+        return lambda trial, seconds: self.study.tell(trial, values, seconds=seconds)
 
     def _hear(self, driver: Driver, work: Work, say: Callable[[hpo.Trial, float], object]) -> None:
         """The study hears how an attempt ended, as a run tells it; what somebody has ended by hand stays as it is."""

@@ -48,9 +48,10 @@ class Log(Protocol):
         ...
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """Give `drafts` the next sequence numbers and the present time. Durable when the transaction ends without an
-        exception; when it ends with one, nothing is kept. Raises StorageError, and nothing is appended, when the data
-        of a draft are not JSON values (NaN and infinity are none) or its number is neither a plain int nor None."""
+        """Give `drafts` the next sequence numbers and the present time by the storage's clock. Durable when the transaction
+        ends without an exception; when it ends with one, nothing is kept. Raises StorageError, and nothing is appended,
+        when the data of a draft are not JSON values (NaN and infinity are none) or its number is neither a plain int nor
+        None."""
         ...
 
     def answered(self, request: str) -> list[Event]:

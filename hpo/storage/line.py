@@ -37,8 +37,8 @@ def copied_lines(events: Sequence[Event]) -> list[Line]:
 
 
 def lines(drafts: Iterable[Draft], last: int, time: float) -> list[Line]:
-    """`drafts` as the lines after `last`, at a `time` in Unix seconds. Raises StorageError for data that are no JSON values, and
-    for a number that is no plain int: a database may keep another type, such as numpy's, as bytes."""
+    """`drafts` as the lines after `last`, at a `time` in Unix seconds. Raises StorageError for data that are no JSON
+    values, and for a number that is no plain int: a database may keep another type, such as numpy's, as bytes."""
     at = stamp(time)
     return [
         Line(

@@ -45,9 +45,7 @@ def test_what_ran_is_paid_for_once(storage: str, kind: str, tmp_path: Path) -> N
             url = SERVER if storage == "postgresql" else str(tmp_path / f"{i}.db")
             ledger = tmp_path / f"ledger-{i}"
             seconds = 0.5 if kind == "reserve" else 1.2  # a rate pays for less than is set aside
-            drive = Drive(
-                *(uuid.uuid4().hex, url, str(ledger), 0, "processes", seconds, LEASE), budget=BUDGETS[kind]
-            )
+            drive = Drive(*(uuid.uuid4().hex, url, str(ledger), 0, "processes", seconds, LEASE), budget=BUDGETS[kind])
             seed = random.randrange(2**32)
             kills = _spend(drive, zygotes, random.Random(seed))
             _check(drive, ledger, kills, kind, f"run {i}, seed {seed}")
@@ -101,14 +99,9 @@ def _check(drive: Drive, ledger: Path, kills: int, kind: str, which: str) -> Non
         if kind == "reserve":
             assert len(begun) * RESERVE <= spent == RESERVE * len(attempts), which
             return
-        limit = budget.timeout
+        billed = {each: attempt.billed(budget.timeout, history.as_of) for each, attempt in attempts.items()}
+        assert spent == pytest.approx(sum(billed.values())), which
         for each, seconds in ran.items():
-            measured = attempts[each].seconds
-            if measured is not None:
-                assert seconds <= measured + 0.01, f"attempt {each} is paid for as long as it ran: {which}"
-            else:
-                billed = attempts[each].billed(limit, history.as_of)
-                assert seconds <= billed, f"attempt {each}, whose driver was killed, costs no less than it ran: {which}"
-        measured = [a.seconds for a in attempts.values() if a.seconds is not None]
-        assert len(attempts) - len(measured) <= SLOTS * kills, f"of all others it is known how long they ran: {which}"
-        assert spent == pytest.approx(sum(a.billed(limit, history.as_of) for a in attempts.values()))
+            assert seconds <= billed[each] + 0.01, f"attempt {each} costs no less than it ran: {which}"
+        n_measured = sum(attempt.seconds is not None for attempt in attempts.values())
+        assert len(attempts) - n_measured <= SLOTS * kills, f"of all others it is known how long they ran: {which}"

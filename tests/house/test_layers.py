@@ -24,7 +24,7 @@ LAYERS = (
         "silence",
         "text",
     },
-    {"executors", "linear", "metrics", "parameters", "plugins", "polytope", "provenance"},
+    {"attempt", "executors", "linear", "metrics", "parameters", "plugins", "polytope", "provenance"},
     {"shorthand", "sums"},
     {"walk"},
     {"space", "trial"},

@@ -36,7 +36,7 @@ def test_floats_keep_their_bits(value: float) -> None:
 
 @given(st.lists(st.sampled_from(["asked", "told"]), max_size=5), st.integers(0, 10**6))
 def test_lines_go_on_from_the_last(kinds: list[str], last: int) -> None:
-    written = lines([Draft(kind, 3, {"k": kind}) for kind in kinds], last)
+    written = lines([Draft(kind, 3, {"k": kind}) for kind in kinds], last, 0.0)
     assert [(line.seq, line.kind, line.event().data) for line in written] == [
         (last + 1 + i, kind, {"k": kind}) for i, kind in enumerate(kinds)
     ]
@@ -66,7 +66,7 @@ def test_the_message_names_what_and_why() -> None:
 @pytest.mark.parametrize("number", [np.int64(0), np.array(0), True, 1.0])
 def test_a_number_that_a_database_would_bend_is_refused(number: Any) -> None:
     with pytest.raises(StorageError) as caught:
-        lines([Draft("told", number)], 0)
+        lines([Draft("told", number)], 0, 0.0)
     assert str(caught.value) == (
         f"event 'told' cannot be stored: its number {number!r} is of type {type(number).__name__}. "
         "Give the trial's number as an int, or None"
