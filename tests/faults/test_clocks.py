@@ -1,4 +1,5 @@
-"""A driver whose own clock is an hour off, beside one whose clock is right: nobody loses a trial early.
+"""A driver whose own clock is an hour off, beside one whose clock is right: nobody loses a trial early, and all that happens
+is dated by the storage's clock.
 
 Leases go by the clock of the storage: the server's, or that of the machine which has the file. So only what a driver reads
 from its own clock is set wrong here, in its process alone: the time of day, and with it the time at which the machine,
@@ -42,7 +43,10 @@ def test_a_clock_that_is_an_hour_off(storage: str, skew: float, tmp_path: Path) 
     with closing(open_storage(url)) as there:
         study = hpo.open_study(name, storage=there)
         check(study, ledger, is_over=True)
-        kinds = Counter(event.kind for event in study.events())
+        events = study.events()
+        kinds, times = Counter(event.kind for event in events), [event.at for event in events]
+        assert times == sorted(times), "events are dated by one clock"
+        assert all(trial.seconds is not None and trial.seconds < HOUR / 2 for trial in study.trials)
         assert kinds["requeued"] == 0, "nobody was taken for dead"
         assert kinds["told"] == len(study.trials) == TRIALS
         assert len({trial.owner for trial in study.trials}) == 2, "both had their part"
