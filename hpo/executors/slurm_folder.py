@@ -64,14 +64,19 @@ class PoolFolder:
         return folder
 
     @classmethod
-    def all(cls, parent: Path) -> list[PoolFolder]:
-        """The folders below `parent` that may be believed, the newest first. Raises OSError while they cannot be listed."""
+    def all(cls, parent: Path, skipped: Callable[[Unreadable], None] | None = None) -> list[PoolFolder]:
+        """The folders of this user below `parent`, the newest first. Raises OSError while they cannot be listed. `skipped` is
+        told of those that cannot be believed, for others may write into them."""
         try:
             names = os.listdir(parent)
         except FileNotFoundError:
             return []
         folders = [cls(parent / name) for name in sorted(names, reverse=True)]
-        return [folder for folder in folders if folder.is_believed and folder.is_there]
+        own = [folder for folder in folders if folder.is_there and folder.path.lstat().st_uid == os.geteuid()]
+        for folder in own:
+            if skipped is not None and not folder.is_believed:
+                skipped(Unreadable(folder.path, "others may write into it"))
+        return [folder for folder in own if folder.is_believed]
 
     @property
     def name(self) -> str:
@@ -80,8 +85,10 @@ class PoolFolder:
 
     @property
     def is_there(self) -> bool:
-        """Whether nobody has removed it, or begun to."""
-        return (self.path / "settings").exists()
+        """Whether nobody has removed it, or begun to, and this user may look into it."""
+        with contextlib.suppress(PermissionError):
+            return (self.path / "settings").exists()
+        return False
 
     @property
     def is_believed(self) -> bool:
@@ -211,7 +218,7 @@ class PoolFolder:
 
     def remove_if_done(self) -> None:
         """Remove everything, unless a work has not been delivered."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, Unreadable):
             numbers = {first + i for first, works in self.arrays() for i in range(len(works))}
             if numbers <= _numbers(self.path / "delivered"):
                 self.remove()
@@ -229,7 +236,9 @@ def _numbers(folder: Path) -> set[int]:
 
 def _outcome_of(fields: dict[str, Any]) -> Outcome:
     """Raises ValueError or TypeError for what no job writes. Fields that a later version writes are left out."""
-    outcome = Outcome(**{field.name: fields[field.name] for field in dataclasses.fields(Outcome) if field.name in fields})
+    outcome = Outcome(
+        **{field.name: fields[field.name] for field in dataclasses.fields(Outcome) if field.name in fields}
+    )
     texts = (outcome.id, outcome.message, outcome.log_tail, outcome.place, *outcome.logs)
     numbers = (outcome.started_at or 0.0, outcome.seconds)
     if (

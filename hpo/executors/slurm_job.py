@@ -38,7 +38,9 @@ def main(path: str, first: int) -> None:
     signal.signal(signal.SIGTERM, _leave)
     index = int(os.environ["SLURM_ARRAY_TASK_ID"])
     folder, number, me = PoolFolder(Path(path)), first + index, f"{os.environ['SLURM_ARRAY_JOB_ID']}_{index}"
-    work = replace(_persistently(lambda: folder.batch(first), CLAIM_PATIENCE)[index], gpus=0)  # Slurm has dealt them out
+    work = replace(
+        _persistently(lambda: folder.batch(first), CLAIM_PATIENCE)[index], gpus=0
+    )  # Slurm has dealt them out
     if not _persistently(lambda: folder.claim(number, me), CLAIM_PATIENCE) or folder.has_ended(number):
         return
     with suppress(OSError):

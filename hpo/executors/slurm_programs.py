@@ -90,7 +90,7 @@ class Programs:
                 process_group=0,  # what a wrapper has started ends with it
             )
         except OSError as error:  # no process to be had; a file system that is away
-            raise self._passing(program, f"{program} could not be called: {error}") from error
+            raise self.passing(program, f"{program} could not be called: {error}") from error
         with self._lock:
             self._process = process
         try:
@@ -110,10 +110,11 @@ class Programs:
             return output
         said = " ".join((errors or output).split()) or f"{program} ended with exit code {process.returncode}"
         if process.returncode < 0 or any(word in said.lower() for word in AWAY):
-            raise self._passing(program, said)
+            raise self.passing(program, said)
         raise ExecutorError(f"Slurm refuses: {said}")
 
-    def _passing(self, program: str, said: str) -> ConnectionError:
+    def passing(self, program: str, said: str) -> ConnectionError:
+        """The error for what may pass, of which somebody is told."""
         if not self._is_hurried:
             self._notices.say(program, f"Slurm does not do it now, {program} is tried again: {said}")
         return ConnectionError(said)

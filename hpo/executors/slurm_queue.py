@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hpo.errors import ExecutorError
@@ -18,6 +19,7 @@ from hpo.executors.slurm_programs import Programs
 
 LIMITED = re.compile(r"accounting/qos policy|\(inactive or drain\)|busy|licenses", re.IGNORECASE)
 """A refusal that may end by itself: hours are used up, a partition is closed."""
+TOO_LARGE = re.compile("submitjob|maxsubmit|job array", re.IGNORECASE)
 FOR_EVER = re.compile("perjob", re.IGNORECASE)
 """A limit of each job, which this one breaks."""
 
@@ -84,14 +86,42 @@ def check_programs() -> None:
 
 def submit(call: Programs, name: str, tasks: range, options: Sequence[str], script: str) -> None:
     """Hand over an array. Raises ConnectionError, or ExecutorError if refused."""
-    call(
-        "sbatch", *options, f"--job-name={name}", f"--array={tasks.start}-{tasks.stop - 1}", "--parsable", text=script
-    )
+    call("sbatch", *options, f"--job-name={name}", f"--array={tasks.start}-{tasks.stop - 1}", "--parsable", text=script)
 
 
 def may_pass(refusal: ExecutorError) -> bool:
     """Whether what Slurm refuses now may be accepted at another time."""
     return LIMITED.search(str(refusal)) is not None and not FOR_EVER.search(str(refusal))
+
+
+def is_too_large(error: Exception) -> bool:
+    """Whether fewer tasks at once may be accepted."""
+    return TOO_LARGE.search(str(error)) is not None
+
+
+def excluding(options: Sequence[str], places: Collection[str]) -> tuple[str, ...]:
+    """The options, and these nodes excluded beside those that they exclude themselves."""
+    nodes = excluded(options, places)
+    if not places or "/" in nodes:  # the name of a file, to which nothing can be added
+        return tuple(options)
+    return (*options, f"--exclude={nodes}")  # of several, the last counts
+
+
+def excluded(options: Sequence[str], places: Collection[str]) -> str:
+    """All that is excluded, as Slurm writes it."""
+    own = ""
+    for option, following in zip(options, (*options[1:], ""), strict=True):
+        if option in ("-x", "--exclude"):
+            own = following
+        elif option.startswith(("-x", "--exclude=")):
+            own = option.removeprefix("-x").removeprefix("--exclude=")
+    return ",".join(filter(None, (own, *sorted(places))))
+
+
+def exclude(call: Programs, job: str, nodes: str) -> None:
+    """Keep the waiting tasks of an array from these nodes, and from no others. A wish: what Slurm does not do is left."""
+    with suppress(ConnectionError, ExecutorError):
+        call("scontrol", "update", f"JobId={job}", f"ExcNodeList={nodes}")
 
 
 def look(call: Programs) -> Sightings:
@@ -100,9 +130,9 @@ def look(call: Programs) -> Sightings:
     try:
         said = call("squeue", "--me", "--noheader", "--array", "--states=all", f"--format={FORMAT}")
     except ExecutorError as error:
-        raise ConnectionError(str(error)) from error
+        raise call.passing("squeue", str(error)) from error
     if said and not said.endswith("\n"):
-        raise ConnectionError("squeue broke off in the middle of a line")
+        raise call.passing("squeue", "its answer breaks off in the middle of a line")
     for line in said.splitlines():
         fields = line.split("|", 5)
         if len(fields) == 6 and fields[2].isdecimal():
