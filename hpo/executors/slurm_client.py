@@ -24,6 +24,9 @@ from hpo.executors.slurm_waits import Waits
 TRIES = 3
 """How often Slurm is asked to remove a job."""
 
+STEADY = 15.0
+"""Seconds for which nodes must have been avoided, or free again, before jobs in the queue are told."""
+
 PROGRAM = """
 import sys
 folder, first, *path = sys.argv[1:]
@@ -49,8 +52,9 @@ class Client:
         """Whether it may have been more at once than Slurm takes."""
         self.unwanted: dict[tuple[str, int], int] = {}
         """What is to leave Slurm's queue, and how often that was asked for."""
-        self._wish: frozenset[str] = frozenset()
-        """Nodes to be kept from."""
+        self._asked = self._wish = frozenset[str]()
+        """Nodes to be kept from: as the pool was told, and without what Slurm cannot do."""
+        self._asked_at = -float("inf")
         self.is_deaf = False
         """Whether Slurm could not be asked last time."""
         self._seen: Sightings = {}
@@ -76,8 +80,10 @@ class Client:
         self._polled_at = -float("inf")
 
     def avoid(self, places: Collection[str]) -> None:
-        """Keep from these nodes, where that leaves others."""
-        self._wish = frozenset(places)
+        """Keep from these nodes, where that leaves others. May be called in any thread, and with the same again."""
+        if (asked := frozenset(filter(None, places))) != self._asked:
+            self._asked, self._asked_at = asked, time.monotonic()
+            self._wish = asked
 
     def hurry(self) -> None:
         """Somebody waits for the end: cut off the call under way."""
@@ -104,8 +110,8 @@ class Client:
             self._ask(lambda answer: self._cancelled(keys, answer), slurm_queue.cancel, jobs)
         elif (self._flights or self.unwanted or self.unsure) and now >= look_at:
             self._ask(lambda answer: self._looked(answer, now), slurm_queue.look)
-        elif array := self._unlike_the_wish():
-            self._exclude(array)
+        elif waiting := self._unlike_the_wish(now):
+            self._exclude(waiting)
         elif self.unsure is None and now >= self._programs.next_call("sbatch"):
             prepare()
             self._send_next()
@@ -218,13 +224,16 @@ class Client:
         for key in keys:
             self.unwanted.pop(key, None)
 
-    def _unlike_the_wish(self) -> Array | None:
-        """An array that waits in the queue and was not told of the nodes to keep from, or of others."""
-        return next((f.array for f in self._flights.values() if f.pending and f.array.excluded != self._wish), None)
+    def _unlike_the_wish(self, now: float) -> list[Flight]:
+        """Works in the queue that were to be kept from other nodes than now, unless that has just changed."""
+        if now < self._asked_at + STEADY:
+            return []
+        return [flight for flight in self._flights.values() if flight.pending and flight.array.excluded != self._wish]
 
-    def _exclude(self, array: Array) -> None:
-        array.excluded = self._wish
-        flight = next(flight for flight in self._flights.values() if flight.array is array and flight.pending)
-        nodes = slurm_queue.excluded(self._site.requests(flight.work), self._wish)
-        job, _, _ = flight.pending.partition("_")
-        self._ask(lambda answer: None, slurm_queue.exclude, job, nodes)
+    def _exclude(self, waiting: list[Flight]) -> None:
+        options = self._site.requests(waiting[0].work)
+        alike = [flight for flight in waiting if self._site.requests(flight.work) == options]
+        for flight in alike:
+            flight.array.excluded = self._wish
+        jobs = sorted({flight.pending.partition("_")[0] for flight in alike})
+        self._ask(lambda _: None, slurm_queue.exclude, jobs, options, self._wish)

@@ -65,8 +65,8 @@ class PoolFolder:
 
     @classmethod
     def all(cls, parent: Path, skipped: Callable[[Unreadable], None] | None = None) -> list[PoolFolder]:
-        """The folders of this user below `parent`, the newest first. Raises OSError while they cannot be listed. `skipped` is
-        told of those that cannot be believed, for others may write into them."""
+        """The folders of this user below `parent`, the newest first. Raises OSError while they cannot be listed.
+        `skipped` is told of those that cannot be believed, for others may write into them."""
         try:
             names = os.listdir(parent)
         except FileNotFoundError:

@@ -166,7 +166,8 @@ class SlurmPool(Pool):
         return self._notices.take()
 
     def _say_folder(self, error: Exception) -> None:
-        self._notices.say("folder", f"the folder cannot be used at the moment, outcomes wait: {error}")
+        why = getattr(error, "strerror", None) or error
+        self._notices.say("folder", f"the folder {self._parent} cannot be used at the moment, outcomes wait: {why}")
 
     def _say_skipped(self, error: Unreadable) -> None:
         self._notices.say(str(error), f"works left aside: {error}")
@@ -224,7 +225,7 @@ class SlurmPool(Pool):
             self._say_folder(error)
             return POLL
         self._missing_since = float("inf")
-        self._notices.end("folder", "the folder can be used again")
+        self._notices.end("folder", f"the folder {self._parent} can be used again")
         self._client.step(self._take)
         return LOOK if self._flights or self._client.is_busy or self._is_closing else None
 

@@ -97,10 +97,8 @@ class Programs:
             output, errors = process.communicate(text, timeout=patience)
         except subprocess.TimeoutExpired as error:
             manner.patience = min(2.0 * patience, MOST_PATIENCE)
-            self._notices.say(
-                program,
-                f"Slurm has not answered for {patience:g} s ({program}); tried again with {manner.patience:g} s of patience",
-            )
+            again = f"tried again with {manner.patience:g} s of patience"
+            self._notices.say(program, f"Slurm has not answered for {patience:g} s ({program}); {again}")
             raise ConnectionError(f"{program} did not answer in {patience:g} s") from error
         finally:
             with self._lock:

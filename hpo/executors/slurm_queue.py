@@ -118,10 +118,13 @@ def excluded(options: Sequence[str], places: Collection[str]) -> str:
     return ",".join(filter(None, (own, *sorted(places))))
 
 
-def exclude(call: Programs, job: str, nodes: str) -> None:
-    """Keep the waiting tasks of an array from these nodes, and from no others. A wish: what Slurm does not do is left."""
+def exclude(call: Programs, jobs: Sequence[str], options: Sequence[str], places: Collection[str]) -> None:
+    """Keep the waiting tasks of arrays from these nodes, and from no others but those of their options. A wish: nothing
+    happens where that leaves no node, which Slurm would not refuse for a job that it has."""
     with suppress(ConnectionError, ExecutorError):
-        call("scontrol", "update", f"JobId={job}", f"ExcNodeList={nodes}")
+        if places:
+            call("sbatch", "--test-only", *excluding(options, places), "--wrap=true")
+        call("scontrol", "update", f"JobId={','.join(jobs)}", f"ExcNodeList={excluded(options, places)}")
 
 
 def look(call: Programs) -> Sightings:
@@ -161,7 +164,7 @@ def judge(sightings: Sequence[Sighting]) -> Loss | None:
         return None
     if not sightings:
         return Loss("infra", "Slurm does not know its job any more")
-    last = sightings[-1]
+    last = max(sightings, key=lambda sighting: int(sighting.job.partition("_")[0]))
     kind = KINDS.get(last.state, "infra")
     reason = "" if last.reason in ("", "None") else f", {last.reason}"
     place = "" if last.state in BLAMELESS else last.place or None

@@ -6,6 +6,8 @@ import pytest
 
 from hpo.errors import ExecutorError
 from hpo.executors import Slurm, slurm_queue
+from hpo.executors.notices import Notices
+from hpo.executors.slurm_programs import Programs
 from hpo.executors.slurm_queue import Loss, Sighting, judge
 from hpo.testing.executors import behave
 
