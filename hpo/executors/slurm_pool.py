@@ -199,6 +199,8 @@ class SlurmPool(Pool):
                     pause = self._step()
                 self._bell.wait(pause)
                 self._bell.clear()
+            with suppress(OSError):
+                self._note_delivered()
             for folder in self._folders:
                 folder.remove_if_done()
         except ExecutorError as fault:
@@ -259,6 +261,9 @@ class SlurmPool(Pool):
             del self._flights[flight.work.id]
             self._ledger.end(outcome)
             self._told.append(flight)
+        self._note_delivered()
+
+    def _note_delivered(self) -> None:
         while self._told:
             self._told[0].array.folder.deliver(self._told[0].number)
             self._told.popleft()

@@ -104,6 +104,11 @@ class Programs:
             with self._lock:
                 self._process = None
             _kill(process)
+            with suppress(subprocess.TimeoutExpired):  # in a file system that is away, not even that ends it
+                process.wait(1.0)
+            for pipe in filter(None, (process.stdin, process.stdout, process.stderr)):
+                with suppress(OSError):
+                    pipe.close()
         if process.returncode == 0:
             return output
         said = " ".join((errors or output).split()) or f"{program} ended with exit code {process.returncode}"
@@ -114,7 +119,7 @@ class Programs:
     def passing(self, program: str, said: str) -> ConnectionError:
         """The error for what may pass, of which somebody is told."""
         if not self._is_hurried:
-            self._notices.say(program, f"Slurm does not do it now, {program} is tried again: {said}")
+            self._notices.say(program, f"Slurm cannot do it now ({said}); it is asked again")
         return ConnectionError(said)
 
 

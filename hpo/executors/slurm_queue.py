@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hpo.errors import ExecutorError
 from hpo.executors.base import Kind
@@ -110,7 +111,7 @@ def excluding(options: Sequence[str], places: Collection[str]) -> tuple[str, ...
 def excluded(options: Sequence[str], places: Collection[str]) -> str:
     """All that is excluded, as Slurm writes it."""
     own = ""
-    for option, following in zip(options, (*options[1:], ""), strict=True):
+    for option, following in pairwise((*options, "")):
         if option in ("-x", "--exclude"):
             own = following
         elif option.startswith(("-x", "--exclude=")):
@@ -140,6 +141,8 @@ def look(call: Programs) -> Sightings:
         fields = line.split("|", 5)
         if len(fields) == 6 and fields[2].isdecimal():
             name, array, index, state, place, reason = fields
+            if (state, reason) == ("FAILED", "BadConstraints"):
+                continue  # what sbatch has refused stays to be seen for a while
             place = "" if place.lower() in ("n/a", "(null)", "none") else place
             seen[name, int(index)].append(Sighting(name, f"{array}_{index}", int(index), state, reason, place))
     return seen
