@@ -159,9 +159,22 @@ def test_links_are_not_followed(folder: PoolFolder, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "{torn", "[]", "null", "{}", '{"id": "a"}', '{"id": "a", "value": {}, "kind": "oom"}', '{"id": 1, "value": {}}'),
+        *(
+            "",
+            "{torn",
+            "[]",
+            "null",
+            "{}",
+            '{"id": "a"}',
+            '{"id": "a", "value": {}, "kind": "oom"}',
+            '{"id": 1, "value": {}}',
+        ),
         *('{"id": "a", "value": [1]}', '{"id": "a", "kind": "bad"}', '{"id": "a", "value": {}, "seconds": "long"}'),
-        *('{"id": "a", "value": {}, "started_at": NaN}', '{"id": "a", "value": {}, "logs": 3}', '{"id": "a", "kind": []}'),
+        *(
+            '{"id": "a", "value": {}, "started_at": NaN}',
+            '{"id": "a", "value": {}, "logs": 3}',
+            '{"id": "a", "kind": []}',
+        ),
     ],
 )
 def test_an_outcome_that_no_job_wrote(folder: PoolFolder, text: str) -> None:
@@ -216,7 +229,12 @@ def test_a_try_that_failed_keeps_what_was_set_aside(folder: PoolFolder, monkeypa
 
 def test_what_a_job_said_and_where(folder: PoolFolder) -> None:
     assert (folder.said("12_0"), folder.place("12_0")) == ("", "")
-    lines = ["hpo runs this job on n1", "slurmstepd: error: it is requeued", "hpo runs this job on n2", "No module named 'hpo'"]
+    lines = [
+        "hpo runs this job on n1",
+        "slurmstepd: error: it is requeued",
+        "hpo runs this job on n2",
+        "No module named 'hpo'",
+    ]
     (folder.path / "slurm" / "12_0.out").write_text("\n".join(lines))
     assert folder.said("12_0") == "slurmstepd: error: it is requeued\nNo module named 'hpo'"
     assert folder.place("12_0") == "n2"

@@ -75,7 +75,9 @@ def test_unknown_is_lost() -> None:
     assert judge([]) == Loss("infra", "Slurm does not know its job any more")
 
 
-@pytest.mark.parametrize(("state", "place"), [("NODE_FAIL", "n1"), ("FAILED", "n1"), ("PREEMPTED", ""), ("CANCELLED", "")])
+@pytest.mark.parametrize(
+    ("state", "place"), [("NODE_FAIL", "n1"), ("FAILED", "n1"), ("PREEMPTED", ""), ("CANCELLED", "")]
+)
 def test_a_node_is_named_where_it_may_be_to_blame(state: str, place: str) -> None:
     loss = judge([sighting(state)])
     assert loss is not None
@@ -100,7 +102,9 @@ def test_what_squeue_prints(programs: Path, call: Programs) -> None:
     }
 
 
-@pytest.mark.parametrize("script", ["printf 'hpo-a-0|12|0|RUNNING|n1|None\nhpo-a-0|12|1|RUN'", "echo 'Invalid user' >&2; exit 1"])
+@pytest.mark.parametrize(
+    "script", ["printf 'hpo-a-0|12|0|RUNNING|n1|None\nhpo-a-0|12|1|RUN'", "echo 'Invalid user' >&2; exit 1"]
+)
 def test_half_an_answer_is_no_news(programs: Path, script: str) -> None:
     write(programs / "squeue", script)
     notices = Notices()
@@ -134,7 +138,9 @@ def test_what_sbatch_refuses_and_what_may_pass(
     assert error in str(caught.value)
 
 
-POLICY = "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+POLICY = (
+    "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,9 @@ def test_long_waits_are_told_once_for_each_reason() -> None:
     assert told(470.0) == []
     see(0, 500.0, "PENDING", "Priority")
     see(0, 9000.0, "PENDING", "Priority")
-    assert told(9000.0) == ["1 job has been waiting in Slurm's queue for 2 h (Priority)"], "once more, for it waits again"
+    assert told(9000.0) == ["1 job has been waiting in Slurm's queue for 2 h (Priority)"], (
+        "once more, for it waits again"
+    )
 
 
 def test_where_it_was_seen_last() -> None:
