@@ -229,7 +229,8 @@ class SlurmPool(Pool):
         self._missing_since = float("inf")
         self._notices.end("folder", f"the folder {self._parent} can be used again")
         self._client.step(self._take)
-        return LOOK if self._flights or self._client.is_busy or self._is_closing else None
+        is_idle = self._ledger.is_idle and not self._client.is_busy and not self._is_closing
+        return None if is_idle else LOOK
 
     def _is_done(self) -> bool:
         client = self._client

@@ -135,6 +135,19 @@ def test_what_was_taken_although_the_call_timed_out_is_not_sent_again(
     assert len(slurm.calls()) == 1, "it was found by its name"
 
 
+def test_works_that_come_while_sbatch_is_left_alone_are_sent_later(
+    tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slurm_programs, "POLL", 5.0)
+    lost = 'touch lost; echo "sbatch: error: Zero Bytes were transmitted or received" >&2; exit 1'
+    slurm.write("sbatch", f"{(slurm.folder / 'sbatch').read_text()}\n[ -e lost ] || {{ {lost}; }}")
+    with start(tmp_path) as pool:
+        submit(pool)
+        assert ended(pool)[0].value == {"y": 0}
+        submit(pool)
+        assert ended(pool)[0].value == {"y": 0}
+
+
 def test_limits_of_the_site_blame_nobody(tmp_path: Path, slurm: FakeSlurm) -> None:
     slurm.mood(REFUSAL.format(POLICY))
     with start(tmp_path) as pool:
