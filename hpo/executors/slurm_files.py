@@ -9,11 +9,9 @@ import uuid
 from pathlib import Path
 
 
-class Unreadable(Exception):
-    """A file that is there and does not hold what it should, or is not believed."""
-
-    def __init__(self, path: Path, why: object) -> None:
-        super().__init__(f"{path} cannot be read: {why}")
+def unreadable(path: Path, why: object) -> ValueError:
+    """The error for a file that is there and does not hold what it should, or is not believed."""
+    return ValueError(f"{path} cannot be read: {why}")
 
 
 def publish(path: Path, data: bytes, reserve: Path | None = None) -> bool:
@@ -61,17 +59,17 @@ def sync(folder: Path) -> None:
 
 
 def read(path: Path) -> bytes:
-    """What stands in a file of this user. Raises OSError, and Unreadable for a link or the file of another."""
+    """What stands in a file of this user. Raises OSError, and ValueError for a link or the file of another."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise Unreadable(path, "it is a link") from error
+            raise unreadable(path, "it is a link") from error
         raise
     with open(descriptor, "rb") as file:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
-            raise Unreadable(path, "it is no file of this user")
+            raise unreadable(path, "it is no file of this user")
         return file.read()
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hpo.executors.base import Kind, Outcome, Work, answer_to
-from hpo.executors.slurm_files import Unreadable
 from hpo.executors.slurm_folder import NOBODY, PoolFolder
 from hpo.executors.slurm_queue import Loss, Sighting
 
@@ -99,7 +98,7 @@ class Flight:
         folder, number = self.array.folder, self.number
         try:
             outcome = folder.outcome(number)
-        except Unreadable as error:
+        except ValueError as error:
             place = folder.place(folder.claimant(number))
             started_at = folder.claimed_at(number)
             return Outcome(id=self.work.id, kind="infra", message=str(error), started_at=started_at, place=place)

@@ -32,7 +32,7 @@ from typing import Any, get_args
 from hpo.errors import ExecutorError
 from hpo.executors.base import Kind, Outcome, Work
 from hpo.executors.call import tail
-from hpo.executors.slurm_files import Unreadable, is_own_folder, publish, read, read_text
+from hpo.executors.slurm_files import is_own_folder, publish, read, read_text, unreadable
 from hpo.executors.wire import Settings
 
 NOBODY = "nobody: its driver has ended it"
@@ -64,7 +64,7 @@ class PoolFolder:
         return folder
 
     @classmethod
-    def all(cls, parent: Path, skipped: Callable[[Unreadable], None] | None = None) -> list[PoolFolder]:
+    def all(cls, parent: Path, skipped: Callable[[ValueError], None] | None = None) -> list[PoolFolder]:
         """The folders of this user below `parent`, the newest first. Raises OSError while they cannot be listed.
         `skipped` is told of those that cannot be believed, for others may write into them."""
         try:
@@ -75,7 +75,7 @@ class PoolFolder:
         own = [folder for folder in folders if folder.is_there and folder.path.lstat().st_uid == os.geteuid()]
         for folder in own:
             if skipped is not None and not folder.is_believed:
-                skipped(Unreadable(folder.path, "others may write into it"))
+                skipped(unreadable(folder.path, "others may write into it"))
         return [folder for folder in own if folder.is_believed]
 
     @property
@@ -102,10 +102,10 @@ class PoolFolder:
             return False
 
     def settings(self) -> Settings:
-        """What to run. Raises Unreadable where another may have written it."""
+        """What to run. Raises ValueError where another may have written it."""
         path = self.path / "settings"
         if not self.is_believed:
-            raise Unreadable(path, "its folder belongs to another user, or others may write into it")
+            raise unreadable(path, "its folder belongs to another user, or others may write into it")
         settings: Settings = pickle.loads(read(path))  # noqa: S301 - written by the driver
         return settings
 
@@ -114,21 +114,22 @@ class PoolFolder:
         publish(self.path / "batches" / str(first), _json([dataclasses.asdict(work) for work in works]))
 
     def batch(self, first: int) -> list[Work]:
-        """The works of one array. Raises Unreadable."""
+        """The works of one array. Raises ValueError."""
         path = self.path / "batches" / str(first)
+        text = read(path)
         try:
-            return [Work(**fields) for fields in json.loads(read(path))]
+            return [Work(**fields) for fields in json.loads(text)]
         except (ValueError, TypeError, ExecutorError) as error:
-            raise Unreadable(path, error) from error
+            raise unreadable(path, error) from error
 
-    def arrays(self, skipped: Callable[[Unreadable], None] | None = None) -> list[tuple[int, list[Work]]]:
+    def arrays(self, skipped: Callable[[ValueError], None] | None = None) -> list[tuple[int, list[Work]]]:
         """All arrays and their first numbers, the newest first; raises FileNotFoundError while it is being removed.
         `skipped` is told of those that cannot be read; without it, the first of them is raised."""
         arrays = []
         for first in sorted(_numbers(self.path / "batches"), reverse=True):
             try:
                 arrays.append((first, self.batch(first)))
-            except Unreadable as error:
+            except ValueError as error:
                 if skipped is None:
                     raise
                 skipped(error)
@@ -156,13 +157,13 @@ class PoolFolder:
         new.replace(path)
 
     def stop_asked(self, number: int) -> float | None:
-        """The grace with which this work is to end; None if it may go on. Raises Unreadable."""
+        """The grace with which this work is to end; None if it may go on. Raises ValueError."""
         path = self.path / "stops" / str(number)
         grace = read_text(path)
         try:
             return float(grace) if grace else None
         except ValueError as error:
-            raise Unreadable(path, error) from error
+            raise unreadable(path, error) from error
 
     def set_aside(self, number: int) -> None:
         """Take the space for an outcome before it is known. Raises OSError where there is none."""
@@ -184,14 +185,16 @@ class PoolFolder:
         return _numbers(self.path / "ended")
 
     def outcome(self, number: int) -> Outcome | None:
-        """How it ended; None if it has not. Raises Unreadable."""
+        """How it ended; None if it has not. Raises ValueError."""
         for path in (self.path / part / str(number) for part in ("delivered", "ended")):
             try:
-                return _outcome_of(json.loads(read(path)))
+                text = read(path)
             except FileNotFoundError:
                 continue
+            try:
+                return _outcome_of(json.loads(text))
             except (ValueError, TypeError, ExecutorError) as error:
-                raise Unreadable(path, error) from error
+                raise unreadable(path, error) from error
         return None
 
     def deliver(self, number: int) -> None:
@@ -218,7 +221,7 @@ class PoolFolder:
 
     def remove_if_done(self) -> None:
         """Remove everything, unless a work has not been delivered."""
-        with contextlib.suppress(OSError, Unreadable):
+        with contextlib.suppress(OSError, ValueError):
             numbers = {first + i for first, works in self.arrays() for i in range(len(works))}
             if numbers <= _numbers(self.path / "delivered"):
                 self.remove()

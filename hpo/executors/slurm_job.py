@@ -16,7 +16,6 @@ from typing import TypeVar
 from hpo.errors import ExecutorError
 from hpo.executors.base import CloseMode, Outcome, Work
 from hpo.executors.call import describe
-from hpo.executors.slurm_files import Unreadable
 from hpo.executors.slurm_folder import PoolFolder
 from hpo.executors.supervised import SupervisedPool
 
@@ -70,7 +69,7 @@ def _run(folder: PoolFolder, number: int, work: Work) -> Outcome:
         return Outcome(id=work.id, kind="cancelled", message="cancelled before it started")
     try:
         pool = SupervisedPool(folder.settings(), 1)
-    except (ExecutorError, OSError, Unreadable) as error:  # the function cannot be loaded there, no process to be had
+    except (ExecutorError, OSError, ValueError) as error:  # the function cannot be loaded there, no process to be had
         return Outcome(id=work.id, kind="infra", message=f"the work could not be started: {describe(error)}")
     try:
         pool.submit(work)
@@ -86,7 +85,7 @@ def _run(folder: PoolFolder, number: int, work: Work) -> Outcome:
 
 def _stop_asked(folder: PoolFolder, number: int) -> float | None:
     """None too while the folder cannot be read: that is no reason to end a work."""
-    with suppress(OSError, Unreadable):
+    with suppress(OSError, ValueError):
         return folder.stop_asked(number)
     return None
 

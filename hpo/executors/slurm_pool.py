@@ -15,7 +15,6 @@ from hpo.executors.base import CloseMode, Outcome, Pool, Work
 from hpo.executors.ledger import Ledger
 from hpo.executors.notices import Notices
 from hpo.executors.slurm_client import Client
-from hpo.executors.slurm_files import Unreadable
 from hpo.executors.slurm_flight import Array, Flight, Site
 from hpo.executors.slurm_folder import NOBODY, PoolFolder
 from hpo.executors.slurm_programs import POLL
@@ -169,7 +168,7 @@ class SlurmPool(Pool):
         why = getattr(error, "strerror", None) or error
         self._notices.say("folder", f"the folder {self._parent} cannot be used at the moment, outcomes wait: {why}")
 
-    def _say_skipped(self, error: Unreadable) -> None:
+    def _say_skipped(self, error: ValueError) -> None:
         self._notices.say(str(error), f"works left aside: {error}")
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
@@ -223,7 +222,7 @@ class SlurmPool(Pool):
                 self._give_up()
             except FileNotFoundError as error:
                 self._drop_gone(error)
-        except (OSError, Unreadable) as error:  # a file server that is away, a full disk
+        except (OSError, ValueError) as error:  # a file server that is away, a full disk
             self._say_folder(error)
             return POLL
         self._missing_since = float("inf")
@@ -287,7 +286,7 @@ class SlurmPool(Pool):
         left = [self._client.unsure, *self._client.unsent]
         for flight in self._flights.values():
             if flight.array in left:
-                with suppress(OSError, Unreadable):  # else the next pool finds it, and Slurm does not know it
+                with suppress(OSError, ValueError):  # else the next pool finds it, and Slurm does not know it
                     flight.end_lost(Loss("infra", "Slurm did not answer while the driver left"))
         self._client.unsent.clear()
         self._client.unsure = None

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from hpo.executors import Outcome, Work
-from hpo.executors.slurm_files import Unreadable
 from hpo.executors.slurm_folder import NOBODY, PoolFolder
 from hpo.executors.wire import Settings
 
@@ -120,10 +119,10 @@ def test_a_folder_into_which_others_may_write_is_not_believed(
     folder.path.chmod(0o711)
     assert PoolFolder.all(tmp_path) == [folder], "to pass through is not to write"
     (folder.path / path).chmod(mode)
-    skipped: list[Unreadable] = []
+    skipped: list[ValueError] = []
     assert PoolFolder.all(tmp_path, skipped.append) == []
     assert [str(error) for error in skipped] == [f"{folder.path} cannot be read: others may write into it"]
-    with pytest.raises(Unreadable, match="settings cannot be read: its folder belongs to another user, or"):
+    with pytest.raises(ValueError, match="settings cannot be read: its folder belongs to another user, or"):
         folder.settings()
 
 
@@ -131,24 +130,24 @@ def test_nothing_of_another_user_is_believed(folder: PoolFolder, tmp_path: Path)
     only_root()
     folder.end(3, Outcome(id="a", value={"y": -999.0}))
     os.chown(folder.path / "ended" / "3", NOBODYS, NOBODYS)
-    with pytest.raises(Unreadable, match="3 cannot be read: it is no file of this user"):
+    with pytest.raises(ValueError, match="3 cannot be read: it is no file of this user"):
         folder.outcome(3)
     os.chown(folder.path / "settings", NOBODYS, NOBODYS)
-    with pytest.raises(Unreadable, match="it is no file of this user"):
+    with pytest.raises(ValueError, match="it is no file of this user"):
         folder.settings()
     os.chown(folder.path, NOBODYS, NOBODYS)
     assert PoolFolder.all(tmp_path) == []
-    with pytest.raises(Unreadable, match="belongs to another user"):
+    with pytest.raises(ValueError, match="belongs to another user"):
         folder.settings()
 
 
 def test_links_are_not_followed(folder: PoolFolder, tmp_path: Path) -> None:
     (tmp_path / "planted").write_text(json.dumps({"id": "a", "value": {"y": -999.0}}))
     (folder.path / "ended" / "3").symlink_to(tmp_path / "planted")
-    with pytest.raises(Unreadable, match="3 cannot be read: it is a link"):
+    with pytest.raises(ValueError, match="3 cannot be read: it is a link"):
         folder.outcome(3)
     os.mkfifo(folder.path / "ended" / "4")
-    with pytest.raises(Unreadable, match="4 cannot be read"):
+    with pytest.raises(ValueError, match="4 cannot be read"):
         folder.outcome(4)
     link = tmp_path / "below" / "linked"
     link.parent.mkdir()
@@ -180,7 +179,7 @@ def test_links_are_not_followed(folder: PoolFolder, tmp_path: Path) -> None:
 def test_an_outcome_that_no_job_wrote(folder: PoolFolder, text: str) -> None:
     path = folder.path / "ended" / "3"
     path.write_text(text)
-    with pytest.raises(Unreadable, match=f"{path} cannot be read"):
+    with pytest.raises(ValueError, match=f"{path} cannot be read"):
         folder.outcome(3)
 
 
@@ -194,7 +193,7 @@ def test_a_batch_that_no_driver_wrote_is_left_aside(folder: PoolFolder, text: st
     folder.add(0, [Work(id="a", payload={})])
     (folder.path / "batches" / "7").write_text(text)
     (folder.path / "batches" / "notes.txt").write_text("by hand")
-    skipped: list[Unreadable] = []
+    skipped: list[ValueError] = []
     assert folder.arrays(skipped.append) == [(0, [Work(id="a", payload={})])]
     assert [str(error).partition(" cannot be read")[0] for error in skipped] == [str(folder.path / "batches" / "7")]
     folder.remove_if_done()
