@@ -9,7 +9,8 @@
                     slurm/12_1.out  what Slurm itself and the job's Python wrote
 
 The pool's name is new each time, and a work's number is used once. So no result can be taken for another's, whatever
-Slurm's job ids and the works' own ids do. Files appear whole, and claims and outcomes once: the first stays.
+Slurm's job ids and the works' own ids do. Files appear whole, and claims and outcomes once: the first stays. Only folders
+and files of this user are believed.
 """
 
 from __future__ import annotations
@@ -17,21 +18,30 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import pickle
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, get_args
 
-from hpo.executors.base import Outcome, Work
+from hpo.errors import ExecutorError
+from hpo.executors.base import Kind, Outcome, Work
 from hpo.executors.call import tail
+from hpo.executors.slurm_files import is_own_folder, publish, read, read_text, unreadable
 from hpo.executors.wire import Settings
 
 NOBODY = "nobody: its driver has ended it"
 """A claim by which no job may run the work any more."""
+
+PLACE = "hpo runs this job on "
+"""What the job's script says first, before the name of its node."""
+RESERVE = 1 << 14
+"""Bytes set aside for an outcome, so that a disk that is full when a training ends takes it all the same."""
 
 _PARTS = ("batches", "claims", "stops", "ended", "delivered", "slurm")
 
@@ -49,14 +59,24 @@ class PoolFolder:
         parent.mkdir(parents=True, exist_ok=True)
         folder.path.mkdir(mode=0o700)  # what is pickled here is run by jobs of this user
         for part in _PARTS:
-            (folder.path / part).mkdir()
-        _publish(folder.path / "settings", pickle.dumps(settings))
+            (folder.path / part).mkdir(mode=0o700)
+        publish(folder.path / "settings", pickle.dumps(settings))
         return folder
 
     @classmethod
-    def all(cls, parent: Path) -> list[PoolFolder]:
-        """The folders below `parent`, the newest first."""
-        return [cls(path.parent) for path in sorted(parent.glob("*/settings"), reverse=True)]
+    def all(cls, parent: Path, skipped: Callable[[ValueError], None] | None = None) -> list[PoolFolder]:
+        """The folders of this user below `parent`, the newest first. Raises OSError while they cannot be listed.
+        `skipped` is told of those that cannot be believed, for others may write into them."""
+        try:
+            names = os.listdir(parent)
+        except FileNotFoundError:
+            return []
+        folders = [cls(parent / name) for name in sorted(names, reverse=True)]
+        own = [folder for folder in folders if folder.is_there and folder.path.lstat().st_uid == os.geteuid()]
+        for folder in own:
+            if skipped is not None and not folder.is_believed:
+                skipped(unreadable(folder.path, "others may write into it"))
+        return [folder for folder in own if folder.is_believed]
 
     @property
     def name(self) -> str:
@@ -65,33 +85,63 @@ class PoolFolder:
 
     @property
     def is_there(self) -> bool:
-        """Whether nobody has removed it, or begun to."""
-        return (self.path / "settings").exists()
+        """Whether nobody has removed it, or begun to, and this user may look into it."""
+        with contextlib.suppress(PermissionError):
+            return (self.path / "settings").exists()
+        return False
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether all that stands in it was written by this user."""
+        try:
+            if not is_own_folder(self.path):
+                return False
+            is_private = not self.path.stat().st_mode & 0o077
+            return is_private or all(is_own_folder(self.path / part) for part in _PARTS)
+        except (FileNotFoundError, PermissionError, NotADirectoryError):
+            return False
 
     def settings(self) -> Settings:
-        """What to run."""
-        settings: Settings = pickle.loads((self.path / "settings").read_bytes())  # noqa: S301 - written by the driver
+        """What to run. Raises ValueError where another may have written it."""
+        path = self.path / "settings"
+        if not self.is_believed:
+            raise unreadable(path, "its folder belongs to another user, or others may write into it")
+        settings: Settings = pickle.loads(read(path))  # noqa: S301 - written by the driver
         return settings
 
     def add(self, first: int, works: Iterable[Work]) -> None:
         """Write down the works `first`, `first` + 1 and so on."""
-        _publish(self.path / "batches" / str(first), _json([dataclasses.asdict(work) for work in works]))
+        publish(self.path / "batches" / str(first), _json([dataclasses.asdict(work) for work in works]))
 
     def batch(self, first: int) -> list[Work]:
-        """The works of one array."""
-        return [Work(**fields) for fields in json.loads((self.path / "batches" / str(first)).read_bytes())]
+        """The works of one array. Raises ValueError."""
+        path = self.path / "batches" / str(first)
+        text = read(path)
+        try:
+            return [Work(**fields) for fields in json.loads(text)]
+        except (ValueError, TypeError, ExecutorError) as error:
+            raise unreadable(path, error) from error
 
-    def arrays(self) -> list[tuple[int, list[Work]]]:
-        """All arrays and their first numbers, the newest first; raises FileNotFoundError while it is being removed."""
-        return [(first, self.batch(first)) for first in sorted(_numbers(self.path / "batches"), reverse=True)]
+    def arrays(self, skipped: Callable[[ValueError], None] | None = None) -> list[tuple[int, list[Work]]]:
+        """All arrays and their first numbers, the newest first; raises FileNotFoundError while it is being removed.
+        `skipped` is told of those that cannot be read; without it, the first of them is raised."""
+        arrays = []
+        for first in sorted(_numbers(self.path / "batches"), reverse=True):
+            try:
+                arrays.append((first, self.batch(first)))
+            except ValueError as error:
+                if skipped is None:
+                    raise
+                skipped(error)
+        return arrays
 
     def claim(self, number: int, who: str) -> bool:
         """Whether `who` is the one that runs this work: the first to say so, now or earlier."""
-        return _publish(self.path / "claims" / str(number), who.encode()) or self.claimant(number) == who
+        return publish(self.path / "claims" / str(number), who.encode()) or self.claimant(number) == who
 
     def claimant(self, number: int) -> str:
         """Who runs it; empty while nobody does."""
-        return _read(self.path / "claims" / str(number))
+        return read_text(self.path / "claims" / str(number))
 
     def claimed_at(self, number: int) -> float | None:
         """Unix time of the claim, by the clock of the folder's machine."""
@@ -107,25 +157,45 @@ class PoolFolder:
         new.replace(path)
 
     def stop_asked(self, number: int) -> float | None:
-        """The grace with which this work is to end; None if it may go on."""
-        grace = _read(self.path / "stops" / str(number))
-        return float(grace) if grace else None
+        """The grace with which this work is to end; None if it may go on. Raises ValueError."""
+        path = self.path / "stops" / str(number)
+        grace = read_text(path)
+        try:
+            return float(grace) if grace else None
+        except ValueError as error:
+            raise unreadable(path, error) from error
+
+    def set_aside(self, number: int) -> None:
+        """Take the space for an outcome before it is known. Raises OSError where there is none."""
+        self._reserve(number).write_bytes(b" " * RESERVE)
+
+    def _reserve(self, number: int) -> Path:
+        return self.path / "ended" / f".{number}"
 
     def end(self, number: int, outcome: Outcome) -> None:
         """Write down how it ended, durably; nothing happens if another outcome is there."""
-        _publish(self.path / "ended" / str(number), _json(dataclasses.asdict(outcome)))
+        publish(self.path / "ended" / str(number), _json(dataclasses.asdict(outcome)), self._reserve(number))
+
+    def has_ended(self, number: int) -> bool:
+        """Whether there is an outcome."""
+        return any((self.path / part / str(number)).exists() for part in ("ended", "delivered"))
 
     def ended(self) -> set[int]:
         """Numbers of the works that have ended and were not delivered."""
         return _numbers(self.path / "ended")
 
     def outcome(self, number: int) -> Outcome | None:
-        """How it ended; None if it has not."""
-        text = _read(self.path / "delivered" / str(number)) or _read(self.path / "ended" / str(number))
-        if not text:
-            return None
-        fields = json.loads(text)
-        return Outcome(**{**fields, "logs": tuple(fields["logs"])})
+        """How it ended; None if it has not. Raises ValueError."""
+        for path in (self.path / part / str(number) for part in ("delivered", "ended")):
+            try:
+                text = read(path)
+            except FileNotFoundError:
+                continue
+            try:
+                return _outcome_of(json.loads(text))
+            except (ValueError, TypeError, ExecutorError) as error:
+                raise unreadable(path, error) from error
+        return None
 
     def deliver(self, number: int) -> None:
         """Its driver has the outcome. It is kept all the same: the driver may die before it has told anybody."""
@@ -139,11 +209,19 @@ class PoolFolder:
 
     def said(self, job: str) -> str:
         """The last lines that Slurm and the job's Python wrote."""
-        return tail(_read(self.path / "slurm" / f"{job}.out"))
+        return tail("".join(line for line in self._lines(job) if not line.startswith(PLACE)))
+
+    def place(self, job: str) -> str:
+        """The node on which it ran last, as its script says; empty where none has."""
+        said = [line.removeprefix(PLACE).strip() for line in self._lines(job) if line.startswith(PLACE)]
+        return said[-1] if said else ""
+
+    def _lines(self, job: str) -> list[str]:
+        return read_text(self.path / "slurm" / f"{job}.out").splitlines(keepends=True)
 
     def remove_if_done(self) -> None:
         """Remove everything, unless a work has not been delivered."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             numbers = {first + i for first, works in self.arrays() for i in range(len(works))}
             if numbers <= _numbers(self.path / "delivered"):
                 self.remove()
@@ -155,38 +233,25 @@ class PoolFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def _publish(path: Path, data: bytes) -> bool:
-    """Let the file appear, whole and on disk; False if there is one already."""
-    new = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        with new.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(new, path)  # unlike a rename it replaces nothing
-        except FileExistsError:
-            if new.stat().st_nlink == 1:  # 2: ours, and the file server was asked twice
-                return False
-    finally:
-        new.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return True
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-
-
 def _numbers(folder: Path) -> set[int]:
-    return {int(name) for name in os.listdir(folder) if not name.startswith(".")}
+    return {int(name) for name in os.listdir(folder) if name.isdecimal()}
+
+
+def _outcome_of(fields: dict[str, Any]) -> Outcome:
+    """Raises ValueError or TypeError for what no job writes. Fields that a later version writes are left out."""
+    outcome = Outcome(
+        **{field.name: fields[field.name] for field in dataclasses.fields(Outcome) if field.name in fields}
+    )
+    texts = (outcome.id, outcome.message, outcome.log_tail, outcome.place, *outcome.logs)
+    numbers = (outcome.started_at or 0.0, outcome.seconds)
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+        or not all(isinstance(value or {}, dict) for value in (outcome.value, outcome.reported))
+        or outcome.kind not in (None, *get_args(Kind))
+    ):
+        raise ValueError("it is not how a work ends")
+    return dataclasses.replace(outcome, logs=tuple(outcome.logs))
 
 
 def _json(value: object) -> bytes:

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import shlex
-import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from hpo.errors import ExecutorError
-from hpo.executors import slurm_queue
+from hpo.executors import slurm_programs
 from hpo.executors.base import CloseMode, Outcome, Pool, Work
 from hpo.executors.ledger import Ledger
+from hpo.executors.notices import Notices
+from hpo.executors.slurm_client import Client
 from hpo.executors.slurm_flight import Array, Flight, Site
 from hpo.executors.slurm_folder import NOBODY, PoolFolder
-from hpo.executors.slurm_queue import Loss, Sightings
+from hpo.executors.slurm_programs import POLL
+from hpo.executors.slurm_queue import Loss
 from hpo.executors.wire import Settings
-
-log = logging.getLogger(__name__)
 
 LOOK = 0.2
 """Seconds between two looks for outcomes."""
-POLL = 3.0
-"""Seconds between two questions to Slurm; also before something is tried again."""
 SETTLE = 5.0
 """Seconds that Slurm must have called a job lost before its work is: its outcome may be on the way."""
 PATIENCE = 10.0
 """Seconds beyond its grace after which a work that was asked to end is left to Slurm's own scancel."""
+FOLDER_PATIENCE = 60.0
+"""Seconds for which works are looked for in a folder that cannot be used."""
 MOST = 1000
 """Works in one array; Slurm's own limit, unless it is configured, is 1001."""
-
-TRIES = 3
-"""How often Slurm is asked to remove a job."""
-
-PROGRAM = """
-import sys
-folder, first, *path = sys.argv[1:]
-sys.path[:] = path or sys.path
-from hpo.executors.slurm_job import main
-main(folder, int(first))
-"""
 
 
 class Books(Ledger):
@@ -77,21 +62,15 @@ class SlurmPool(Pool):
         self._folders = [folder]
         """Its own, and those of pools whose works it has taken back."""
         self._next = 0
-        self._unsent: deque[Array] = deque()
-        self._unsure: Array | None = None
-        """The array whose answer was lost: looked for before it is sent again."""
-        self._has_sent = False
         self._cancels: deque[tuple[str, float]] = deque()
-        self._unwanted: dict[tuple[str, int], int] = {}
-        """What is to leave Slurm's queue, and how often that was asked for."""
-        self._seen: Sightings = {}
-        self._polled_at = self._failed_at = -float("inf")
+        self._told: deque[Flight] = deque()
+        """Delivered, and the folder does not know it yet."""
         self._is_closing = self._is_leaving = False
-        self._leave_by = float("inf")
-        self._caller = ThreadPoolExecutor(1, "hpo-slurm-call")
-        self._call: tuple[Future[Any], Callable[[Future[Any]], None]] | None = None
+        self._leave_by = self._hurry_at = self._missing_since = float("inf")
         self._lock = threading.Lock()
         self._bell = threading.Event()
+        self._notices = Notices()
+        self._client = Client(site, self._flights, self._notices, self._bell.set)
         self._thread = threading.Thread(target=self._serve, name="hpo-slurm", daemon=True)
         self._thread.start()
 
@@ -135,46 +114,78 @@ class SlurmPool(Pool):
             raise ExecutorError("this pool is closed; start the executor again to take works back")
         if not wanted:
             return set()
-        with self._lock:
-            found = wanted & self._ledger.in_flight()
-            others = (folder for folder in PoolFolder.all(self._parent) if folder != self._folder)
-            for folder in others:
-                try:
-                    arrays = folder.arrays()
-                except FileNotFoundError:  # its driver is removing it, or was killed while it did: all was delivered
-                    continue
-                for first, works in arrays:
-                    array = Array(folder, first, len(works), sent_at=-float("inf"))
-                    for number, work in enumerate(works, first):
-                        if work.id in wanted - found:
-                            found.add(work.id)
-                            self._adopt(Flight(work, number, array))
+        end = time.monotonic() + FOLDER_PATIENCE
+        while True:
+            try:
+                with self._lock:
+                    found = self._find(wanted)
+                break
+            except OSError as error:
+                self._say_folder(error)
+                if time.monotonic() > end:  # what may be there must not be taken for lost
+                    raise ExecutorError(f"Slurm cannot look for works in the folder {self._parent}: {error}") from error
+                time.sleep(POLL)
         self._bell.set()
         return found
 
+    def _find(self, wanted: set[str]) -> set[str]:
+        found = wanted & self._ledger.in_flight()
+        for folder in PoolFolder.all(self._parent, self._say_skipped):
+            if folder == self._folder:
+                continue
+            try:
+                arrays = folder.arrays(self._say_skipped)
+            except FileNotFoundError:  # its driver is removing it, or was killed while it did: all was delivered
+                continue
+            for first, works in arrays:
+                array = Array(folder, first, range(len(works)), sent_at=-float("inf"))
+                for number, work in enumerate(works, first):
+                    if work.id in wanted - found:
+                        found.add(work.id)
+                        self._adopt(Flight(work, number, array))
+        return found
+
     def _adopt(self, flight: Flight) -> None:
-        self._has_sent = True
+        self._client.has_sent = True
         folder = flight.array.folder
         if folder.name not in {known.name for known in self._folders}:
             self._folders.append(folder)
+        folder.take_back(flight.number)
         self._ledger.adopt([flight.work.id])
         self._flights[flight.work.id] = flight
-        folder.take_back(flight.number)
+
+    def avoid(self, places: Collection[str]) -> None:
+        """Exclude these nodes, beside those that the options exclude: from what is handed over from now on, and from what
+        waits in Slurm's queue. Ignored when Slurm has no others."""
+        self._client.avoid(places)
+        self._bell.set()
+
+    def notices(self) -> list[str]:
+        """What Slurm or the folder does not do at the moment, and what waits in the queue for long."""
+        return self._notices.take()
+
+    def _say_folder(self, error: Exception) -> None:
+        why = getattr(error, "strerror", None) or error
+        self._notices.say("folder", f"the folder {self._parent} cannot be used at the moment, outcomes wait: {why}")
+
+    def _say_skipped(self, error: ValueError) -> None:
+        self._notices.say(str(error), f"works left aside: {error}")
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain, cancel, or leave the jobs to go on. What waits for a free slot was not handed over and is cancelled."""
         self._ledger.close()
         if mode is CloseMode.DETACH and not self._is_closing:
-            self._leave_by = time.monotonic() + 2 * slurm_queue.PATIENCE
+            self._leave_by = time.monotonic() + 2 * slurm_programs.PATIENCE
             self._is_leaving = True
         else:
             if mode is CloseMode.KILL:
                 self.cancel(self._ledger.in_flight())
             self._ledger.join()
+        self._hurry_at = time.monotonic() + slurm_programs.PATIENCE
         self._is_closing = True
         self._bell.set()
         self._thread.join()
-        self._caller.shutdown()
+        self._client.close()
         self._ledger.forget()
         return self._ledger.deliver()
 
@@ -187,6 +198,8 @@ class SlurmPool(Pool):
                     pause = self._step()
                 self._bell.wait(pause)
                 self._bell.clear()
+            with suppress(OSError):
+                self._note_delivered()
             for folder in self._folders:
                 folder.remove_if_done()
         except ExecutorError as fault:
@@ -197,25 +210,35 @@ class SlurmPool(Pool):
 
     def _step(self) -> float | None:
         """Do what can be done now; returns the seconds until something must be looked at though nothing happened."""
+        if time.monotonic() > self._hurry_at:
+            self._hurry_at = float("inf")
+            self._client.hurry()
+        if time.monotonic() > self._leave_by:
+            self._leave_unsent()
         try:
-            self._pass_on_cancels()
-            self._deliver()
-            self._give_up()
-        except FileNotFoundError:
-            self._drop_gone()
-        except OSError as error:  # a file server that is away, a full disk
-            log.warning("the folder cannot be used at the moment: %s", error)
+            try:
+                self._pass_on_cancels()
+                self._deliver()
+                self._give_up()
+            except FileNotFoundError as error:
+                self._drop_gone(error)
+        except (OSError, ValueError) as error:  # a file server that is away, a full disk
+            self._say_folder(error)
             return POLL
-        self._talk()
-        is_busy = self._flights or self._call or self._unwanted or self._unsure or self._is_closing
-        return LOOK if is_busy else None
+        self._missing_since = float("inf")
+        self._notices.end("folder", f"the folder {self._parent} can be used again")
+        self._client.step(self._take)
+        is_idle = self._ledger.is_idle and not self._client.is_busy and not self._is_closing
+        return None if is_idle else LOOK
 
     def _is_done(self) -> bool:
-        if self._call is not None:
+        client = self._client
+        if client.is_calling:
             return False
         if self._is_leaving:
-            return not self._unsent and self._unsure is None and self._ledger.in_flight() <= self._flights.keys()
-        return not self._flights and not self._unwanted
+            return not client.unsent and client.unsure is None and self._ledger.in_flight() <= self._flights.keys()
+        # what is not removed and starts all the same finds that it is not to run
+        return not self._flights and (not client.unwanted or client.is_deaf)
 
     def _pass_on_cancels(self) -> None:
         while self._cancels:
@@ -224,7 +247,7 @@ class SlurmPool(Pool):
                 folder, number = flight.array.folder, flight.number
                 if folder.claim(number, NOBODY):
                     folder.end(number, Outcome(id=id, kind="cancelled", message="cancelled before it started"))
-                    self._remove(flight)
+                    self._client.remove(flight)
                 else:
                     folder.stop(number, grace)
                     flight.forced_at = min(flight.forced_at, time.monotonic() + grace + PATIENCE)
@@ -237,7 +260,13 @@ class SlurmPool(Pool):
         for outcome, flight in sorted(outcomes, key=lambda pair: (pair[0].started_at or 0.0) + pair[0].seconds):
             del self._flights[flight.work.id]
             self._ledger.end(outcome)
-            flight.array.folder.deliver(flight.number)
+            self._told.append(flight)
+        self._note_delivered()
+
+    def _note_delivered(self) -> None:
+        while self._told:
+            self._told[0].array.folder.deliver(self._told[0].number)
+            self._told.popleft()
 
     def _give_up(self) -> None:
         """Write the outcomes of works that nobody else will."""
@@ -246,22 +275,29 @@ class SlurmPool(Pool):
             if now >= flight.forced_at and not flight.is_forced:
                 flight.is_forced = True
                 flight.loss = Loss("cancelled", "it was asked to end and did not answer; it may still run")
-                flight.lost_at = now + slurm_queue.PATIENCE
-                self._remove(flight)
+                flight.lost_at = now + slurm_programs.PATIENCE
+                self._client.remove(flight)
             if flight.loss is not None and now >= flight.lost_at + SETTLE:
                 flight.end_lost(flight.loss)
-                self._remove(flight)
-        if self._is_leaving and now > self._leave_by:
-            left = [array for array in (self._unsure, *self._unsent) if array is not None]
-            for flight in self._flights.values():
-                if flight.array in left:
-                    flight.end_lost(Loss("infra", "Slurm did not answer while the driver left"))
-            self._unsent.clear()
-            self._unsure = None
-            self._ledger.cancel_waiting(self._ledger.in_flight())
+                self._client.remove(flight)
 
-    def _drop_gone(self) -> None:
-        """Somebody has removed a folder: the works in it are lost."""
+    def _leave_unsent(self) -> None:
+        """Wait no longer for what Slurm has not taken."""
+        left = [self._client.unsure, *self._client.unsent]
+        for flight in self._flights.values():
+            if flight.array in left:
+                with suppress(OSError, ValueError):  # else the next pool finds it, and Slurm does not know it
+                    flight.end_lost(Loss("infra", "Slurm did not answer while the driver left"))
+        self._client.unsent.clear()
+        self._client.unsure = None
+        self._ledger.cancel_waiting(self._ledger.in_flight())
+
+    def _drop_gone(self, error: FileNotFoundError) -> None:
+        """Somebody has removed a folder: the works in it are lost. Raises `error` while the parent is missing too: it is no
+        longer mounted, perhaps."""
+        self._missing_since = min(self._missing_since, time.monotonic())
+        if not self._parent.exists() and time.monotonic() < self._missing_since + FOLDER_PATIENCE:
+            raise error
         gone = {folder.name for folder in self._folders if not folder.is_there}
         if self._folder.name in gone:
             raise ExecutorError(f"the folder of this pool is gone: {self._folder.path}")
@@ -270,37 +306,6 @@ class SlurmPool(Pool):
             if flight.array.folder.name in gone:
                 del self._flights[id]
                 self._ledger.end(Outcome(id=id, kind="infra", message="the folder it was written to is gone"))
-
-    def _remove(self, flight: Flight) -> None:
-        """Let it leave Slurm's queue, at the next opportunity."""
-        self._unwanted.setdefault(flight.key, 0)
-        self._polled_at = -float("inf")
-
-    # calls of Slurm's programs, one at a time
-
-    def _talk(self) -> None:
-        if self._call is not None:
-            answer, then = self._call
-            if not answer.done():
-                return
-            self._call = None
-            then(answer)
-        now = time.monotonic()
-        alive = [sighting for key in self._unwanted for sighting in self._seen.get(key, ()) if sighting.is_alive]
-        if alive:
-            self._seen = {}
-            keys, jobs = {(sighting.name, sighting.index) for sighting in alive}, [sighting.job for sighting in alive]
-            self._ask(lambda answer: self._cancelled(keys, answer), slurm_queue.cancel, jobs)
-        elif (self._flights or self._unwanted or self._unsure) and now >= max(self._polled_at, self._failed_at) + POLL:
-            self._ask(lambda answer: self._looked(answer, now), slurm_queue.look)
-        elif self._unsure is None and now >= self._failed_at + POLL:
-            self._take()
-            self._send_next()
-
-    def _ask(self, then: Callable[[Future[Any]], None], call: Callable[..., Any], *arguments: object) -> None:
-        answer = self._caller.submit(call, *arguments)
-        self._call = answer, then
-        answer.add_done_callback(lambda _: self._bell.set())
 
     def _take(self) -> None:
         """Turn the works for which there are slots into arrays."""
@@ -317,7 +322,7 @@ class SlurmPool(Pool):
             self._ledger.cancel_waiting(self._ledger.in_flight())
 
     def _prepare(self, options: tuple[str, ...], works: list[Work]) -> None:
-        array = Array(self._folder, self._next, len(works), options)
+        array = Array(self._folder, self._next, range(len(works)), options)
         self._next += len(works)
         try:
             self._folder.add(array.first, works)
@@ -326,77 +331,4 @@ class SlurmPool(Pool):
                 self._ledger.end(Outcome(id=work.id, kind="infra", message=f"the work could not be written: {error}"))
             return
         self._flights.update((work.id, Flight(work, array.first + i, array)) for i, work in enumerate(works))
-        self._unsent.append(array)
-
-    def _send_next(self) -> None:
-        awaited = {flight.array for flight in self._flights.values()}
-        while self._unsent:
-            array = self._unsent.popleft()
-            if array in awaited:  # else all of it was cancelled
-                self._send(array)
-                return
-
-    def _send(self, array: Array) -> None:
-        path = self._folder.path
-        job = [self._site.python, "-c", PROGRAM, str(path), str(array.first)]
-        if self._site.python == sys.executable:
-            job += [os.path.abspath(entry) for entry in sys.path]
-        options = (*array.options, f"--output={path}/slurm/%A_%a.out", "--open-mode=append")
-        script = f"#!/bin/sh\nexec {shlex.join(job)}\n"
-        self._ask(
-            lambda answer: self._sent(array, answer), slurm_queue.submit, array.name, array.count, options, script
-        )
-
-    def _sent(self, array: Array, answer: Future[None]) -> None:
-        try:
-            answer.result()
-        except ConnectionError as error:
-            log.warning("Slurm may or may not have taken an array of %d works: %s", array.count, error)
-            self._unsure = array
-            self._failed_at = time.monotonic()
-        except ExecutorError as error:
-            if not self._has_sent:  # the settings are wrong, not a work
-                self._folder.remove()
-                raise
-            for flight in self._flights.values():
-                if flight.array is array:
-                    flight.loss, flight.lost_at = Loss("infra", str(error)), -float("inf")
-        else:
-            self._has_sent = True
-            array.sent_at = time.monotonic()
-
-    def _looked(self, answer: Future[Sightings], asked_at: float) -> None:
-        self._polled_at = time.monotonic()
-        try:
-            self._seen = answer.result()
-        except ConnectionError as error:
-            log.warning("no news from Slurm: %s", error)
-            if self._is_closing and not self._flights:
-                self._unwanted.clear()  # what starts all the same finds that it is not to run
-            return
-        if (array := self._unsure) is not None:
-            self._unsure = None
-            if any((array.name, i) in self._seen for i in range(array.count)):
-                self._has_sent, array.sent_at = True, asked_at
-            else:
-                self._unsent.appendleft(array)  # should both arrive, each work has one claim
-        for key, tries in list(self._unwanted.items()):
-            if tries >= TRIES or not any(sighting.is_alive for sighting in self._seen.get(key, ())):
-                del self._unwanted[key]
-            else:
-                self._unwanted[key] += 1
-        for flight in self._flights.values():
-            if flight.array.sent_at < asked_at and not flight.is_forced:
-                loss = slurm_queue.judge(self._seen.get(flight.key, ()))
-                if loss is None or flight.loss is None:
-                    flight.lost_at = self._polled_at
-                flight.loss = loss
-
-    def _cancelled(self, keys: Iterable[tuple[str, int]], answer: Future[None]) -> None:
-        try:
-            answer.result()
-        except ConnectionError as error:
-            log.warning("not every job could be cancelled: %s", error)
-            return
-        for key in keys:
-            self._unwanted.pop(key, None)
+        self._client.unsent.append(array)

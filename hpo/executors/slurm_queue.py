@@ -1,26 +1,28 @@
-"""What is said to Slurm and what it says: sbatch, squeue and scancel, and how to read their words.
+"""What is said to Slurm and what it says: arguments for sbatch, squeue and scancel, and how to read their words.
 
-Accounting (sacct) is not needed. Every call ends in time; an answer that does not come is no news. ConnectionError says
-so: what was asked may have been done or not.
+Accounting (sacct) is not needed. `Programs` makes the calls; an answer that does not come is no news, and ConnectionError
+says so: what was asked may have been done or not.
 """
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
-import subprocess
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hpo.errors import ExecutorError
 from hpo.executors.base import Kind
+from hpo.executors.slurm_programs import Programs
 
-PATIENCE = 15.0
-"""Seconds a call may take: with a dead controller, Slurm's programs go on trying for longer."""
-
-AWAY = ("unable to contact", "connect", "communicat", "timed out", "temporar", "transmi", "receive", "maxsubmit")
-"""Words in errors that may pass: the controller is away or has enough for now. Any other error is a refusal."""
+LIMITED = re.compile(r"accounting/qos policy|\(inactive or drain\)|busy|licenses", re.IGNORECASE)
+"""A refusal that may end by itself: hours are used up, a partition is closed."""
+TOO_LARGE = re.compile("submitjob|maxsubmit|job array", re.IGNORECASE)
+FOR_EVER = re.compile("perjob", re.IGNORECASE)
+"""A limit of each job, which this one breaks."""
 
 ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED"}
 """States of a job that may still bring a result. COMPLETING is none: its processes are gone, or their node is."""
@@ -28,7 +30,13 @@ ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING
 KINDS: Mapping[str, Kind] = {"TIMEOUT": "timeout", "DEADLINE": "timeout", "OUT_OF_MEMORY": "oom"}
 """States that say why a job was ended; all others are nobody's fault."""
 
-FORMAT = "%j|%F|%K|%T|%r"
+HELD = re.compile("held.*requeue|requeue.*held|hold.*requeue", re.IGNORECASE)
+"""Reasons of what waits after a requeue, and stays so for ever."""
+
+BLAMELESS = {"CANCELLED", "PREEMPTED", "REVOKED", "TIMEOUT", "DEADLINE"}
+"""States of lost jobs that say nothing against their node."""
+
+FORMAT = "%j|%F|%K|%T|%B|%r"
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,13 @@ class Sighting:
     index: int
     state: str
     reason: str
+    place: str = ""
+    """The node that has or had it."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether it will bring a result, as far as Slurm knows. What is held after a requeue stays so for ever."""
-        reason = self.reason.lower()
-        return self.state in ALIVE and not ("held" in reason and "requeue" in reason)
+        """Whether it will bring a result, as far as Slurm knows."""
+        return self.state in ALIVE and not HELD.search(self.reason)
 
 
 Sightings = dict[tuple[str, int], list[Sighting]]
@@ -60,6 +69,10 @@ class Loss:
 
     kind: Kind
     message: str
+    job: str = ""
+    """Slurm's id of the task, where it is known."""
+    place: str | None = None
+    """The node; empty where that says nothing about it, None where it is not known."""
 
 
 def check_programs() -> None:
@@ -72,31 +85,78 @@ def check_programs() -> None:
         )
 
 
-def submit(name: str, count: int, options: Sequence[str], script: str) -> None:
-    """Hand over an array of `count` tasks. Raises ConnectionError, or ExecutorError if refused."""
-    _call("sbatch", *options, f"--job-name={name}", f"--array=0-{count - 1}", "--parsable", text=script)
+def submit(call: Programs, name: str, tasks: range, options: Sequence[str], script: str) -> None:
+    """Hand over an array. Raises ConnectionError, or ExecutorError if refused."""
+    call("sbatch", *options, f"--job-name={name}", f"--array={tasks.start}-{tasks.stop - 1}", "--parsable", text=script)
 
 
-def look() -> Sightings:
+def may_pass(refusal: ExecutorError) -> bool:
+    """Whether what Slurm refuses now may be accepted at another time."""
+    return LIMITED.search(str(refusal)) is not None and not FOR_EVER.search(str(refusal))
+
+
+def is_too_large(error: Exception) -> bool:
+    """Whether fewer tasks at once may be accepted."""
+    return TOO_LARGE.search(str(error)) is not None
+
+
+def excluding(options: Sequence[str], places: Collection[str]) -> tuple[str, ...]:
+    """The options, and these nodes excluded beside those that they exclude themselves."""
+    nodes = excluded(options, places)
+    if not places or "/" in nodes:  # the name of a file, to which nothing can be added
+        return tuple(options)
+    return (*options, f"--exclude={nodes}")  # of several, the last counts
+
+
+def excluded(options: Sequence[str], places: Collection[str]) -> str:
+    """All that is excluded, as Slurm writes it."""
+    own = ""
+    for option, following in pairwise((*options, "")):
+        if option in ("-x", "--exclude"):
+            own = following
+        elif option.startswith(("-x", "--exclude=")):
+            own = option.removeprefix("-x").removeprefix("--exclude=")
+    return ",".join(filter(None, (own, *sorted(places))))
+
+
+def exclude(call: Programs, jobs: Sequence[str], options: Sequence[str], places: Collection[str]) -> None:
+    """Keep the waiting tasks of arrays from these nodes, and from no others but those of their options. A wish: nothing
+    happens where that leaves no node, which Slurm would not refuse for a job that it has."""
+    with suppress(ConnectionError, ExecutorError):
+        if places:
+            call("sbatch", "--test-only", *excluding(options, places), "--wrap=true")
+        call("scontrol", "update", f"JobId={','.join(jobs)}", f"ExcNodeList={excluded(options, places)}")
+
+
+def look(call: Programs) -> Sightings:
     """All of this user's jobs that Slurm knows, ended a while ago or not, by name and index. Raises ConnectionError."""
     seen: defaultdict[tuple[str, int], list[Sighting]] = defaultdict(list)
     try:
-        lines = _call("squeue", "--me", "--noheader", "--array", "--states=all", f"--format={FORMAT}").splitlines()
+        said = call("squeue", "--me", "--noheader", "--array", "--states=all", f"--format={FORMAT}")
     except ExecutorError as error:
-        raise ConnectionError(str(error)) from error
-    for line in lines:
-        fields = line.split("|")
-        if len(fields) == 5 and fields[2].isdecimal():
-            name, array, index, state, reason = fields
-            seen[name, int(index)].append(Sighting(name, f"{array}_{index}", int(index), state, reason))
+        raise call.passing("squeue", str(error)) from error
+    if said and not said.endswith("\n"):
+        raise call.passing("squeue", "its answer breaks off in the middle of a line")
+    for line in said.splitlines():
+        fields = line.split("|", 5)
+        if len(fields) == 6 and fields[2].isdecimal():
+            name, array, index, state, place, reason = fields
+            if (state, reason) == ("FAILED", "BadConstraints"):
+                continue  # what sbatch has refused stays to be seen for a while
+            place = "" if place.lower() in ("n/a", "(null)", "none") else place
+            seen[name, int(index)].append(Sighting(name, f"{array}_{index}", int(index), state, reason, place))
     return seen
 
 
-def cancel(jobs: Sequence[str]) -> None:
+def cancel(call: Programs, jobs: Sequence[str]) -> None:
     """End these. Raises ConnectionError."""
+    _in_parts(call, jobs, "scancel")
+
+
+def _in_parts(call: Programs, jobs: Sequence[str], *command: str) -> None:
     try:
         for begin in range(0, len(jobs), 1000):
-            _call("scancel", *jobs[begin : begin + 1000])
+            call(*command, *jobs[begin : begin + 1000])
     except ExecutorError as error:  # one has ended meanwhile
         raise ConnectionError(str(error)) from error
 
@@ -107,32 +167,8 @@ def judge(sightings: Sequence[Sighting]) -> Loss | None:
         return None
     if not sightings:
         return Loss("infra", "Slurm does not know its job any more")
-    last = sightings[-1]
+    last = max(sightings, key=lambda sighting: int(sighting.job.partition("_")[0]))
     kind = KINDS.get(last.state, "infra")
     reason = "" if last.reason in ("", "None") else f", {last.reason}"
-    return Loss(kind, f"Slurm says of its job {last.job}: {last.state}{reason}")
-
-
-def _call(*command: str, text: str = "") -> str:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SCANCEL_"))}
-    try:
-        done = subprocess.run(
-            command,
-            input=text,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE,
-            env=env,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ConnectionError(f"{command[0]} did not answer in {PATIENCE:g} s") from error
-    except OSError as error:  # no process to be had; a file system that is away
-        raise ConnectionError(f"{command[0]} could not be called: {error}") from error
-    if done.returncode == 0:
-        return done.stdout
-    said = " ".join((done.stderr or done.stdout).split()) or f"{command[0]} ended with exit code {done.returncode}"
-    if done.returncode < 0 or any(word in said.lower() for word in AWAY):
-        raise ConnectionError(said)
-    raise ExecutorError(f"Slurm refuses: {said}")
+    place = "" if last.state in BLAMELESS else last.place or None
+    return Loss(kind, f"Slurm says of its job {last.job}: {last.state}{reason}", last.job, place)

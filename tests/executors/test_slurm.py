@@ -19,6 +19,8 @@ import pytest
 import hpo
 from hpo.errors import ExecutorError
 from hpo.executors import CloseMode, Outcome, Pool, Slurm, Work, slurm_queue
+from hpo.executors.notices import Notices
+from hpo.executors.slurm_programs import Programs
 from hpo.testing import executors as contracts
 from hpo.testing.executors import ConcurrencyContract, ExecutorContract, IsolationContract, behave, collect
 from tests.servers import slurm
@@ -94,7 +96,16 @@ def test_works_submitted_together_share_arrays(tmp_path: Path) -> None:
     with hold(tmp_path, 16).start() as pool:
         pool.submit(*works(*range(12), cpus=0.5), *works(12, 13, cpus=0.5, timeout=600.0))
         await_that(lambda: len(begun(tmp_path)) == 14, "all have begun")
-        assert len({name for name, _ in slurm_queue.look() if name.startswith(f"hpo-{_pool_name(tmp_path)}-")}) == 2
+        assert (
+            len(
+                {
+                    name
+                    for name, _ in slurm_queue.look(Programs(Notices()))
+                    if name.startswith(f"hpo-{_pool_name(tmp_path)}-")
+                }
+            )
+            == 2
+        )
         (tmp_path / "gate").touch()
         assert values(collect(pool, 14)) == {f"w{i}": i for i in range(14)}
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -98,3 +100,140 @@ def test_a_stop_may_become_more_urgent(folder: PoolFolder) -> None:
 
 def test_only_its_user_may_look(folder: PoolFolder) -> None:
     assert folder.path.stat().st_mode & 0o077 == 0
+
+
+NOBODYS = 65534
+"""The id of a user who is not this one."""
+
+
+def only_root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make files of another user")
+
+
+@pytest.mark.parametrize("path", [".", "ended"])
+@pytest.mark.parametrize("mode", [0o702, 0o720, 0o777])
+def test_a_folder_into_which_others_may_write_is_not_believed(
+    folder: PoolFolder, tmp_path: Path, path: str, mode: int
+) -> None:
+    folder.path.chmod(0o711)
+    assert PoolFolder.all(tmp_path) == [folder], "to pass through is not to write"
+    (folder.path / path).chmod(mode)
+    skipped: list[ValueError] = []
+    assert PoolFolder.all(tmp_path, skipped.append) == []
+    assert [str(error) for error in skipped] == [f"{folder.path} cannot be read: others may write into it"]
+    with pytest.raises(ValueError, match="settings cannot be read: its folder belongs to another user, or"):
+        folder.settings()
+
+
+def test_nothing_of_another_user_is_believed(folder: PoolFolder, tmp_path: Path) -> None:
+    only_root()
+    folder.end(3, Outcome(id="a", value={"y": -999.0}))
+    os.chown(folder.path / "ended" / "3", NOBODYS, NOBODYS)
+    with pytest.raises(ValueError, match="3 cannot be read: it is no file of this user"):
+        folder.outcome(3)
+    os.chown(folder.path / "settings", NOBODYS, NOBODYS)
+    with pytest.raises(ValueError, match="it is no file of this user"):
+        folder.settings()
+    os.chown(folder.path, NOBODYS, NOBODYS)
+    assert PoolFolder.all(tmp_path) == []
+    with pytest.raises(ValueError, match="belongs to another user"):
+        folder.settings()
+
+
+def test_links_are_not_followed(folder: PoolFolder, tmp_path: Path) -> None:
+    (tmp_path / "planted").write_text(json.dumps({"id": "a", "value": {"y": -999.0}}))
+    (folder.path / "ended" / "3").symlink_to(tmp_path / "planted")
+    with pytest.raises(ValueError, match="3 cannot be read: it is a link"):
+        folder.outcome(3)
+    os.mkfifo(folder.path / "ended" / "4")
+    with pytest.raises(ValueError, match="4 cannot be read"):
+        folder.outcome(4)
+    link = tmp_path / "below" / "linked"
+    link.parent.mkdir()
+    link.symlink_to(folder.path)
+    assert PoolFolder.all(link.parent) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "{torn",
+            "[]",
+            "null",
+            "{}",
+            '{"id": "a"}',
+            '{"id": "a", "value": {}, "kind": "oom"}',
+            '{"id": 1, "value": {}}',
+        ),
+        *('{"id": "a", "value": [1]}', '{"id": "a", "kind": "bad"}', '{"id": "a", "value": {}, "seconds": "long"}'),
+        *(
+            '{"id": "a", "value": {}, "started_at": NaN}',
+            '{"id": "a", "value": {}, "logs": 3}',
+            '{"id": "a", "kind": []}',
+        ),
+    ],
+)
+def test_an_outcome_that_no_job_wrote(folder: PoolFolder, text: str) -> None:
+    path = folder.path / "ended" / "3"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{path} cannot be read"):
+        folder.outcome(3)
+
+
+def test_an_outcome_of_another_version(folder: PoolFolder) -> None:
+    (folder.path / "ended" / "3").write_text('{"id": "a", "value": {"y": 1}, "weather": "fine"}')
+    assert folder.outcome(3) == Outcome(id="a", value={"y": 1})
+
+
+@pytest.mark.parametrize("text", ["", "{torn", "[1]", '[{"id": "a"}]', '[{"id": "", "payload": {}}]', "3"])
+def test_a_batch_that_no_driver_wrote_is_left_aside(folder: PoolFolder, text: str) -> None:
+    folder.add(0, [Work(id="a", payload={})])
+    (folder.path / "batches" / "7").write_text(text)
+    (folder.path / "batches" / "notes.txt").write_text("by hand")
+    skipped: list[ValueError] = []
+    assert folder.arrays(skipped.append) == [(0, [Work(id="a", payload={})])]
+    assert [str(error).partition(" cannot be read")[0] for error in skipped] == [str(folder.path / "batches" / "7")]
+    folder.remove_if_done()
+    assert folder.is_there, "nobody knows whether it is done"
+
+
+def test_an_outcome_takes_the_space_that_was_set_aside(folder: PoolFolder) -> None:
+    folder.set_aside(3)
+    (reserve,) = (folder.path / "ended").iterdir()
+    node = reserve.stat().st_ino
+    assert folder.ended() == set()
+    folder.end(3, Outcome(id="a", value={"y": 1}))
+    (ended,) = (folder.path / "ended").iterdir()
+    assert (ended.name, ended.stat().st_ino) == ("3", node)
+    assert folder.outcome(3) == Outcome(id="a", value={"y": 1})
+
+
+def test_a_try_that_failed_keeps_what_was_set_aside(folder: PoolFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    folder.set_aside(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", fail)
+        for number in (3, 4):
+            with pytest.raises(OSError, match="No space left"):
+                folder.end(number, Outcome(id="a", value={"y": 1}, log_tail="x" * 100))
+    assert [path.name for path in (folder.path / "ended").iterdir()] == [".3"]
+    folder.end(3, Outcome(id="a", value={"y": 1}))
+    assert folder.outcome(3) == Outcome(id="a", value={"y": 1})
+
+
+def test_what_a_job_said_and_where(folder: PoolFolder) -> None:
+    assert (folder.said("12_0"), folder.place("12_0")) == ("", "")
+    lines = [
+        "hpo runs this job on n1",
+        "slurmstepd: error: it is requeued",
+        "hpo runs this job on n2",
+        "No module named 'hpo'",
+    ]
+    (folder.path / "slurm" / "12_0.out").write_text("\n".join(lines))
+    assert folder.said("12_0") == "slurmstepd: error: it is requeued\nNo module named 'hpo'"
+    assert folder.place("12_0") == "n2"

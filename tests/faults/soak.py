@@ -29,6 +29,7 @@ COUNTS = {
     "HPO_ENGINE_KILLS": "60",
     "HPO_INTERRUPTS": "0",
     "HPO_MONEY_RUNS": "20",
+    "HPO_SLURM_WORKS": "1000",
 }
 
 
