@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from distributed import Adaptive, Client, Future, LocalCluster
 from distributed.deploy.cluster import Cluster
 
-from hpo.errors import ExecutorError, listing
+from hpo.errors import ExecutorError
 from hpo.executors import far, installed
 from hpo.executors.base import Outcome
 from hpo.executors.call import describe
@@ -86,7 +86,9 @@ class DaskPool(EnginePool):
             self._connect(CONNECT)
         except BaseException as error:
             self._let_go()
-            if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, ExecutorError):  # nobody; it is closed
+            if isinstance(error, (OSError, RuntimeError)) and not isinstance(
+                error, ExecutorError
+            ):  # nobody; it is closed
                 raise ExecutorError(f"no Dask scheduler answers at {self._cluster!r}: {describe(error)}") from error
             raise
         if scale is not None:
@@ -259,11 +261,6 @@ class DaskPool(EnginePool):
             raise ExecutorError(installed.sentences(misfits))
         if misfits:
             self._notices.append(f"{installed.sentences(misfits)}; no trial starts there")
-        if others := installed.others(found):
-            self._notices.append(
-                f"{whose} have other code than this program in hpo of the same version: install the same one; seen on "
-                f"{listing(others, installed.MOST_NAMED)}"
-            )
 
     # the connection
 

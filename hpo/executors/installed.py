@@ -25,9 +25,10 @@ def look() -> dict[str, str]:
         import hpo
 
         root, digest = Path(hpo.__file__).parent, hashlib.sha256()
-        for path in sorted(root.rglob("*.py")):
+        paths = sorted(root.rglob("*.py"))
+        for path in paths:
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-        found["hpo"], found["code"] = hpo.__version__, digest.hexdigest()
+        found["hpo"], found["code"] = hpo.__version__, digest.hexdigest() if paths else ""  # none: in an archive
     except Exception as error:
         found["why"] = f"{type(error).__name__}: {error}"
     return found
@@ -53,20 +54,16 @@ def misfits(found: Mapping[str, Mapping[str, str]], where: str, *, is_function: 
             why[address] = (
                 f"{where} have hpo {there['hpo']}, and here it is {here['hpo']}: install the same version there"
             )
+        elif there["code"] and here["code"] and there["code"] != here["code"]:
+            why[address] = (
+                f"{where} have hpo {there['hpo']}, but with other code than here: install the same commit there"
+            )
         elif is_function and there["python"] != here["python"]:
             why[address] = (
                 f"{where} run Python {there['python']}, and here it is {here['python']}: a function can be sent only to "
                 "the same one; use one on both sides, or run a command"
             )
     return why
-
-
-def others(found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """The addresses where hpo has the version it has here, but other code: another commit, or a changed one."""
-    here = look()
-    return [
-        address for address, there in found.items() if there["hpo"] == here["hpo"] and there["code"] != here["code"]
-    ]
 
 
 def sentences(why: Mapping[str, str]) -> str:
