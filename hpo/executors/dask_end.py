@@ -16,6 +16,9 @@ from hpo.executors.wire import Settings
 SMALL = 4096
 """Bytes of an outcome that a worker sends along with its end. A larger one is fetched."""
 
+RUN = "__import__('hpo.executors.dask_end', fromlist=['*']).run_on_worker(pool, token, pickled)"
+"""The task, for `eval`: a worker without hpo says so, where it would end if it could not load a task."""
+
 _LOADED = "(lambda names: (exec(source, names), names['load'](pickled))[1])({})"
 
 
@@ -66,10 +69,10 @@ class FarEnd(WorkerPlugin):
         return int(limit) // max(1, min(worker.state.nthreads, self.slots or worker.state.nthreads, *at_once))
 
 
-def run_on_worker(pool: str, token: str, work: Work) -> Outcome | None:
-    """The task, in a thread of a worker. The pool hears of its start and of its end by events, a small outcome with it:
+def run_on_worker(pool: str, token: str, pickled: bytes) -> Outcome | None:
+    """Run a work, in a thread of a worker. The pool hears of its start and of its end by events, a small outcome with it:
     to fetch what a task returns, the driver asks the scheduler, and that asks the worker."""
-    worker = get_worker()
+    worker, work = get_worker(), pickle.loads(pickled)  # noqa: S301 - written by the driver of this very program
     plugin = worker.plugins[pool]
     assert isinstance(plugin, FarEnd)
 
@@ -83,9 +86,9 @@ def run_on_worker(pool: str, token: str, work: Work) -> Outcome | None:
 
     share = plugin.share(worker, work)
     outcome = far.run_there(pool, plugin.settings, work, is_dropped, token, share=share, begin=begin)
-    pickled = pickle.dumps(outcome)
-    is_small = len(pickled) <= SMALL
-    worker.log_event(pool, {"token": token, "outcome": pickled if is_small else b""})
+    ended = pickle.dumps(outcome)
+    is_small = len(ended) <= SMALL
+    worker.log_event(pool, {"token": token, "outcome": ended if is_small else b""})
     return None if is_small else outcome
 
 

@@ -19,7 +19,7 @@ from hpo.errors import ExecutorError
 from hpo.executors import far, installed
 from hpo.executors.base import Outcome
 from hpo.executors.call import describe
-from hpo.executors.dask_end import FarEnd, forget_topic, run_on_worker
+from hpo.executors.dask_end import RUN, FarEnd, forget_topic
 from hpo.executors.dask_workers import Watch, Workers
 from hpo.executors.engine import TICK, EnginePool, Handed
 from hpo.executors.wire import Settings
@@ -120,7 +120,7 @@ class DaskPool(EnginePool):
 
     def _places(self) -> int:
         """Where Dask's own threads limit what runs, one more waits for each, so that they need not wait for us."""
-        if self._client is None or self._client.status != "running" or (self._workers.unfit and not self._workers.fit):
+        if self._client is None or self._client.status != "running" or not self._workers.fit:
             return 0
         is_limited = self._slots is not None and self._own is None
         return self.capacity if is_limited else 2 * self.capacity
@@ -130,10 +130,9 @@ class DaskPool(EnginePool):
         assert client is not None
         allowed = self._workers.allowed(work, self._avoided)
         future = client.submit(
-            run_on_worker,
-            self.name,
-            handed.token,
-            work,
+            eval,
+            RUN,
+            {"pool": self.name, "token": handed.token, "pickled": pickle.dumps(work)},
             key=handed.token,
             pure=False,
             retries=0,
@@ -167,10 +166,18 @@ class DaskPool(EnginePool):
             self._calls.put(lambda: self._drop(client, token))
         except Exception as error:
             why = f"Dask lost the work: {describe(error)}"
-            self._calls.put(lambda: self._lose([token], why))
+            self._calls.put(lambda: self._miss(token, why))
         else:
             lost = "Dask lost the outcome"
             self._calls.put(lambda: self._arrive(token, outcome) if outcome else self._lose([token], lost))
+
+    def _miss(self, token: str, why: str) -> None:
+        """A task has failed. If it was at a worker that joined without our hpo, it goes elsewhere."""
+        handed = self._handed.get(token)
+        if handed is not None and handed.begun_at is None and self._workers.unfit and not self._allowed[token]:
+            self._give_again([token])
+        else:
+            self._lose([token], why)
 
     def _drop(self, client: Client, token: str) -> None:
         """The scheduler has forgotten a work: unless we wished so, it is another one, or none at all."""

@@ -251,12 +251,17 @@ def test_a_work_is_held_to_its_share_of_the_workers_memory() -> None:
 def test_no_workers_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_workers, "QUIET", 0.5)
     told: list[str] = []
+
+    def tell(n: int) -> bool:
+        told.extend(pool.notices())
+        return len(told) == n
+
     with local(0) as cluster, Dask(cluster).start(behave) as pool:
         pool.submit(Work(id="a", payload={"do": "pass"}))
-        await_that(lambda: bool(told.extend(pool.notices()) or told), "somebody is told")
+        await_that(lambda: tell(1), "somebody is told")
         cluster.scale(1)
         assert collect(pool, 1)[0].kind is None
-        await_that(lambda: bool(told.extend(pool.notices()) or len(told) > 1), "and told again")
+        await_that(lambda: tell(2), "and told again")
         at = f"the Dask scheduler at {cluster.scheduler_address} has"
     assert told == [f"{at} no workers yet; 1 trial waits", f"{at} 1 worker now"]
 
@@ -277,9 +282,8 @@ def test_workers_without_hpo_are_refused_and_left_out_later(tmp_path: Path) -> N
                     ExecutorError, match=f"the workers of {address} have no hpo: install the same version"
                 ):
                     Dask(cluster).start(behave)
-                pool.submit(Work(id="a", payload={"do": "pass"}))
                 with pytest.raises(ExecutorError, match="have no hpo: install the same version"):
-                    collect(pool, 2)
+                    collect(pool, 1)
                 pool.close()
                 cluster.scale(1)
                 await_that(lambda: len(scheduler.workers) == 2, "one with hpo comes")

@@ -30,8 +30,8 @@ def test_a_place_is_a_host_unless_there_is_one_alone() -> None:
 def test_avoided_hosts_and_workers_are_left_out_while_there_are_others() -> None:
     cluster = workers(A1, A2, B)
     assert cluster.allowed(work(), ()) is None
-    assert cluster.allowed(work(), {"10.0.0.1"}) == {B}
-    assert cluster.allowed(work(), {A1}) == {A2, B}
+    assert cluster.allowed(work(), {"10.0.0.1"}) == frozenset({B})
+    assert cluster.allowed(work(), {A1}) == frozenset({A2, B})
     assert cluster.allowed(work(), {"10.0.0.1", "10.0.0.2"}) is None, "a wish"
     assert cluster.allowed(work(), {"10.0.0.9"}) is None
     assert [cluster.threads(avoided) for avoided in ((), {A1}, {"10.0.0.1"}, {"10.0.0.1", B})] == [6, 4, 2, 6]
@@ -39,13 +39,13 @@ def test_avoided_hosts_and_workers_are_left_out_while_there_are_others() -> None
 
 def test_what_only_an_avoided_worker_can_hold_goes_there() -> None:
     cluster = workers(A1, B, on_0={"GPU": 2.0}, on_1={"GPU": 1.0})
-    assert cluster.allowed(work(gpus=1), {"10.0.0.1"}) == {B}
-    assert cluster.allowed(work(gpus=2), {"10.0.0.1"}) == {A1}
+    assert cluster.allowed(work(gpus=1), {"10.0.0.1"}) == frozenset({B})
+    assert cluster.allowed(work(gpus=2), {"10.0.0.1"}) == frozenset({A1})
 
 
 def test_nothing_goes_where_nothing_can_run() -> None:
-    assert workers(A1, B, unfit=(B,)).allowed(work(), ()) == {A1}
-    assert workers(A1, B, unfit=(B,)).allowed(work(), {"10.0.0.1"}) == {A1}, "more than a wish"
+    assert workers(A1, B, unfit=(B,)).allowed(work(), ()) == frozenset({A1})
+    assert workers(A1, B, unfit=(B,)).allowed(work(), {"10.0.0.1"}) == frozenset({A1}), "more than a wish"
     assert workers(A1, B, unfit=(B,)).threads(()) == 2
 
 
