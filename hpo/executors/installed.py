@@ -17,14 +17,14 @@ def look() -> dict[str, str]:
     It stands alone: far ends are sent its source, see `expression`.
     """
     import hashlib
+    import importlib
     import sys
     from pathlib import Path
 
     found = {"python": "{}.{}".format(*sys.version_info), "hpo": "", "code": "", "why": ""}
     try:
-        import hpo
-
-        root, digest = Path(hpo.__file__).parent, hashlib.sha256()
+        hpo = importlib.import_module("hpo")
+        root, digest = Path(str(hpo.__file__)).parent, hashlib.sha256()
         paths = sorted(root.rglob("*.py"))
         for path in paths:
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import builtins
+import importlib
 import sys
 from typing import Any
 
@@ -21,14 +21,10 @@ def test_far_ends_are_asked_in_words_that_need_no_hpo() -> None:
 
 
 def test_an_absent_hpo_is_told_from_one_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
+    def refusing(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named {lacking!r}")
 
-    def refusing(name: str, *arguments: Any) -> Any:
-        if name == "hpo":
-            raise ModuleNotFoundError(f"No module named {lacking!r}")
-        return real(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", refusing)
+    monkeypatch.setattr(importlib, "import_module", refusing)
     found = {}
     for lacking in ("hpo", "numpy"):
         found[lacking] = installed.look()
