@@ -25,12 +25,11 @@ _LOADED = "(lambda names: (exec(source, names), names['load'](pickled))[1])({})"
 def load(pickled: bytes) -> Any:
     """The far end; without hpo one that does nothing, since a worker that cannot load a plugin as it joins ends, whoever
     else needs it. Stands alone: workers are sent its source."""
+    import importlib
     import pickle
 
     try:
-        from hpo.executors.dask_end import FarEnd
-
-        return FarEnd(*pickle.loads(pickled))  # noqa: S301 - written by the driver of this very program
+        return importlib.import_module("hpo.executors.dask_end").FarEnd(*pickle.loads(pickled))  # noqa: S301 - written by the driver of this very program
     except Exception:
         from distributed import WorkerPlugin
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from hpo.executors.base import Work
 from hpo.executors.engine import QUIET, Handed
-from hpo.text import counted
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ class Watch:
         if workers.fit:
             self._had_workers = True
             if self._is_told:
-                self._is_told = False
-                words.append(f"the Dask scheduler at {scheduler} has {counted(len(workers.fit), 'worker')} now")
+                self._is_told, n = False, len(workers.fit)
+                words.append(f"the Dask scheduler at {scheduler} has {n} worker{'' if n == 1 else 's'} now")
             lack = next((said for h in waiting if now - h.since >= QUIET and (said := workers.lack(h.work))), "")
             if lack and lack != self._lack:
                 words.append(f"no worker of the Dask scheduler at {scheduler} can hold a trial: {lack}; {n_waiting}")

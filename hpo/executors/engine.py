@@ -35,7 +35,6 @@ from hpo.executors.command import Command
 from hpo.executors.ledger import Ledger
 from hpo.executors.pickling import pickle_function
 from hpo.executors.wire import Settings
-from hpo.text import counted
 
 TICK = 1.0
 """Seconds between two looks at what does not announce itself: an engine's size, cancelled works that have not ended."""
@@ -221,7 +220,7 @@ class EnginePool(Pool):
     def _waiting(self) -> str:
         """What a notice says of the works in flight that nothing can run now; empty where there are none."""
         n = len(self._ledger.in_flight())
-        return f"{counted(n, 'trial')} {'waits' if n == 1 else 'wait'}" if n else ""
+        return "" if not n else "1 trial waits" if n == 1 else f"{n} trials wait"
 
     def _finish(self) -> None:
         self._is_over = True
