@@ -163,9 +163,19 @@ class RayPool(EnginePool):
         error = done.exception()
         if error is None:
             self._end(token, done.result())
+            self._make_room(place)
         else:
             self._kill(place)
             self._lose([token], f"the Ray worker was lost: {describe(error)}")
+
+    def _make_room(self, free: Place) -> None:
+        """A place without work is for one that waits for a node, or gives back what it has for it."""
+        waiting = [place for place in self._seats if place.token in self._handed and not place.node]
+        alike = [place for place in waiting if place.shape == free.shape and free.node not in place.barred]
+        if alike and alike[0].token:
+            self._give_again([alike[0].token])
+        elif waiting and free in self._seats:
+            self._leave(free)
 
     def _end_there(self, cancelled: list[Handed]) -> None:
         for handed in cancelled:

@@ -129,11 +129,25 @@ def test_places_are_handed_back_after_a_while() -> None:
         assert collect(pool, 1)[0].value == {"value": 1}
 
 
+HIDING = """
+import sys
+
+class Absent:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "hpo":
+            raise ModuleNotFoundError("No module named 'hpo'", name="hpo")
+
+sys.meta_path.insert(0, Absent)
+"""
+"""Ray's workers look where the driver does: on one machine nothing is absent by its path."""
+
+
 @contextmanager
 def another_node(address: str, tmp_path: Path, cpus: int, memory: int, hides_hpo: bool = False) -> Iterator[None]:
     """Beside the one that there is; it ends with the block."""
     if hides_hpo:
-        (tmp_path / "hpo.py").write_text("raise ModuleNotFoundError(\"No module named 'hpo'\", name='hpo')")
+        (tmp_path / "sitecustomize.py").write_text(HIDING)
     options = [f"--address={address}", f"--num-cpus={cpus}", f"--memory={memory}", "--block"]
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options]
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
