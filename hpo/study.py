@@ -312,7 +312,7 @@ class Study:
 
     @property
     def known(self) -> History:
-        """The history as the last step of this process on it found it; that of other processes since then may be missing."""
+        """The history as the last step of this study object found it: what others have done since then may be missing."""
         return self._book.known()
 
     @property
