@@ -267,11 +267,13 @@ _lock = threading.Lock()
 _n_pools = 0
 _is_ours = False
 """Whether the connection of this process was made here, and ends with the last pool."""
+_is_local = False
+"""Whether the cluster was made with it."""
 
 
 def _connect(address: str | None, slots: int | None) -> bool:
-    """Returns whether the cluster is one of this program, and nobody's limits are kept."""
-    global _n_pools, _is_ours
+    """Returns whether the cluster is one that was started here, where nobody has set limits."""
+    global _n_pools, _is_ours, _is_local
     with _lock:
         if not ray.is_initialized():
             named: dict[str, Any] = {"address": address}
@@ -286,9 +288,9 @@ def _connect(address: str | None, slots: int | None) -> bool:
                 if "ersion mismatch" in str(error):
                     raise ExecutorError(f"the Ray cluster at {address!r} is another one: {describe(error)}") from error
                 raise ExecutorError(f"no Ray cluster answers at {address!r}: {describe(error)}") from error
-            _is_ours = True
+            _is_ours, _is_local = True, address is None
         _n_pools += 1
-        return _is_ours and address is None
+        return _is_ours and _is_local
 
 
 def _disconnect() -> None:
