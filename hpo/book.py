@@ -57,6 +57,11 @@ class Book:
         with self._lock:
             return self._refreshed().history()
 
+    def known(self) -> History:
+        """Everything known since the last step here; reads nothing, but at first."""
+        with self._lock:
+            return (self._ledger or self._refreshed()).history()
+
     def events(self, after: int = 0) -> list[Event]:
         """The log after event `after`."""
         with self._named():

@@ -313,7 +313,7 @@ class _Runner:
             trial = self._deliver(outcome)
             if trial is None:
                 continue
-            history = self.study.history
+            history = self.study.known
             if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
                 self.results.append(trial)
             trace = self.failures.note(trial, outcome, history)
@@ -351,7 +351,7 @@ class _Runner:
         if outcome.message:
             self._say(f"trial {trial.number}: {outcome.message}")
         try:
-            result = result_of(outcome.value, self.study.problem.metrics, is_command=self.objective is None)
+            result = result_of(outcome.value, self.study.known.problem.metrics, is_command=self.objective is None)
             if isinstance(result, Failure):
                 return self.study.fail(trial, result.kind, result.message, seconds=seconds)
             if result.ignored and not self.is_log_said:

@@ -311,6 +311,11 @@ class Study:
     # -- answers --------------------------------------------------------------------------------------------------
 
     @property
+    def known(self) -> History:
+        """The history as the last step of this study object found it: what others have done since then may be missing."""
+        return self._book.known()
+
+    @property
     def history(self) -> History:
         """Everything known now, frozen."""
         return self._book.history()

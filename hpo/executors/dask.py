@@ -55,6 +55,9 @@ class Dask:
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
     """For all works."""
+    limit_memory: bool = True
+    """Whether a work that names no `memory` is held to its share of its worker's (`--memory-limit`): that, by as many such
+    works as run there at once. A cluster that this executor starts itself has no limit."""
 
     def __post_init__(self) -> None:
         slots = check_slots("Dask", 1 if self.slots is None else self.slots, self.grace)
@@ -87,4 +90,4 @@ class Dask:
             if error.name not in ("dask", "distributed"):
                 raise
             raise MissingExtra("Dask needs distributed: pip install distributed") from error
-        return DaskPool(settings, self.cluster, self.slots, self.scale, self.release_after)
+        return DaskPool(settings, self.cluster, self.slots, self.scale, self.release_after, self.limit_memory)

@@ -1,4 +1,4 @@
-"""A pool on a Dask cluster, and its far end in the workers. Loads Dask."""
+"""A pool on a Dask cluster. Loads Dask."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import asyncio
 import contextlib
 import math
 import os
+import pickle
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
-from distributed import Adaptive, Client, Future, LocalCluster, Worker, WorkerPlugin, get_worker
+from distributed import Adaptive, Client, Future, LocalCluster
 from distributed.deploy.cluster import Cluster
 
 from hpo.errors import ExecutorError
-from hpo.executors import far
-from hpo.executors.base import Outcome, Work
+from hpo.executors import far, installed
+from hpo.executors.base import Outcome
 from hpo.executors.call import describe
+from hpo.executors.dask_end import RUN, FarEnd, forget_topic
+from hpo.executors.dask_workers import Watch, Workers
 from hpo.executors.engine import TICK, EnginePool, Handed
 from hpo.executors.wire import Settings
 
@@ -31,36 +34,6 @@ ANSWER = 5.0
 """Seconds in which workers must answer; they are asked again."""
 
 T = TypeVar("T")
-
-
-class FarEnd(WorkerPlugin):
-    """What each worker, also one that comes later, holds for a pool: what to run, and the warm supervisors."""
-
-    def __init__(self, name: str, settings: Settings) -> None:
-        self.name = name
-        self.settings = settings
-
-    def setup(self, worker: Worker) -> None:
-        """A driver that was cut off comes back under its old name."""
-        far.admit(self.name)
-
-    async def teardown(self, worker: Worker) -> None:
-        """The pool is closed, or the worker goes."""
-        await asyncio.to_thread(far.release, self.name)
-
-
-def run_on_worker(pool: str, token: str, work: Work) -> Outcome:
-    """The task, in a thread of a worker."""
-    worker = get_worker()
-    plugin = worker.plugins[pool]
-    assert isinstance(plugin, FarEnd)
-
-    def is_dropped() -> bool:
-        """Whether nobody wants the result: the driver is gone, or has given the work up."""
-        task = worker.state.tasks.get(token)
-        return task is None or task.state == "cancelled"
-
-    return far.run_there(pool, plugin.settings, work, is_dropped, token)
 
 
 class Demand(Adaptive):
@@ -80,7 +53,7 @@ class Demand(Adaptive):
 
 
 class DaskPool(EnginePool):
-    """Every work is a task with a key of its own; tasks tell their end, the scheduler tells which workers are lost."""
+    """Every work is a task with a key of its own; events tell of its start and its end, and of workers that are lost."""
 
     engine = "Dask"
 
@@ -91,26 +64,31 @@ class DaskPool(EnginePool):
         slots: int | None,
         scale: tuple[int, int] | None,
         release_after: float,
+        limit_memory: bool,
     ) -> None:
         super().__init__(settings)
         self._slots = slots
         self._scale = scale
+        self._plugin = FarEnd(self.name, settings, slots, limit_memory)
         self._own = _local(slots) if cluster is None else None
         self._cluster = self._own or cluster
         self._client: Client | None = None
         self._adaptive: Adaptive | None = None
         self._lost_at = 0.0
-        self._futures: dict[str, Future[Outcome]] = {}
+        self._futures: dict[str, Future[Outcome | None]] = {}
+        self._allowed: dict[str, frozenset[str] | None] = {}
+        """Where works may run, of those in `_futures`; None: everywhere."""
         self._unseen: dict[str, float] = {}
         """Cancelled works that no worker runs, and since when, on the monotonic clock."""
-        self._nthreads: dict[str, int] = {}
-        self._resources: set[str] | None = None
-        """That workers declare; None: to be asked."""
+        self._workers = Workers({}, {})
+        self._watch = Watch()
         try:
             self._connect(CONNECT)
         except BaseException as error:
             self._let_go()
-            if isinstance(error, (OSError, RuntimeError)):  # nobody there; a cluster that is closed
+            if isinstance(error, (OSError, RuntimeError)) and not isinstance(
+                error, ExecutorError
+            ):  # nobody; it is closed
                 raise ExecutorError(f"no Dask scheduler answers at {self._cluster!r}: {describe(error)}") from error
             raise
         if scale is not None:
@@ -120,16 +98,16 @@ class DaskPool(EnginePool):
 
     @property
     def capacity(self) -> int:
-        """Slots, or threads of the cluster: of the most workers it may have, or of those it has; at least 1."""
+        """Slots, or threads of the cluster where nothing is avoided: of the most workers it may have, or of those it has;
+        at least 1."""
         if self._slots is not None:
             return self._slots
         if self._scale is not None:
             return self._scale[1] * self._threads_each()
-        return max(1, sum(self._nthreads.values()))
+        return max(1, self._workers.threads(self._avoided))
 
     def _threads_each(self) -> int:
-        """Of a worker; 1 while there was none."""
-        return min(self._nthreads.values(), default=1)
+        return self._workers.threads_each()
 
     def _adapt(self, cluster: Cluster, scale: tuple[int, int], release_after: float) -> None:
         def adaptive(cluster: Cluster, **named: Any) -> Demand:
@@ -142,7 +120,7 @@ class DaskPool(EnginePool):
 
     def _places(self) -> int:
         """Where Dask's own threads limit what runs, one more waits for each, so that they need not wait for us."""
-        if self._client is None or self._client.status != "running":
+        if self._client is None or self._client.status != "running" or not self._workers.fit:
             return 0
         is_limited = self._slots is not None and self._own is None
         return self.capacity if is_limited else 2 * self.capacity
@@ -150,20 +128,37 @@ class DaskPool(EnginePool):
     def _hand_over(self, handed: Handed) -> None:
         client, work = self._client, handed.work
         assert client is not None
+        allowed = self._workers.allowed(work, self._avoided)
         future = client.submit(
-            run_on_worker,
-            self.name,
-            handed.token,
-            work,
+            eval,
+            RUN,
+            {"pool": self.name, "token": handed.token, "pickled": pickle.dumps(work)},
             key=handed.token,
             pure=False,
             retries=0,
-            resources=self._asked(client, work),
+            resources=self._workers.asked(work) or None,
+            workers=None if allowed is None else sorted(allowed),
         )
         self._futures[handed.token] = future
-        _loop(client).add_callback(self._follow, client, handed.token, future)
+        self._allowed[handed.token] = allowed
 
-    async def _follow(self, client: Client, token: str, future: Future[Outcome]) -> None:
+    def _note(self, client: Client, told: dict[str, Any]) -> None:
+        """What a worker says of a work."""
+        token = told["token"]
+        if (handed := self._handed.get(token)) is None:
+            return
+        handed.place = self._workers.place(told["worker"])
+        if "begun_at" in told:
+            handed.begun_at = told["begun_at"]
+        elif told["outcome"]:
+            self._arrive(token, pickle.loads(told["outcome"]))  # noqa: S301 - written by our far end
+        else:
+            self._fetch(client, token)
+
+    def _fetch(self, client: Client, token: str) -> None:
+        _loop(client).add_callback(self._follow, client, token, self._futures[token])
+
+    async def _follow(self, client: Client, token: str, future: Future[Outcome | None]) -> None:
         """In the client's loop: bring the outcome into the pool's thread."""
         try:
             outcome = await future
@@ -171,9 +166,18 @@ class DaskPool(EnginePool):
             self._calls.put(lambda: self._drop(client, token))
         except Exception as error:
             why = f"Dask lost the work: {describe(error)}"
-            self._calls.put(lambda: self._lose([token], why))
+            self._calls.put(lambda: self._miss(token, why))
         else:
-            self._calls.put(lambda: self._arrive(token, outcome))
+            lost = "Dask lost the outcome"
+            self._calls.put(lambda: self._arrive(token, outcome) if outcome else self._lose([token], lost))
+
+    def _miss(self, token: str, why: str) -> None:
+        """A task has failed. If it was at a worker that joined without our hpo, it goes elsewhere."""
+        handed = self._handed.get(token)
+        if handed is not None and handed.begun_at is None and self._workers.unfit and not self._allowed[token]:
+            self._give_again([token])
+        else:
+            self._lose([token], why)
 
     def _drop(self, client: Client, token: str) -> None:
         """The scheduler has forgotten a work: unless we wished so, it is another one, or none at all."""
@@ -190,7 +194,7 @@ class DaskPool(EnginePool):
             return
         graces = {handed.token: handed.grace for handed in cancelled}
         try:
-            answers = _answer(client, lambda: client.run(far.cancel_there, self.name, graces, on_error="ignore"))
+            answers = answer(client, lambda: client.run(far.cancel_there, self.name, graces, on_error="ignore"))
         except (OSError, ValueError):  # a worker hangs or goes this moment: asked again soon
             return
         running = {token for tokens in answers.values() for token in tokens}
@@ -201,8 +205,23 @@ class DaskPool(EnginePool):
             message = "cancelled before it started"
             self._arrive(token, Outcome(id=self._handed[token].work.id, kind="cancelled", message=message))
 
+    def _move(self) -> None:
+        client = self._client
+        waiting = [handed for handed in self._handed.values() if handed.begun_at is None and handed.grace is None]
+        to_move = {
+            handed.token
+            for handed in waiting
+            if self._workers.allowed(handed.work, self._avoided) != self._allowed[handed.token]
+        }
+        if client is None or not to_move:
+            return
+        with contextlib.suppress(OSError, ValueError):  # a worker hangs or goes this moment: asked again soon
+            answers = answer(client, lambda: client.run(far.withdraw_there, self.name, to_move, on_error="ignore"))
+            self._give_again(to_move.difference(*answers.values()))
+
     def _forget(self, token: str) -> None:
         self._unseen.pop(token, None)
+        self._allowed.pop(token, None)
         future = self._futures.pop(token, None)
         if future is not None:
             future.release()
@@ -216,22 +235,39 @@ class DaskPool(EnginePool):
             self._reconnect()
             return
         with contextlib.suppress(OSError, ValueError):  # it may be gone this moment
-            self._learn(_answer(client, client.nthreads))
+            self._learn(client)
+        self._move()
+        for token in [token for token, future in self._futures.items() if future.status != "pending"]:
+            self._fetch(client, token)  # nothing was heard of its end
+        waiting = [handed for handed in self._handed.values() if handed.begun_at is None]
+        self._notices += self._watch.words(_at(client), self._workers, waiting, self._waiting())
 
-    def _learn(self, nthreads: dict[str, int]) -> None:
-        if nthreads.keys() != self._nthreads.keys():
-            self._resources = None
-        self._nthreads = nthreads
-
-    def _asked(self, client: Client, work: Work) -> dict[str, float] | None:
-        """The resources of a work, of those that workers declare."""
-        asked = {"CPU": work.cpus, "GPU": work.gpus, "MEMORY": work.memory}
-        if not any(asked.values()):
-            return None
-        if self._resources is None:
-            workers: Iterable[dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"].values()
-            self._resources = {name for worker in workers for name in worker["resources"]}
-        return {name: amount for name, amount in asked.items() if amount and name in self._resources} or None
+    def _learn(self, client: Client, patience: float = ANSWER) -> None:
+        """Which workers there are, and whether new ones have our hpo."""
+        before = self._workers
+        if answer(client, client.nthreads).keys() == before.known.keys():
+            return
+        scheduler = client.scheduler
+        assert scheduler is not None
+        known = answer(client, lambda: scheduler.identity(n_workers=-1))["workers"]
+        found: dict[str, dict[str, str]] = {}
+        if new := [address for address in known if address not in before.known]:
+            with contextlib.suppress(
+                OSError, ValueError
+            ):  # one hangs or goes: what is not known is not held against it
+                found = answer(
+                    client,
+                    lambda: client.run(eval, installed.expression(), workers=new, on_error="ignore"),
+                    patience,
+                )
+        whose = f"the workers of {_at(client)}"
+        misfits = installed.misfits(found, whose, is_function=self._settings.function is not None)
+        unfit = {address: why for address, why in {**before.unfit, **misfits}.items() if address in known}
+        self._workers = Workers(known, unfit)
+        if misfits and not self._workers.fit and not before.fit:
+            raise ExecutorError(installed.sentences(misfits))
+        if misfits:
+            self._notices.append(f"{installed.sentences(misfits)}; no trial starts there")
 
     # the connection
 
@@ -243,31 +279,41 @@ class DaskPool(EnginePool):
         else:
             client = Client(given, timeout=patience, set_as_default=False)
         self._client = client
-        client.register_plugin(FarEnd(self.name, self._settings), name=self.name)
+        self._workers = Workers({}, {})
+        found = answer(client, lambda: client.run_on_scheduler(eval, installed.expression()), patience)
+        if why := installed.misfits({"the scheduler": found}, f"the machines of {_at(client)}", is_function=False):
+            raise ExecutorError(installed.sentences(why))
+        self._learn(client, patience)
         client.subscribe_topic("all", self._hear)
-        self._learn(_answer(client, client.nthreads))
+        client.subscribe_topic(self.name, lambda event: self._calls.put(lambda: self._note(client, event[1])))
+        client.register_plugin(self._plugin, name=self.name)
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """In the client's loop: what the scheduler tells everybody."""
         message = event[1]
         if isinstance(message, dict) and message.get("action") == "remove-worker":
-            had = [*message["processing-tasks"], *message["lost-computed-tasks"]]
-            self._calls.put(lambda: self._lose(had, f"the Dask worker {message['worker']} was lost"))
+            had, worker = [*message["processing-tasks"], *message["lost-computed-tasks"]], message["worker"]
+            why = f"the Dask worker {worker} was lost"
+            self._calls.put(lambda: self._lose(had, why, self._workers.place(worker)))
 
     def _disconnect(self, client: Client) -> None:
         self._lose([*self._handed], "the Dask scheduler was lost")
+        self._notices.append(f"the Dask scheduler at {_at(client)} was lost; it is looked for for {RECONNECT:g} s")
         self._client, self._lost_at = None, time.monotonic()
-        _close(client)
+        close(client)
 
     def _reconnect(self) -> None:
         try:
             self._connect(ANSWER)
         except OSError as error:
             if self._client is not None:  # it went while we made ourselves known
-                _close(self._client)
+                close(self._client)
                 self._client = None
             if time.monotonic() - self._lost_at > RECONNECT:
                 raise ExecutorError(f"the Dask scheduler was lost, and is not back after {RECONNECT:g} s") from error
+        else:
+            assert self._client is not None
+            self._notices.append(f"the Dask scheduler at {_at(self._client)} is back")
 
     def _let_go(self) -> None:
         if self._adaptive is not None:
@@ -276,8 +322,10 @@ class DaskPool(EnginePool):
         if client is not None:
             with contextlib.suppress(OSError, ValueError):  # gone already, and its workers with it
                 client.unsubscribe_topic("all")
-                _answer(client, lambda: client.unregister_worker_plugin(self.name), self._settings.grace + ANSWER)
-            _close(client)
+                answer(client, lambda: client.unregister_worker_plugin(self.name), self._settings.grace + ANSWER)
+                client.unsubscribe_topic(self.name)
+                answer(client, lambda: client.run_on_scheduler(forget_topic, self.name))
+            close(client)
         if self._adaptive is not None and self._scale is not None:
             self._adaptive.cluster.scale(self._scale[0])
         if self._own is not None:
@@ -287,11 +335,15 @@ class DaskPool(EnginePool):
 def _local(slots: int | None) -> LocalCluster:
     """One worker, since works run beside it and not in it, with a thread for each slot."""
     return LocalCluster(
-        n_workers=1, threads_per_worker=slots or os.cpu_count(), host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        n_workers=1,
+        threads_per_worker=slots or os.cpu_count(),
+        memory_limit=0,  # the whole machine is theirs, as with `Processes`
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
     )
 
 
-def _answer(client: Client, ask: Callable[[], Awaitable[T]], patience: float = ANSWER) -> T:
+def answer(client: Client, ask: Callable[[], Awaitable[T]], patience: float = ANSWER) -> T:
     """What a method of `client` says; raises TimeoutError. Awaited in its loop, because outside it would wait for ever."""
 
     async def asked() -> T:
@@ -304,11 +356,17 @@ def _answer(client: Client, ask: Callable[[], Awaitable[T]], patience: float = A
         future.cancel()
 
 
+def _at(client: Client) -> str:
+    """The address of its scheduler."""
+    assert client.scheduler is not None
+    return str(client.scheduler.address)
+
+
 def _loop(client: Client) -> Any:
     """The loop of a client that was started, which is one of asyncio."""
     return client.loop
 
 
-def _close(client: Client) -> None:
+def close(client: Client) -> None:
     with contextlib.suppress(OSError):  # nobody answers its farewell
         client.close(timeout=ANSWER)

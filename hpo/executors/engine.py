@@ -12,13 +12,24 @@ import threading
 import time
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Function, Outcome, Pool, Work, answer_to, only_function, refuse_detach
+from hpo.executors.base import (
+    CloseMode,
+    Function,
+    Kind,
+    Outcome,
+    Pool,
+    Work,
+    answer_to,
+    only_function,
+    refuse_detach,
+)
 from hpo.executors.call import describe
 from hpo.executors.command import Command
 from hpo.executors.ledger import Ledger
@@ -30,6 +41,9 @@ TICK = 1.0
 
 PATIENCE = 20.0
 """Seconds beyond its grace after which a cancelled work is given up."""
+
+QUIET = 10.0
+"""Seconds for which works may wait for a place before a person is told."""
 
 
 @dataclass
@@ -43,6 +57,17 @@ class Handed:
     """Once it is cancelled: seconds from SIGTERM to SIGKILL."""
     due: float = float("inf")
     """When patience with a cancelled work ends, on the monotonic clock."""
+    place: str = ""
+    """The machine that has it, once that is known."""
+    begun_at: float | None = None
+    """Unix time of its start, once that is known."""
+    since: float = field(default_factory=time.monotonic)
+    """When the engine got it, on the monotonic clock."""
+
+    def unended(self, kind: Kind, message: str) -> Outcome:
+        """The outcome of a work whose end nobody saw."""
+        seconds = 0.0 if self.begun_at is None else max(0.0, time.time() - self.begun_at)
+        return Outcome(id=self.work.id, kind=kind, message=message, started_at=self.begun_at, seconds=seconds)
 
 
 class EnginePool(Pool):
@@ -59,6 +84,8 @@ class EnginePool(Pool):
         self._handed: dict[str, Handed] = {}
         self._n_handed = 0
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._avoided: frozenset[str] = frozenset()
+        self._notices: deque[str] = deque()
         self._is_over = False
         self._thread = threading.Thread(target=self._serve, name=f"hpo-{self.engine.lower()}", daemon=True)
 
@@ -85,6 +112,17 @@ class EnginePool(Pool):
         running = self._ledger.cancel_waiting(ids)
         if running:
             self._calls.put(lambda: self._cancel(running, self._settings.grace if grace is None else grace))
+
+    def avoid(self, places: Collection[str]) -> None:
+        """Start nothing there; what was handed over and has not begun moves too."""
+        avoided = frozenset(places)
+        if avoided != self._avoided:
+            self._avoided = avoided
+            self._calls.put(self._move)
+
+    def notices(self) -> list[str]:
+        """What the engine lacks."""
+        return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain or cancel, then let go of the engine."""
@@ -128,13 +166,23 @@ class EnginePool(Pool):
         free = self._places() - len(self._handed)
         while free > 0 and (work := self._ledger.take()) is not None:
             free -= 1
-            self._n_handed += 1
-            handed = Handed(f"{self.name}-{self._n_handed}", work)
-            self._handed[handed.token] = handed
-            try:
-                self._hand_over(handed)
-            except Exception as error:
-                self._lose([handed.token], f"{self.engine} did not take the work: {describe(error)}")
+            self._give(work)
+
+    def _give(self, work: Work) -> None:
+        self._n_handed += 1
+        handed = Handed(f"{self.name}-{self._n_handed}", work)
+        self._handed[handed.token] = handed
+        try:
+            self._hand_over(handed)
+        except Exception as error:
+            self._lose([handed.token], f"{self.engine} did not take the work: {describe(error)}")
+
+    def _give_again(self, tokens: Iterable[str]) -> None:
+        """Take back works that have not begun, and hand them over as if they had never been."""
+        for token in tokens:
+            work = self._handed.pop(token).work
+            self._forget(token)
+            self._give(work)
 
     def _cancel(self, ids: set[str], grace: float) -> None:
         cancelled = [handed for handed in self._handed.values() if handed.work.id in ids]
@@ -148,7 +196,7 @@ class EnginePool(Pool):
         """Repeat what was asked: a far end may have come up, or moved, since. Give up what does not answer."""
         for handed in [handed for handed in self._handed.values() if time.monotonic() >= handed.due]:
             message = f"cancelled, and given up: its far end did not answer for {PATIENCE:g} s, it may still run"
-            self._end(handed.token, Outcome(id=handed.work.id, kind="cancelled", message=message))
+            self._end(handed.token, handed.unended("cancelled", message))
             self._forget(handed.token)
         if cancelled := [handed for handed in self._handed.values() if handed.grace is not None]:
             self._end_there(cancelled)
@@ -157,15 +205,22 @@ class EnginePool(Pool):
         """Deliver, unless the work was delivered or given up before."""
         handed = self._handed.pop(token, None)
         if handed is not None:
-            self._ledger.end(answer_to(handed.work, outcome))
+            answer = answer_to(handed.work, outcome)
+            self._ledger.end(replace(answer, place=answer.place or handed.place))
 
-    def _lose(self, tokens: Iterable[str], why: str) -> None:
+    def _lose(self, tokens: Iterable[str], why: str, place: str = "") -> None:
         """Give works up: they end as infra, and what still runs of them is to end unheard."""
         for token in list(tokens):
             handed = self._handed.get(token)
             if handed is not None:
-                self._end(token, Outcome(id=handed.work.id, kind="infra", message=why))
+                handed.place = place or handed.place
+                self._end(token, handed.unended("infra", why))
                 self._forget(token)
+
+    def _waiting(self) -> str:
+        """What a notice says of the works in flight that nothing can run now; empty where there are none."""
+        n = len(self._ledger.in_flight())
+        return "" if not n else "1 trial waits" if n == 1 else f"{n} trials wait"
 
     def _finish(self) -> None:
         self._is_over = True
@@ -190,6 +245,10 @@ class EnginePool(Pool):
     @abstractmethod
     def _forget(self, token: str) -> None:
         """Let the engine drop what it has of a work that was given up; the work may be over or unknown."""
+
+    @abstractmethod
+    def _move(self) -> None:
+        """What has not begun at a place that is to be avoided now goes to another one."""
 
     @abstractmethod
     def _tend(self) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from hpo.errors import ExecutorError
@@ -21,6 +23,9 @@ from hpo.executors.wire import Settings
 TICK = 0.2
 """Seconds between two looks at whether a running work is to be ended."""
 
+OF_SHARE = ", its share of the worker's, as none was given: give one (memory=), or switch this off (limit_memory=False)"
+"""What the message of a work that held more than its share ends with."""
+
 
 @dataclass
 class _End:
@@ -30,6 +35,8 @@ class _End:
     """Supervisors kept warm for the next work."""
     running: dict[str, tuple[Pool, str]] = field(default_factory=dict)
     """By token: the supervisor, and the id of the work it has in hand."""
+    ended: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
+    """Tokens of the works that ran last."""
     doomed: dict[str, float] = field(default_factory=dict)
     """Tokens of works that were cancelled, and their grace: those that are still to come end at once."""
 
@@ -41,7 +48,14 @@ _lock = threading.Lock()
 
 
 def run_there(
-    key: str, settings: Settings, work: Work, is_cancelled: Callable[[], bool], token: str | None = None
+    key: str,
+    settings: Settings,
+    work: Work,
+    is_cancelled: Callable[[], bool],
+    token: str | None = None,
+    *,
+    share: int | None = None,
+    begin: Callable[[float], None] = lambda _: None,
 ) -> Outcome:
     """Run `work`; never raises. Its processes are gone when this returns, but for the ones kept warm. One with gpus gets
     the CUDA_VISIBLE_DEVICES of this process, where engines name those they set aside.
@@ -49,11 +63,14 @@ def run_there(
     key: a name for `settings`, under which their idle supervisors are kept for the next work until `release(key)`.
     is_cancelled: asked a few times a second; from its first True on the work is ended, with the grace of `settings`.
     token: what `cancel_there` knows the work by; unlike its id, no other work ever has it. By default the id.
+    share: bytes that a work may hold which brings no limit of its own.
+    begin: called with the Unix time as the work starts.
     """
     token = work.id if token is None else token
     if work.gpus and (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         work = replace(work, env={"CUDA_VISIBLE_DEVICES": devices, **work.env})
-    work = replace(work, gpus=0)  # the engine has dealt them out
+    is_shared = work.memory is None and share is not None
+    work = replace(work, gpus=0, memory=share if is_shared else work.memory)  # the engine has dealt the gpus out
     try:
         if settings.logs is not None:
             settings.logs.mkdir(parents=True, exist_ok=True)
@@ -64,11 +81,14 @@ def run_there(
         if not _began(key, token, pool, work):
             _keep(key, token, pool)
             return Outcome(id=work.id, kind="cancelled", message="cancelled before it started")
+        begin(time.time())
         outcome = _awaited(pool, work, is_cancelled)
     except BaseException:
         pool.close(CloseMode.KILL)
         raise
     _keep(key, token, pool)
+    if is_shared and "more than its limit" in outcome.message:
+        return replace(outcome, message=f"{outcome.message}{OF_SHARE}")
     return outcome
 
 
@@ -84,6 +104,17 @@ def cancel_there(key: str, graces: Mapping[str, float]) -> set[str]:
             pool, id = end.running[token]
             pool.cancel([id], graces[token])
         return end.running.keys() & graces.keys()
+
+
+def withdraw_there(key: str, tokens: Collection[str]) -> set[str]:
+    """Let none of these start in this process any more. Returns those that have: they run, or have just ended."""
+    with _lock:
+        if key in _released:
+            return set()
+        end = _ends.setdefault(key, _End())
+        begun = set(tokens) & {*end.running, *end.ended}
+        end.doomed.update(dict.fromkeys(set(tokens) - begun, 0.0))
+        return begun
 
 
 def release(key: str) -> None:
@@ -135,7 +166,8 @@ def _keep(key: str, token: str, pool: Pool) -> None:
     with _lock:
         end = _ends.get(key)
         if end is not None:
-            end.running.pop(token, None)
+            if end.running.pop(token, None) is not None:
+                end.ended.append(token)
             end.doomed.pop(token, None)
             end.idle.append(pool)
             return

@@ -91,7 +91,8 @@ class Ledger:
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self._is_idle() or self._fault, timeout)
             if not self._ended and self._fault is not None:
-                raise ExecutorError(f"the pool broke: {self._fault!r}") from self._fault
+                what = self._fault if isinstance(self._fault, ExecutorError) else f"the pool broke: {self._fault!r}"
+                raise ExecutorError(str(what)) from self._fault
             return self._deliver()
 
     def close(self) -> None:

@@ -47,6 +47,9 @@ class Ray:
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
     """For all works."""
+    limit_memory: bool = True
+    """Whether a work that names no `memory` is held to its share of its node's (`ray start --memory`): that, by as many
+    such works as run there at once. A cluster that this executor starts itself has no limit."""
 
     def __post_init__(self) -> None:
         slots = check_slots("Ray", 1 if self.slots is None else self.slots, self.grace)
@@ -73,4 +76,4 @@ class Ray:
             if error.name != "ray":
                 raise
             raise MissingExtra("Ray needs ray: pip install ray") from error
-        return RayPool(settings, self.address, self.slots, self.release_after)
+        return RayPool(settings, self.address, self.slots, self.release_after, self.limit_memory)

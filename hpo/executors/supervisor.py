@@ -301,8 +301,9 @@ class Supervisor:
         assert job is not None
         self._job = None
         logs = (str(job.output.out), str(job.output.err)) if self._settings.logs is not None else ()
-        seconds = time.monotonic() - job.start
-        self._tell(replace(outcome, logs=logs, started_at=job.started_at, seconds=seconds))
+        if outcome.kind != "infra":  # those of a supervisor never started
+            outcome = replace(outcome, started_at=job.started_at, seconds=time.monotonic() - job.start)
+        self._tell(replace(outcome, logs=logs))
 
     def _tell(self, message: Outcome | Ready | Broken) -> None:
         if self._driver is not None:

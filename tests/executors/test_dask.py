@@ -3,7 +3,9 @@ from __future__ import annotations
 import multiprocessing.resource_tracker
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from hpo.errors import ExecutorError, MissingExtra
-from hpo.executors import CloseMode, Dask, Pool, Work, dask_pool, engine
+from hpo.executors import CloseMode, Dask, Pool, Work, dask_pool, dask_workers, engine
 from hpo.testing.engines import EngineContract
 from hpo.testing.executors import (
     ConcurrencyContract,
@@ -188,6 +190,111 @@ def test_devices_of_the_worker_are_those_of_the_work(monkeypatch: pytest.MonkeyP
             payload = {"do": "tell_env", "variable": "CUDA_VISIBLE_DEVICES", "value": value}
             pool.submit(Work(id="a", payload=payload, gpus=gpus))
             assert collect(pool, 1)[0].message == ""
+
+
+def test_places_are_named_and_avoided_and_what_waits_there_moves(cluster: LocalCluster, tmp_path: Path) -> None:
+    with Dask(cluster, grace=0.1).start(behave) as pool:
+        gates = {name: tmp_path / f"{name}.gate" for name in "abcdefgh"}
+        for name, gate in gates.items():
+            payload = {"do": "hold", "gate": str(gate), "mark": str(tmp_path / name), "value": name}
+            pool.submit(Work(id=name, payload=payload))
+        await_that(lambda: sum((tmp_path / name).exists() for name in gates) == 4, "all threads are taken")
+        first = next(name for name in gates if (tmp_path / name).exists())
+        gates[first].touch()
+        bad = collect(pool, 1)[0].place
+        assert cluster.scheduler is not None
+        assert bad in cluster.scheduler.workers
+        await_that(lambda: sum((tmp_path / name).exists() for name in gates) == 5, "another one starts")
+        pool.avoid({bad})
+        await_that(lambda: pool.capacity == 2, "its threads do not count")
+        running = {name for name in gates if (tmp_path / name).exists()} - {first}
+        time.sleep(1.0)  # what was on its way has moved by now
+        for gate in gates.values():
+            gate.touch()
+        places = {outcome.id: outcome.place for outcome in collect(pool, 7)}
+        assert bad in {places[name] for name in running}, "what has begun runs on"
+        assert bad not in {places[name] for name in gates.keys() - running - {first}}
+        pool.submit(*(Work(id=f"w{i}", payload={"do": "pass"}) for i in range(8)))
+        assert bad not in {outcome.place for outcome in collect(pool, 8)}
+        pool.avoid(set(places.values()) | {bad})
+        pool.submit(Work(id="z", payload={"do": "pass", "value": 1}))
+        assert collect(pool, 1)[0].value == {"value": 1}, "a wish, where nothing is left"
+
+
+def test_a_lost_worker_is_named_and_what_it_had_had_begun(cluster: LocalCluster, tmp_path: Path) -> None:
+    with Dask(cluster, 1, grace=0.1).start(behave) as pool:
+        pool.submit(Work(id="a", payload={"do": "hang", "mark": str(tmp_path / "mark")}))
+        await_that((tmp_path / "mark").exists, "it starts")
+        psutil.Process(int((tmp_path / "mark").read_text())).parents()[1].kill()
+        outcome = collect(pool, 1)[0]
+    assert outcome.kind == "infra"
+    assert outcome.started_at is not None
+    assert outcome.place.startswith("tcp://127.0.0.1:")
+    assert outcome.place in outcome.message
+
+
+def test_a_work_is_held_to_its_share_of_the_workers_memory() -> None:
+    eating = Work(id="a", payload={"do": "eat_memory"})
+    with local(1, threads=2, memory_limit="600MB") as cluster:
+        with Dask(cluster).start(behave) as pool:
+            pool.submit(eating)
+            outcome = collect(pool, 1)[0]
+            assert (outcome.kind, "its limit of 286 MiB, its share" in outcome.message) == ("oom", True)
+        with Dask(cluster, 1).start(behave) as pool:
+            pool.submit(eating)
+            assert "its limit of 572 MiB, its share" in collect(pool, 1)[0].message
+        with Dask(cluster, limit_memory=False).start(behave) as pool:
+            pool.submit(eating)
+            assert collect(pool, 1)[0].kind is None
+
+
+def test_no_workers_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_workers, "QUIET", 0.5)
+    told: list[str] = []
+
+    def tell(n: int) -> bool:
+        told.extend(pool.notices())
+        return len(told) == n
+
+    with local(0) as cluster, Dask(cluster).start(behave) as pool:
+        pool.submit(Work(id="a", payload={"do": "pass"}))
+        await_that(lambda: tell(1), "somebody is told")
+        cluster.scale(1)
+        assert collect(pool, 1)[0].kind is None
+        await_that(lambda: tell(2), "and told again")
+        at = f"the Dask scheduler at {cluster.scheduler_address} has"
+    assert told == [f"{at} no workers yet; 1 trial waits", f"{at} 1 worker now"]
+
+
+def test_workers_without_hpo_are_refused_and_left_out_later(tmp_path: Path) -> None:
+    (tmp_path / "hpo.py").write_text("raise ModuleNotFoundError(\"No module named 'hpo'\", name='hpo')")
+    with local(0) as cluster:
+        address = cluster.scheduler_address
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1"]
+        command += ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0", "--local-directory", str(tmp_path)]
+        pool = Dask(cluster).start(behave)
+        assert cluster.scheduler is not None
+        scheduler, told = cluster.scheduler, list[str]()
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as worker:
+            try:
+                await_that(lambda: len(scheduler.workers) == 1, "it joins all the same")
+                with pytest.raises(
+                    ExecutorError, match=f"the workers of {address} have no hpo: install the same version"
+                ):
+                    Dask(cluster).start(behave)
+                with pytest.raises(ExecutorError, match="have no hpo: install the same version"):
+                    collect(pool, 1)
+                pool.close()
+                cluster.scale(1)
+                await_that(lambda: len(scheduler.workers) == 2, "one with hpo comes")
+                with Dask(cluster).start(behave) as second:
+                    told += second.notices()
+                    second.submit(*(Work(id=str(i), payload={"do": "pass", "value": i}) for i in range(6)))
+                    assert {outcome.kind for outcome in collect(second, 6)} == {None}
+            finally:
+                worker.kill()
+    assert len(told) == 1
+    assert told[0].endswith("; no trial starts there")
 
 
 def test_a_worker_that_hangs_holds_up_no_cancellation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from hpo.testing.executors import (
 
 if not os.environ.get("HPO_TEST_RAY"):
     pytest.skip("HPO_TEST_RAY is not set: Ray is not installed, or has no namespace", allow_module_level=True)
+
+from hpo.executors import ray_pool
 
 DRIVER = """
 import sys, time
@@ -124,6 +127,108 @@ def test_places_are_handed_back_after_a_while() -> None:
         await_that(lambda: not actors(), "the actors end")
         pool.submit(Work(id="a", payload={"do": "pass", "value": 1}))
         assert collect(pool, 1)[0].value == {"value": 1}
+
+
+HIDING = """
+import sys
+
+class Absent:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "hpo":
+            raise ModuleNotFoundError("No module named 'hpo'", name="hpo")
+
+sys.meta_path.insert(0, Absent)
+"""
+"""Ray's workers look where the driver does: on one machine nothing is absent by its path."""
+
+
+@contextmanager
+def another_node(address: str, tmp_path: Path, cpus: int, memory: int, hides_hpo: bool = False) -> Iterator[None]:
+    """Beside the one that there is; it ends with the block."""
+    if hides_hpo:
+        (tmp_path / "sitecustomize.py").write_text(HIDING)
+    options = [f"--address={address}", f"--num-cpus={cpus}", f"--memory={memory}", "--block"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options]
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    devnull = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, stdout=devnull) as node:
+        try:
+            await_that(lambda: len(living()) == 2, "the node joins")
+            yield
+        finally:
+            node.terminate()
+    await_that(lambda: len(living()) == 1, "the node leaves")
+
+
+def living() -> list[dict[str, Any]]:
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def test_places_are_named_and_avoided_and_what_waits_there_moves(address: str, tmp_path: Path) -> None:
+    with another_node(address, tmp_path, cpus=1, memory=300 << 20), Ray(slots=8, grace=0.1).start(behave) as pool:
+        names = [f"{node['NodeName']} ({node['NodeID'][:12]})" for node in living()]
+        for name in "abcde":
+            payload = {"do": "hold", "gate": str(tmp_path / "gate"), "mark": str(tmp_path / name)}
+            pool.submit(Work(id=name, payload=payload))
+        await_that(lambda: all((tmp_path / name).exists() for name in "abcde"), "all five CPUs are taken")
+        pool.submit(Work(id="f", payload={"do": "pass"}))
+        await_that(lambda: len(pool._seats) == 6, "it waits for a node")  # type: ignore[attr-defined]
+        small = next(name for name, node in zip(names, living(), strict=True) if node["Resources"]["CPU"] == 1.0)
+        pool.avoid({small})
+        await_that(lambda: pool._seats[-1].barred, "it waits for the other node alone")  # type: ignore[attr-defined]
+        (tmp_path / "gate").touch()
+        places = {outcome.id: outcome.place for outcome in collect(pool, 6)}
+        assert set(places.values()) == set(names)
+        assert places["f"] != small
+        pool.avoid(set(names) - {small})
+        pool.submit(Work(id="g", payload={"do": "eat_memory"}))
+        outcome = collect(pool, 1)[0]
+        assert (outcome.place, outcome.kind) == (small, "oom"), "its only CPU has all its memory"
+        assert "its limit of 300 MiB, its share" in outcome.message
+        pool.submit(Work(id="h", payload={"do": "pass", "value": 1}, cpus=2.0))
+        assert collect(pool, 1)[0].value == {"value": 1}, "a wish: no other node can hold it"
+
+
+def test_a_node_without_hpo_is_left_out(address: str, tmp_path: Path) -> None:
+    with another_node(address, tmp_path, 4, 300 << 20, hides_hpo=True), Ray(slots=8).start(behave) as pool:
+        told = pool.notices()
+        pool.submit(*(Work(id=str(i), payload={"do": "pass", "value": i}) for i in range(8)))
+        assert {outcome.kind for outcome in collect(pool, 8)} == {None}
+    assert len(told) == 1
+    assert "have no hpo: install the same version" in told[0]
+    assert told[0].endswith("; no trial starts there")
+
+
+def test_what_no_node_can_hold_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_pool, "QUIET", 0.5)
+    told: list[str] = []
+
+    def tell() -> bool:
+        told.extend(pool.notices())
+        return bool(told)
+
+    with Ray().start(behave) as pool:
+        pool.submit(Work(id="a", payload={"do": "pass"}, cpus=2.0, gpus=1))
+        await_that(tell, "somebody is told")
+        pool.cancel(["a"])
+        assert collect(pool, 1)[0].started_at is None
+    assert told == [
+        "no node of the Ray cluster can hold a trial: it asks for 2 CPU, 1 GPU, and the most that one has is 4 CPU, 0 GPU; "
+        "1 trial waits"
+    ]
+
+
+def test_a_lost_actor_is_named_and_what_it_had_had_begun(tmp_path: Path) -> None:
+    with Ray(slots=1, grace=0.1).start(behave) as pool:
+        pool.submit(Work(id="a", payload={"do": "hang", "mark": str(tmp_path / "mark")}))
+        await_that((tmp_path / "mark").exists, "it starts")
+        psutil.Process(int((tmp_path / "mark").read_text())).parents()[1].kill()
+        outcome = collect(pool, 1)[0]
+    assert (outcome.kind, outcome.place) == ("infra", living()[0]["NodeName"])
+    assert outcome.started_at is not None
 
 
 def test_an_actor_that_hangs_holds_up_no_cancellation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,8 +168,10 @@ def test_a_killed_scheduler_loses_and_doubles_nothing(cluster: Cluster, tmp_path
     assert all(t.state is TrialState.COMPLETED for t in study.trials)
 
 
-def test_a_worker_killed_with_a_result_in_hand(cluster: Cluster, tmp_path: Path) -> None:
-    """Dask would run the work again and hand over what comes of it. It is lost with the worker, and the caller decides."""
+@pytest.mark.parametrize("size", [1, 5000])
+def test_a_worker_killed_with_a_result_in_hand(cluster: Cluster, tmp_path: Path, size: int) -> None:
+    """Dask would run the work again and hand over what comes of it. A small result has been sent by then; a large one is
+    lost with the worker, and the caller decides."""
     runs, gate = tmp_path / "runs", tmp_path / "gate"
 
     def train(payload: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +180,7 @@ def test_a_worker_killed_with_a_result_in_hand(cluster: Cluster, tmp_path: Path)
         return dict(behave(payload))
 
     with Dask(cluster.address, 1).start(train) as pool, Client(cluster.address, set_as_default=False) as observer:
-        payload = {"do": "hold", "gate": str(gate), "runs": str(runs), "value": 1}
+        payload = {"do": "hold", "gate": str(gate), "runs": str(runs), "value": "x" * size}
         pool.submit(Work(id="a", payload=payload))
         await_that(runs.exists, "it runs")
         stopped, goes_on = threading.Event(), threading.Event()
@@ -197,7 +199,8 @@ def test_a_worker_killed_with_a_result_in_hand(cluster: Cluster, tmp_path: Path)
         _kill(victim)
         goes_on.set()
         outcome = collect(pool, 1)[0]
-        assert (outcome.id, outcome.kind) == ("a", "infra")
+        assert (outcome.id, outcome.kind) == ("a", None if size == 1 else "infra")
+        assert outcome.started_at is not None
         pool.submit(Work(id="a", payload=payload))
-        assert collect(pool, 1)[0].value == {"value": 1}
+        assert collect(pool, 1)[0].value == {"value": "x" * size}
         assert pool.wait(0.5) == []

@@ -61,7 +61,7 @@ HOMES = {
     "sklearn": ("cli/demo.py", "cli/demo_task.py"),
     "pandas": ("study.py",),
     "cloudpickle": ("executors",),
-    "distributed": ("executors/dask.py", "executors/dask_pool.py"),
+    "distributed": ("executors/dask.py", "executors/dask_end.py", "executors/dask_pool.py"),
     "ray": ("executors/ray_pool.py",),
     "pytest": ("testing",),
     "hypothesis": ("testing",),
