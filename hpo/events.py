@@ -12,7 +12,7 @@
 | accepted  | yes    | reason                                                                                 |
 | failed    | yes    | kind, message, seconds                                                                 |
 | adopted   | yes    | owner                                                                                  |
-| requeued  | yes    | reason, seconds                                                                        |
+| requeued  | yes    | reason, seconds, counts (false where it is none of the three attempts)                 |
 | cancelled | yes    | reason, seconds                                                                        |
 | edited    | no     | metric (the new definition), reason                                                    |
 | joined    | no     | owner, command, facts (see provenance.py), settings (of the run)                       |
@@ -195,6 +195,7 @@ def trial_after(trial: Trial | None, event: Event, seed: int, objectives: tuple[
             state, fields = TrialState.WAITING, {"attempt": trial.attempt + 1, "message": data["reason"]}
             fields["earlier_seconds"] = trial.earlier_seconds + _seconds_of(event, trial)
             fields |= {"owner": "", "started_at": "", "ended_at": "", "kind": None, "seconds": None}
+            fields["uncounted"] = trial.uncounted + (data.get("counts") is False)
         case "cancelled":
             state, fields = TrialState.CANCELLED, {"message": data.get("reason", ""), "seconds": data.get("seconds")}
         case "extra":

@@ -32,7 +32,6 @@ from hpo.executors.ledger import Ledger
 from hpo.executors.simulated_failures import Failures
 from hpo.executors.simulated_workers import Workers, place_of
 
-
 NONE = Failures()
 _DEATH = "its worker died"
 
@@ -284,7 +283,7 @@ class SimulatedPool(Pool):
             return True
 
     def _step(self) -> bool:
-        """Go on to the next thing that happens; False if nothing is in flight and no alarm is set, and then nothing does."""
+        """Go on to the next thing that happens; False where nothing does: nothing is in flight, and no alarm is set."""
         with self._lock:
             self._forget_stale()
             if not self._plan or (self._ledger.is_idle and self._alarm == math.inf):
