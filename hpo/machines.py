@@ -8,7 +8,7 @@ known to have been its own: others have run well at that place since, and no oth
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hpo.errors import listing
@@ -25,7 +25,10 @@ LONGEST_BAN = 3600.0
 HOPELESS = 12
 """Losses in a row after which a run ends, if they have gone on for long enough."""
 HOPELESS_SECONDS = 600.0
+_LATE = 60.0
+"""Seconds: what is lost sooner was lost by a machine that cannot start it."""
 _TOLD = 3
+"""Losses in a row that are worth a word."""
 _REASON = 160
 
 
@@ -73,6 +76,8 @@ class Machines:
         self._places: dict[str, _Place] = {}
         self._own: set[int] = set()
         """Trials whose last loss was their own."""
+        self.suspects: set[int] = set()
+        """Trials that were lost since others were started: those go first, to show whether they fare better there."""
         self._pause = 0.0
         """Seconds between two starts while machines are under suspicion."""
         self._not_before = -math.inf
@@ -84,10 +89,12 @@ class Machines:
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
-    def started(self, ids: Iterable[str]) -> None:
-        """These works have been handed over."""
+    def started(self, works: Mapping[str, int]) -> None:
+        """These have been handed over: works by id, each with the number of its trial."""
         now = self._clock()
-        self._handed.update(dict.fromkeys(ids, now))
+        self._handed.update(dict.fromkeys(works, now))
+        if set(works.values()) - self.suspects:
+            self.suspects = set()
         if self._pause:
             self._is_probed, self._not_before = True, now + self._pause
 
@@ -99,10 +106,16 @@ class Machines:
         if kind not in RETRIED_KINDS:
             self._work_again(outcome.place, handed)
             return True
-        counts = number in self._own and outcome.started_at is not None
+        counts = outcome.started_at is not None and (number in self._own or self._is_alone(number, outcome))
         self._own.discard(number)
+        self.suspects.add(number)
         self._lose(number, outcome, handed, message or str(kind))
         return counts
+
+    def _is_alone(self, number: int, outcome: Outcome) -> bool:
+        """Whether it is lost again, after a while, where others ran and none else was lost: there may be no others left to
+        show that it is to blame."""
+        return self._has_worked and self._row.numbers == {number} and outcome.seconds >= _LATE
 
     def _work_again(self, place: str, handed: float) -> None:
         self._has_worked = True
@@ -133,7 +146,7 @@ class Machines:
             n = there.tries
             length = BANS[n - 1] if n <= len(BANS) else min(BANS[-1] * 2.0 ** (n - len(BANS)), LONGEST_BAN)
             there.until = now + length
-            if n >= _TOLD:
+            if _is_told(n):
                 self._news.append(
                     f"machine {outcome.place}: {n} trials in a row were lost ({self._reason}); no trial is started there "
                     f"for {duration(length)}"
@@ -166,11 +179,6 @@ class Machines:
         """Places where nothing is to be started now."""
         now = self._clock()
         return frozenset(name for name, place in self._places.items() if place.until > now)
-
-    def suspects(self) -> frozenset[int]:
-        """Trials that are not to be tried next where there are others: the only one that was lost, until it is known whether
-        others fare better."""
-        return frozenset(self._row.numbers) if self._pause and len(self._row.numbers) == 1 else frozenset()
 
     def news(self) -> list[str]:
         """What a person should be told since the last call."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 import time
-import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TypeVar
 
 from hpo.boundary import public
 from hpo.budget import Budget
 from hpo.display import Display, Show, display_of
 from hpo.drivers import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
+from hpo.ended import Run, interrupt
 from hpo.errors import (
     ExecutorError,
     ResultError,
@@ -25,8 +25,8 @@ from hpo.errors import (
     StudyNotFound,
     listing,
 )
-from hpo.evaluation import Evaluate, Objective, check_objective, payload_of
-from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool, Work
+from hpo.evaluation import Evaluate, Objective, check_objective
+from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool
 from hpo.failures import HOPELESS, Failures, blamed, has_results, hopeless_words, mended, no_result_words
 from hpo.history import History
 from hpo.interrupts import Interrupts
@@ -34,6 +34,7 @@ from hpo.limits import NOTICE, Limits
 from hpo.machines import Machines
 from hpo.outage import CALL, OUTAGE, Outage
 from hpo.progress import Progress
+from hpo.starting import Starter
 from hpo.storage.base import PATIENCE
 from hpo.storage.persistence import patient
 from hpo.study import Study
@@ -47,23 +48,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _TICK = 0.5
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a run ended."""
-
-    reason: str
-    seconds: float
-    interrupted: bool = False
-    stopped: tuple[Trial, ...] = ()
-    """Trials that were ended before their time: cancelled, or handed back to be run again."""
-    left: tuple[Trial, ...] = ()
-    """Trials that go on without this driver; the next run takes them back."""
-    completed: int = field(default=0, compare=False)
-    """How many trials of this run have brought a result."""
-    failed: int = field(default=0, compare=False)
-    """How many trials of this run have failed."""
 
 
 @public
@@ -94,9 +78,9 @@ def run(
         handed back, to be run again.
     idle: seconds to wait with nothing to run while other drivers hold trials that they may hand back; a lease long by
         default.
-    outage: seconds, or text like "2h", for which the run goes on while the storage does not answer: what runs goes on, what has
-        ended is kept until it can be stored, nothing is started. For so long it also tries trials that never start (a
-        scheduler that refuses them), where others ran before.
+    outage: seconds, or text like "2h", for which the run goes on while the storage does not answer: what runs goes on, what
+        has ended is kept until it can be stored, nothing is started. For so long it also tries trials that never start
+        (a scheduler that refuses them), where others ran before.
     progress: by default a line that is kept up to date on a terminal (standard error) and in a notebook, elsewhere a plain
         line on standard error for each trial that ends; False for nothing. A function is called in this thread with each
         trial that ends and with each message, and nothing else is shown.
@@ -121,7 +105,6 @@ def run(
     if not isinstance(budget, Budget):
         trials = budget if isinstance(budget, int) else 60
         raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials={trials})")
-    budget.check(study.problem)
     patience = lease if idle is None else idle
     limits = Limits(
         timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice, idle=patience, outage=outage
@@ -138,7 +121,7 @@ def run(
         if not runner.interrupts.count:
             display.end(f"ended after {duration(ended.seconds)}: {ended.reason}")
     if runner.interrupts.count:
-        raise _interrupt(study, ended, runner._shown())
+        raise interrupt(study, ended, runner._shown())
     return ended
 
 
@@ -150,17 +133,6 @@ def _check(objective: Objective | None, executor: object) -> None:
         check_objective(objective)
     elif not getattr(executor, "command", None):
         raise SettingsError(f"run: no objective; {executor!r} calls one: run(study, objective, ...)")
-
-
-def _interrupt(study: Study, ended: Run, history: History) -> KeyboardInterrupt:
-    n = len(history.completed)
-    is_stored = study.storage.url != ":memory:"
-    where = "stored" if is_stored else "in memory"
-    kept = f"{counted(n, 'result')} {'is' if n == 1 else 'are'} {where}" if n else "no trial has a result yet"
-    again = f". To go on, run study {study.name!r} again" if is_stored else ""
-    stop = KeyboardInterrupt(f"{ended.reason}; {kept}{again}")
-    stop.run = ended  # type: ignore[attr-defined]
-    return stop
 
 
 class _Runner:
@@ -177,8 +149,7 @@ class _Runner:
         self.began = self.clock()
         self.looked = self.busy = time.monotonic()
         self.me = owner()
-        self.works = study.name
-        """What the ids of its works begin with."""
+        self.starter = Starter(study, self.me, limits, is_command=objective is None)
         self.running: dict[str, Trial] = {}
         """What the study has not been told the end of, by the ids of its works."""
         self.found: dict[str, Trial] = {}
@@ -196,8 +167,6 @@ class _Runner:
         """What the pool has delivered and the study has not been told yet, with whether a loss counts."""
         self.machines = Machines(self.clock, float(limits.outage))
         self.outage = Outage(float(limits.outage), self._say)
-        self.request = ""
-        """The name of a claim whose answer has not come."""
         self.known: History | None = None
         """As it was when the storage was last read: what is shown needs no storage."""
         self.said: set[str] = set()
@@ -205,7 +174,7 @@ class _Runner:
         self.interrupts = Interrupts(self._say)
 
     def run(self, executor: Executor) -> Run:
-        self._await(self._history)
+        self.budget.check(self._await(self._history).problem)
         self.display.begin(self._state())
         settings = {"budget": self.budget.to_json(), "limits": asdict(self.limits)}
         self._await(lambda: self.study.join(self.me, getattr(executor, "command", None) or (), settings=settings))
@@ -234,9 +203,9 @@ class _Runner:
         """Run trials until the end. Returns why it is the end."""
         self.clock, self.began = pool.clock, pool.clock()
         self.machines = Machines(self.clock, float(self.limits.outage))
-        self.timeout = self.limits.time_limit(self.budget, pool.grace)
+        self.starter.timeout = self.limits.time_limit(self.budget, pool.grace)
         if pool.survives:  # what another driver left is known by its id: that of no other study of this name
-            self.works = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
+            self.starter.name = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
         self._await(lambda: self._take_over(pool))
         if again := self._await(lambda: mended(self.study)):
             self._say(f"run again: {counted(len(again), 'trial')} that failed because of an error in the program")
@@ -267,12 +236,12 @@ class _Runner:
                 self._end_overdue(pool)
 
     def _talk(self, pool: Pool, beating: Heartbeat) -> None:
-        """All that the loop tells the study and learns from it. Where the storage does not answer it is done again, later."""
+        """All that the loop tells the study and learns from it; done again later where the storage does not answer."""
         self._finish()
-        rested = (
-            self.outage.over_at + self.limits.lease
-        )  # after an outage other drivers have to renew their leases first
-        if time.monotonic() > max(self.looked + self.limits.lease / 3, rested):
+        lease = self.limits.lease
+        if time.monotonic() > max(
+            self.looked + lease / 3, self.outage.over_at + lease
+        ):  # others have to renew theirs first
             self.looked = time.monotonic()
             self._take_over(pool)
         self._lose(pool, beating.lost())
@@ -310,11 +279,7 @@ class _Runner:
             raise self.failures.bug()
         if words := self.machines.hopeless():
             n = len(self._history().waiting)
-            waits = (
-                f"{counted(n, 'trial')} {'waits' if n == 1 else 'wait'} to be run, and none failed for it. "
-                if n
-                else ""
-            )
+            waits = f"{counted(n, 'trial')} {'waits' if n == 1 else 'wait'} to be run again. " if n else ""
             raise ExecutorError(f"{words}. {waits}The run stops here. Mend the machines and run it again, to go on")
 
     def _may_get_work(self) -> bool:
@@ -336,7 +301,7 @@ class _Runner:
             if (n := int(min(free, self.machines.room()))) < 1:
                 return ""
             try:
-                trials = self._claimed(n)
+                trials = self.starter.claimed(n, self._room, self.machines.suspects)
             except SpaceExhausted as error:
                 return "" if self.running else str(error)
             if not trials:
@@ -346,44 +311,13 @@ class _Runner:
                 return ending
         return ""
 
-    def _claimed(self, n: int) -> list[Trial]:
-        """At most `n` trials; another than one that was lost just now, if there is another."""
-        if later := self.machines.suspects():
-            with suppress(SpaceExhausted):
-                if trials := self._claim(n, lambda history: self._room(history) - len(later), later):
-                    return trials
-        return self._claim(n, self._room, ())
-
-    def _claim(self, n: int, room: Callable[[History], float], later: Collection[int]) -> list[Trial]:
-        """If the answer got lost, what was claimed then comes now."""
-        is_first, self.request = not self.request, self.request or uuid.uuid4().hex
-        held = {"lease": self.limits.lease, "within": room, "later": later}
-        trials = self.study.claim(n, self.me, request=self.request, is_first=is_first, **held)
-        self.request = ""
-        return [trial for trial in trials if trial.state is TrialState.RUNNING and trial.owner == self.me]
-
     def _submit(self, pool: Pool, trials: list[Trial]) -> None:
-        works = [self._work(trial) for trial in trials]
+        works = [self.starter.work(trial) for trial in trials]
         self.running.update({work.id: trial for work, trial in zip(works, trials, strict=True)})
         self.busy = time.monotonic()
         pool.submit(*works)
-        self.machines.started(work.id for work in works)
+        self.machines.started({work.id: trial.number for work, trial in zip(works, trials, strict=True)})
         self._show_starts()
-
-    def _work(self, trial: Trial) -> Work:
-        is_command = self.objective is None
-        return Work(
-            id=self._work_id(trial),
-            payload=dict(trial.params) if is_command else payload_of(trial),
-            timeout=self.timeout,
-            memory=self.limits.memory,
-            cpus=self.limits.cpus,
-            gpus=self.limits.gpus,
-            env={"HPO_TRIAL": str(trial.number), "HPO_SEED": str(trial.seed)} if is_command else {},
-        )
-
-    def _work_id(self, trial: Trial) -> str:
-        return f"{self.works}-{trial.number}-{trial.attempt}"
 
     def _arrive(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
@@ -423,7 +357,7 @@ class _Runner:
             trace = ""  # it is in the error that the run ends with
         elapsed, log_file = self._elapsed(), outcome.logs[-1] if trial.kind and outcome.logs else ""
         room = self.budget.room(history, elapsed)
-        step = Progress(history, elapsed, trial, outcome.id, room=room, log=log_file, trace=trace, **self._delays())
+        step = Progress(history, elapsed, trial, outcome.id, room=room, log=log_file, trace=trace, delay=self._delay())
         self.display.show(step)
         if len(history.failed) >= HOPELESS and len(blamed(history)) >= HOPELESS and not has_results(history):
             raise ExecutorError(hopeless_words(self.study, outcome.log_tail))
@@ -462,10 +396,8 @@ class _Runner:
                 self._finish()
         except StorageError as error:
             log.warning("what has ended cannot be stored: %s", error)
-            untold = [(self.running[outcome.id], outcome) for outcome, _ in self.ended]
+            untold = [(self.running.pop(outcome.id), outcome) for outcome, _ in self.ended]
             self.ended.clear()
-            for trial, outcome in untold:
-                self.running.pop(self._work_id(trial), None)
             return kept(self.study, self._shown().problem.metrics, untold, is_command=self.objective is None)
         return ""
 
@@ -482,11 +414,11 @@ class _Runner:
     def _take_over(self, pool: Pool) -> None:
         """Go on with what an earlier driver left: watch what still runs, hand back the rest."""
         if pool.survives:
-            left = {self._work_id(trial): trial for trial in left_behind(self.study)}
+            left = {self.starter.id(trial): trial for trial in left_behind(self.study)}
             self.found.update({id: left[id] for id in pool.reattach(left)})
             adopted = self.study.adopt(self.found.values(), self.me, self.limits.lease)
             self.running.update(self.found)
-            self.lost |= self.found.keys() - {self._work_id(trial) for trial in adopted}
+            self.lost |= self.found.keys() - {self.starter.id(trial) for trial in adopted}
             self.found.clear()
             if adopted:
                 self._say(f"watching again: {counted(len(adopted), 'trial')} that went on without a driver")
@@ -500,9 +432,9 @@ class _Runner:
         self.lost |= self.unseen
         if self.unseen:
             now = self.study.trials
-            lost = [id for id in self.unseen & self.running.keys()]
+            lost = {id: trial for id, trial in self.running.items() if id in self.unseen}
             self.unseen.clear()
-            pool.cancel([id for id in lost if now[self.running[id].number].attempt != self.running[id].attempt])
+            pool.cancel([id for id, trial in lost.items() if now[trial.number].attempt != trial.attempt])
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -569,7 +501,7 @@ class _Runner:
         if self.known is None:
             log.warning("%s", message)
         else:
-            self.display.show(Progress(self.known, self._elapsed(), message=message, **self._delays()))
+            self.display.show(Progress(self.known, self._elapsed(), message=message, delay=self._delay()))
 
     def _show_starts(self) -> None:
         if self.display.wants_starts:
@@ -577,12 +509,11 @@ class _Runner:
 
     def _state(self) -> Progress:
         history, elapsed = self._shown(), self._elapsed()
-        return Progress(history, elapsed, room=self.budget.room(history, elapsed), **self._delays())
+        return Progress(history, elapsed, room=self.budget.room(history, elapsed), delay=self._delay())
 
-    def _delays(self) -> dict[str, str]:
+    def _delay(self) -> str:
         n_live = len(self.running) - len(self.ended)
-        words = [self.outage.words(n_live, len(self.ended)), self.machines.words()]
-        return {"delay": " | ".join(filter(None, words))}
+        return " | ".join(filter(None, [self.outage.words(n_live, len(self.ended)), self.machines.words()]))
 
     def _elapsed(self) -> float:
         return self.clock() - self.began

@@ -10,7 +10,7 @@ import pytest
 import hpo
 from hpo.executors import Failures, Lognormal, Recorded, Simulated
 from hpo.progress import Progress
-from hpo.runner import Run
+from hpo.ended import Run
 from hpo.strategies import Random
 from hpo.trial import Trial, TrialState
 

@@ -20,10 +20,10 @@ from hpo.cli.opening import DEFAULT_STORAGE
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import trial_table
 from hpo.display import Display, Shown
+from hpo.ended import Run
 from hpo.errors import DefinitionChanged, SettingsError
 from hpo.opening import open_study
 from hpo.redact import HIDDEN, redact
-from hpo.runner import Run
 from hpo.runner import run as run_study
 from hpo.screens import screen_on
 from hpo.storage import Storage, open_storage

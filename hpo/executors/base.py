@@ -154,8 +154,8 @@ class Pool(ABC):
         return time.monotonic()
 
     def alarm(self, at: float) -> None:
-        """Have `wait` with a timeout return when `clock` says `at`, if not before, though nothing is in flight: once, and in
-        place of an earlier alarm. For clocks that jump; on others callers look up by themselves."""
+        """Have `wait` with a timeout return when `clock` says `at`, if not before, though nothing is in flight: once, and
+        in place of an earlier alarm. For clocks that jump; on others callers look up by themselves."""
         return
 
     @property

@@ -16,7 +16,7 @@ from hpo.cli import demo_task
 from hpo.cli.demo import demo, table, trainings_to_reach, verdict
 from hpo.report import Comparison, Contender
 from hpo.report.comparison import Curve
-from hpo.runner import Run
+from hpo.ended import Run
 from hpo.trial import TrialState
 
 
