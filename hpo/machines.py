@@ -8,6 +8,7 @@ known to have been its own: others have run well at that place since, and no oth
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -26,7 +27,9 @@ HOPELESS = 12
 """Losses in a row after which a run ends, if they have gone on for long enough."""
 HOPELESS_SECONDS = 600.0
 _LATE = 60.0
-"""Seconds: what is lost sooner was lost by a machine that cannot start it."""
+"""Seconds: what is lost sooner was lost by a machine that cannot start it, and would soon have lost all others too."""
+_RARE = 4
+"""Others that end well for each that is lost, at the least, where a loss may be laid to its trial."""
 _TOLD = 3
 """Losses in a row that are worth a word."""
 _REASON = 160
@@ -74,6 +77,9 @@ class Machines:
         """When the works in flight were handed over, by id."""
         self._row = _Row()
         self._places: dict[str, _Place] = {}
+        self._lost: Counter[int] = Counter()
+        """How often, by number of the trial."""
+        self._n_well = 0
         self._own: set[int] = set()
         """Trials whose last loss was their own."""
         self.suspects: set[int] = set()
@@ -84,7 +90,7 @@ class Machines:
         self._is_probed = False
         """Whether something was started since the last loss."""
         self._last = Outcome(id="", kind="infra")
-        self._has_started = self._has_worked = False
+        self._has_started = False
         self._news: list[str] = []
 
     # -- what happens ---------------------------------------------------------------------------------------------
@@ -106,19 +112,22 @@ class Machines:
         if kind not in RETRIED_KINDS:
             self._work_again(outcome.place, handed)
             return True
-        counts = outcome.started_at is not None and (number in self._own or self._is_alone(number, outcome))
+        counts = outcome.started_at is not None and self._is_to_blame(number, outcome)
         self._own.discard(number)
+        self._lost[number] += 1
         self.suspects.add(number)
         self._lose(number, outcome, handed, message or str(kind))
         return counts
 
-    def _is_alone(self, number: int, outcome: Outcome) -> bool:
-        """Whether it is lost again, after a while, where others ran and none else was lost: there may be no others left to
-        show that it is to blame."""
-        return self._has_worked and self._row.numbers == {number} and outcome.seconds >= _LATE
+    def _is_to_blame(self, number: int, outcome: Outcome) -> bool:
+        """Whether the trial was lost before where others ran well, and few others are lost at all. Where no others are left
+        to show that, whether it alone is lost again, after a while."""
+        is_rare = _RARE * (self._lost.total() - self._lost[number]) <= self._n_well
+        is_alone = self._row.numbers == {number} and outcome.seconds >= _LATE
+        return is_rare and (number in self._own or (is_alone and self._n_well > 0))
 
     def _work_again(self, place: str, handed: float) -> None:
-        self._has_worked = True
+        self._n_well += 1
         if self._row.tries >= _TOLD:
             self._news.append("trials run again")
         self._row, self._pause, self._not_before = _Row(), 0.0, -math.inf
@@ -143,8 +152,8 @@ class Machines:
             return
         there = self._places.setdefault(outcome.place, _Place())
         if there.add(number, handed, now) and outcome.place:
-            n = there.tries
-            length = BANS[n - 1] if n <= len(BANS) else min(BANS[-1] * 2.0 ** (n - len(BANS)), LONGEST_BAN)
+            n, longest = there.tries, LONGEST_BAN if outcome.seconds < _LATE else BANS[-1]
+            length = BANS[n - 1] if n <= len(BANS) else min(BANS[-1] * 2.0 ** (n - len(BANS)), longest)
             there.until = now + length
             if _is_told(n):
                 self._news.append(
@@ -191,13 +200,15 @@ class Machines:
         now = self._clock()
         pause = f"no start for {duration(self._not_before - now)}: {self._words()}" if self.is_pausing else ""
         bad = {name: place.until for name, place in self._places.items() if place.until > now and place.tries >= _TOLD}
-        left_out = f"left out: {listing(f'{name} for {duration(at - now)}' for name, at in bad.items())}" if bad else ""
+        left_out = (
+            f"left out: {listing((f'{name} for {duration(at - now)}' for name, at in bad.items()), 3)}" if bad else ""
+        )
         return " | ".join(filter(None, [pause, left_out]))
 
     def hopeless(self) -> str:
         """Why there is no hope, or nothing: so many losses in a row, over so long, and nothing has run well since. Trials
         that never started cost nothing: where others ran before, they are tried for as long as an outage is borne."""
-        for_long = self._patience if self._has_worked and not self._has_started else HOPELESS_SECONDS
+        for_long = self._patience if self._n_well and not self._has_started else HOPELESS_SECONDS
         lasted = self._clock() - self._row.began
         if self._row.tries < HOPELESS or lasted < for_long:
             return ""
