@@ -239,9 +239,8 @@ class _Runner:
         """All that the loop tells the study and learns from it; done again later where the storage does not answer."""
         self._finish()
         lease = self.limits.lease
-        if time.monotonic() > max(
-            self.looked + lease / 3, self.outage.over_at + lease
-        ):  # others have to renew theirs first
+        rested = self.outage.over_at + lease  # other drivers have to renew theirs first
+        if time.monotonic() > max(self.looked + lease / 3, rested):
             self.looked = time.monotonic()
             self._take_over(pool)
         self._lose(pool, beating.lost())
@@ -258,7 +257,7 @@ class _Runner:
             self.said.add(words)
             self._say(words)
         pool.avoid(self.machines.avoided())
-        due, is_idle = self.machines.due(), len(self.running) == len(self.ended)
+        due, is_idle = self.machines.due(), not self.n_live
         pool.alarm(due)
         with self.interrupts.waiting():
             self._arrive(pool.wait(_TICK))
@@ -319,6 +318,11 @@ class _Runner:
         self.machines.started({work.id: trial.number for work, trial in zip(works, trials, strict=True)})
         self._show_starts()
 
+    @property
+    def n_live(self) -> int:
+        """How many works have not ended."""
+        return len(self.running) - len(self.ended)
+
     def _arrive(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             kind, message = failure_of(outcome, is_command=self.objective is None)
@@ -372,8 +376,7 @@ class _Runner:
         except StorageError as error:
             since = self.interrupts.terminated_at
             is_leaving = since is not None and time.monotonic() - since >= self.limits.notice
-            n_live = len(self.running) - len(self.ended)
-            self.outage.bear(error, n_live, len(self.ended), is_leaving=is_leaving and not n_live)
+            self.outage.bear(error, self.n_live, len(self.ended), is_leaving=is_leaving and not self.n_live)
             self._show_starts()
             return False
         self.outage.end()
@@ -455,15 +458,19 @@ class _Runner:
         return False
 
     def _first_words(self, pool: Pool) -> str:
-        if not self.running:
-            return "interrupted: no trial is running, and no more are started"
-        n, is_one = counted(len(self.running), "running trial"), len(self.running) == 1
+        n, is_one, n_kept = counted(self.n_live, "running trial"), self.n_live == 1, len(self.ended)
+        kept = f"; {counted(n_kept, 'result')} cannot be stored at the moment" if n_kept and self.outage.is_on else ""
+        if not self.n_live:
+            end = f"{kept}; interrupt again (Ctrl-C) to end without" if kept else ""
+            return f"interrupted: no trial is running, and no more are started{end}"
         if pool.survives:
-            return f"interrupted: {n} {'goes' if is_one else 'go'} on; the next run takes {'it' if is_one else 'them'} back"
-        return f"interrupted: waiting for {n} to end; interrupt again (Ctrl-C) to cancel {'it' if is_one else 'them'}"
+            them = "it" if is_one else "them"
+            return f"interrupted: {n} {'goes' if is_one else 'go'} on; the next run takes {them} back{kept}"
+        end = f"interrupt again (Ctrl-C) to cancel {'it' if is_one else 'them'}"
+        return f"interrupted: waiting for {n} to end{kept}; {end}"
 
     def _last_words(self) -> str:
-        n, is_one = counted(len(self.running), "running trial"), len(self.running) == 1
+        n, is_one = counted(self.n_live, "running trial"), self.n_live == 1
         return f"terminated: {n} {'has' if is_one else 'have'} {self.limits.notice:g} s to end"
 
     def _end_overdue(self, pool: Pool) -> None:
@@ -512,8 +519,7 @@ class _Runner:
         return Progress(history, elapsed, room=self.budget.room(history, elapsed), delay=self._delay())
 
     def _delay(self) -> str:
-        n_live = len(self.running) - len(self.ended)
-        return " | ".join(filter(None, [self.outage.words(n_live, len(self.ended)), self.machines.words()]))
+        return " | ".join(filter(None, [self.outage.words(self.n_live, len(self.ended)), self.machines.words()]))
 
     def _elapsed(self) -> float:
         return self.clock() - self.began
