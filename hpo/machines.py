@@ -82,6 +82,8 @@ class Machines:
         self._n_well = 0
         self._own: set[int] = set()
         """Trials whose last loss was their own."""
+        self._proved: set[int] = set()
+        """Trials of which a loss was their own once."""
         self.suspects: set[int] = set()
         """Trials that were lost since others were started: those go first, to show whether they fare better there."""
         self._pause = 0.0
@@ -123,7 +125,7 @@ class Machines:
         """Whether the trial was lost before where others ran well, and few others are lost at all. Where no others are left
         to show that, whether it alone is lost again, after a while."""
         is_rare = _RARE * (self._lost.total() - self._lost[number]) <= self._n_well
-        is_alone = self._row.numbers == {number} and outcome.seconds >= _LATE
+        is_alone = self._row.numbers == {number} and (outcome.seconds >= _LATE or number in self._proved)
         return is_rare and (number in self._own or (is_alone and self._n_well > 0))
 
     def _work_again(self, place: str, handed: float) -> None:
@@ -133,7 +135,9 @@ class Machines:
         self._row, self._pause, self._not_before = _Row(), 0.0, -math.inf
         there = self._places.get(place)
         if there is not None and handed >= there.handed:  # else it tells nothing of what is given to it now
-            self._own |= there.numbers if len(there.numbers) == 1 else set()
+            if len(there.numbers) == 1:
+                self._own |= there.numbers
+                self._proved |= there.numbers
             if there.tries >= _TOLD and place:
                 self._news.append(f"machine {place} runs trials again")
             del self._places[place]
@@ -144,7 +148,10 @@ class Machines:
             self._has_started = False
         self._has_started |= outcome.started_at is not None
         if self._row.add(number, handed, now):
-            self._pause = min(max(2.0 * self._pause, SHORTEST), LONGEST)
+            lived = (
+                outcome.seconds if outcome.seconds < _LATE else 0.0
+            )  # the next has to live for longer, to prove anything
+            self._pause = min(max(2.0 * self._pause, SHORTEST, 1.5 * lived), LONGEST)
             if self._row.tries >= _TOLD and _is_told(self._row.tries) and not outcome.place:
                 self._news.append(f"{self._words()}; they are not to blame, and the next is tried {self._when(now)}")
         self._is_probed, self._not_before = False, now + self._pause
