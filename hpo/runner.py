@@ -316,7 +316,9 @@ class _Runner:
         self.busy = time.monotonic()
         pool.submit(*works)
         self.machines.started({work.id: trial.number for work, trial in zip(works, trials, strict=True)})
-        self._show_starts()
+        if self.display.wants_starts:
+            self._history()
+            self.display.show(self._state())
 
     @property
     def n_live(self) -> int:
@@ -377,7 +379,8 @@ class _Runner:
             since = self.interrupts.terminated_at
             is_leaving = since is not None and time.monotonic() - since >= self.limits.notice
             self.outage.bear(error, self.n_live, len(self.ended), is_leaving=is_leaving and not self.n_live)
-            self._show_starts()
+            if self.display.wants_starts and self.known is not None:
+                self.display.show(self._state())
             return False
         self.outage.end()
         return True
@@ -509,10 +512,6 @@ class _Runner:
             log.warning("%s", message)
         else:
             self.display.show(Progress(self.known, self._elapsed(), message=message, delay=self._delay()))
-
-    def _show_starts(self) -> None:
-        if self.display.wants_starts:
-            self.display.show(self._state())
 
     def _state(self) -> Progress:
         history, elapsed = self._shown(), self._elapsed()
