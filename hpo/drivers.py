@@ -72,6 +72,8 @@ class Heartbeat:
     def __init__(self, study: Study, me: str, lease: float, held: Callable[[], Mapping[str, Trial]]) -> None:
         self.study, self._me, self._lease, self._held = study, me, lease, held
         self._lost: set[str] = set()
+        self._is_away = False
+        """Whether the storage did not answer the last beat."""
         self._guard = threading.Lock()
         self._over = threading.Event()
         self._thread = self._started()
@@ -98,11 +100,14 @@ class Heartbeat:
             with patient(_CALL):
                 gone = {trial.number for trial in self.study.renew(works.values(), self._me, self._lease)}
         except ConnectionLost as error:
-            log.warning("the leases could not be renewed; tried again soon: %s", error)
+            level = logging.INFO if self._is_away else logging.WARNING
+            log.log(level, "the leases could not be renewed; tried again until they are: %s", error)
+            self._is_away = True
             return False
         except Exception:
             log.exception("the leases could not be renewed; tried again soon")
             return False
+        self._is_away = False
         with self._guard:
             self._lost |= {id for id, trial in works.items() if trial.number in gone}
         return True
