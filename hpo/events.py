@@ -12,7 +12,7 @@
 | accepted  | yes    | reason                                                                                 |
 | failed    | yes    | kind, message, seconds                                                                 |
 | adopted   | yes    | owner                                                                                  |
-| requeued  | yes    | reason, seconds, counts (false where it is none of the three attempts)                 |
+| requeued  | yes    | reason, seconds, counts                                                                |
 | cancelled | yes    | reason, seconds                                                                        |
 | edited    | no     | metric (the new definition), reason                                                    |
 | joined    | no     | owner, command, facts (see provenance.py), settings (of the run)                       |
@@ -21,7 +21,8 @@
 `noted` is what a person has to say of the study; nothing follows from it.
 `adopted` is a running attempt that another driver watches from now on; `extra` is a result of a trial that had one from
 another attempt already; `accepted` is a result that was set aside and counts from now on. Values are stored as
-`{name: [value, sem or null]}`; notes, set_aside and data only where there are any.
+`{name: [value, sem or null]}`; notes, set_aside and data only where there are any, counts only where it is false: the
+attempt is none of the three that a trial has.
 """
 
 from __future__ import annotations

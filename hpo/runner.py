@@ -237,10 +237,12 @@ class _Runner:
 
     def _talk(self, pool: Pool, beating: Heartbeat) -> None:
         """All that the loop tells the study and learns from it; done again later where the storage does not answer."""
+        if self.outage.is_on:
+            self._history()  # else there may be nothing to ask
         self._finish()
         lease = self.limits.lease
         rested = self.outage.over_at + lease  # other drivers have to renew theirs first
-        if time.monotonic() > max(self.looked + lease / 3, rested):
+        if not self.outage.is_on and time.monotonic() > max(self.looked + lease / 3, rested):
             self.looked = time.monotonic()
             self._take_over(pool)
         self._lose(pool, beating.lost())
