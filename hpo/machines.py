@@ -94,6 +94,8 @@ class Machines:
         self._last = Outcome(id="", kind="infra")
         self._has_started = False
         self._news: list[str] = []
+        self._is_told, self._told_at = False, -math.inf
+        """Whether the losses in a row were worth a word, and when some were last."""
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
@@ -130,8 +132,9 @@ class Machines:
 
     def _work_again(self, place: str, handed: float) -> None:
         self._n_well += 1
-        if self._row.tries >= _TOLD:
+        if self._is_told:
             self._news.append("trials run again")
+        self._is_told = False
         self._row, self._pause, self._not_before = _Row(), 0.0, -math.inf
         there = self._places.get(place)
         if there is not None and handed >= there.handed:  # else it tells nothing of what is given to it now
@@ -152,7 +155,9 @@ class Machines:
                 outcome.seconds if outcome.seconds < _LATE else 0.0
             )  # the next has to live for longer, to prove anything
             self._pause = min(max(2.0 * self._pause, SHORTEST, 1.5 * lived), LONGEST)
-            if self._row.tries >= _TOLD and _is_told(self._row.tries) and not outcome.place:
+            is_new = self._row.tries > _TOLD or now - self._told_at >= LONGEST
+            if _is_told(self._row.tries) and is_new and not outcome.place:
+                self._is_told, self._told_at = True, now
                 self._news.append(f"{self._words()}; they are not to blame, and the next is tried {self._when(now)}")
         self._is_probed, self._not_before = False, now + self._pause
         if outcome.started_at is None and not outcome.place:
