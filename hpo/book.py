@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from hpo.errors import StorageError, StudyDamaged, StudyNotFound, TrialNotFound
@@ -123,9 +123,11 @@ class Book:
         request: str = "",
         lease: float | None = None,
         within: Callable[[History], float] | None = None,
+        later: Collection[int] = (),
+        is_first: bool = False,
     ) -> list[Trial]:
         """At most `n` trials: those that wait, then new ones. See `Study.ask` and `Study.claim`."""
-        name = request or uuid.uuid4().hex
+        name, is_known = request or uuid.uuid4().hex, bool(request) and not is_first
 
         def step(again: bool) -> list[Event] | None:
             """One try; None when another has asked meanwhile, or ended a trial that waits: by a late result, perhaps."""
@@ -133,14 +135,14 @@ class Book:
                 seen = self._refreshed()
                 history, saw, last_ask = seen.history(), seen.seq, seen.last_ask
             most = n if within is None else max(0, int(min(n, within(history))))
-            waiting = history.waiting[:most]
+            waiting = [t for t in history.waiting if t.number not in later][:most]
             drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
-            if len(drafts) < most and not (request and self._is_answered(request)):
+            if len(drafts) < most and not (is_known and self._is_answered(name)):
                 new = suggest(history, most - len(drafts), saw)
                 drafts += [Draft(draft.kind, draft.number, draft.data, name) for draft in new]
             with self._writing() as (ledger, log):
                 ledger.apply(log.events(ledger.seq))
-                if (again or request) and (answered := log.answered(name)):
+                if (again or is_known) and (answered := log.answered(name)):
                     return answered
                 now = ledger.trials
                 is_outdated = ledger.last_ask != last_ask or len(now) != len(history.trials)

@@ -49,7 +49,7 @@ class Capacity:
     cost: float | None = None
     """At the rate that was given."""
     lost: float = 0.0
-    """Mean number of runs of a trial that were lost because a worker died; they were run again, three times at most."""
+    """Mean number of runs of a trial that were lost because a worker died; they were run again."""
     failed: float = 0.0
     """Mean number of trials that ended without a result."""
     best: float | None = None

@@ -212,7 +212,7 @@ class Shown(Display):
         if not self._screen.is_live:
             line = progress_line(step.history, self._budget.trials, self._estimate.seconds(step))
             count, *rest = line.split(" | ")
-            self._screen.keep(" | ".join([count, words, *rest]))
+            self._screen.keep(" | ".join(filter(None, [count, words, *rest, step.delay])))
         elif trial.state is not TrialState.COMPLETED:
             n = self._repeats.count(trial)
             if is_told(n):
@@ -229,7 +229,7 @@ class Shown(Display):
         now = replace(step, elapsed=step.elapsed + time.monotonic() - at)
         left = None if self._is_over else self._estimate.seconds(now)
         parts = [clock_words(now.elapsed), f"~{duration(left)} left" if left else ""]
-        parts = [self._line, *parts, spending_words(self._budget, step.history)]
+        parts = [self._line, *parts, spending_words(self._budget, step.history), step.delay]
         self._screen.draw(" | ".join(filter(None, parts)))
         self._drawn_at = time.monotonic()
 

@@ -56,13 +56,20 @@ def failed_again(ledger: Ledger, reason: str, kind: str | None) -> list[Draft]:
 
 
 def handed_back(
-    trial: Trial, kind: str, message: str, seconds: float | None = None, *, most: int = MOST_ATTEMPTS
+    trial: Trial,
+    kind: str,
+    message: str,
+    seconds: float | None = None,
+    *,
+    most: int = MOST_ATTEMPTS,
+    counts: bool = True,
 ) -> Draft:
-    """How a trial without a result goes on: to be run again after a failure of the machines, `most` times, else failed."""
+    """How a trial without a result goes on: to be run again after a failure of the machines, until `most` attempts that
+    count were lost; else failed."""
     seconds = checked_seconds(seconds)
-    if kind in RETRIED_KINDS and trial.attempt < most:
-        reason = f"{kind}: {message}" if message else kind
-        return Draft("requeued", trial.number, {"reason": reason, "seconds": seconds})
+    if kind in RETRIED_KINDS and (not counts or trial.attempt - trial.uncounted < most):
+        data = {"reason": f"{kind}: {message}" if message else kind, "seconds": seconds}
+        return Draft("requeued", trial.number, data if counts else {**data, "counts": False})
     return Draft(
         "failed",
         trial.number,

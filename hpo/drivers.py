@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from hpo.errors import ExecutorError
+from hpo.errors import ConnectionLost, ExecutorError
 from hpo.processes import is_certain, is_gone, this_process
+from hpo.storage.persistence import patient
 from hpo.study import Study
 from hpo.trial import Trial, TrialState
 
@@ -17,6 +18,11 @@ log = logging.getLogger(__name__)
 
 LEASE = 60.0
 """Seconds for which a driver holds a trial; it renews three times in that time."""
+_CALL, _AGAIN = 2.0, 5.0
+"""Seconds for which one renewal is tried, and after which the next one is where that was in vain: other drivers may take
+trials over soon after a storage that was away is back."""
+_LAST = 5.0
+"""Seconds for which the end of a run waits for its last renewal."""
 
 
 def owner() -> str:
@@ -66,6 +72,8 @@ class Heartbeat:
     def __init__(self, study: Study, me: str, lease: float, held: Callable[[], Mapping[str, Trial]]) -> None:
         self.study, self._me, self._lease, self._held = study, me, lease, held
         self._lost: set[str] = set()
+        self._is_away = False
+        """Whether the storage did not answer the last beat."""
         self._guard = threading.Lock()
         self._over = threading.Event()
         self._thread = self._started()
@@ -85,21 +93,29 @@ class Heartbeat:
         """What the run holds now, by the ids of its works."""
         return dict(self._held())
 
-    def beat(self) -> None:
-        """Renew all leases now; what stands in the way is logged, and they are tried again at the next beat."""
+    def beat(self) -> bool:
+        """Renew all leases now; whether it was done. What stands in the way is logged, and they are tried again soon."""
         try:
             works = self.held()
-            gone = {trial.number for trial in self.study.renew(works.values(), self._me, self._lease)}
+            with patient(_CALL):
+                gone = {trial.number for trial in self.study.renew(works.values(), self._me, self._lease)}
+        except ConnectionLost as error:
+            level = logging.INFO if self._is_away else logging.WARNING
+            log.log(level, "the leases could not be renewed; tried again until they are: %s", error)
+            self._is_away = True
+            return False
         except Exception:
-            log.exception("the leases could not be renewed; tried again in %g s", self._lease / 3)
-            return
+            log.exception("the leases could not be renewed; tried again soon")
+            return False
+        self._is_away = False
         with self._guard:
             self._lost |= {id for id, trial in works.items() if trial.number in gone}
+        return True
 
     def stop(self) -> None:
-        """Renew nothing any more."""
+        """Renew nothing any more. A beat that hangs is not waited for: what it renews has ended."""
         self._over.set()
-        self._thread.join()
+        self._thread.join(_LAST)
 
     def _started(self) -> threading.Thread:
         thread = threading.Thread(target=self._beat_on, name="hpo-heartbeat", daemon=True)
@@ -113,9 +129,11 @@ class Heartbeat:
         return thread
 
     def _beat_on(self) -> None:
-        while not self._over.wait(self._lease / 3):
+        is_done = True
+        while not self._over.wait(self._lease / 3 if is_done else min(self._lease / 3, _AGAIN)):
+            is_done = False
             with suppress(BaseException):  # a run whose leases are renewed no more loses all its trials
-                self.beat()
+                is_done = self.beat()
 
 
 @contextmanager

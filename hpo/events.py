@@ -12,7 +12,7 @@
 | accepted  | yes    | reason                                                                                 |
 | failed    | yes    | kind, message, seconds, at_most, may_run                                               |
 | adopted   | yes    | owner                                                                                  |
-| requeued  | yes    | reason, seconds, at_most, may_run                                                      |
+| requeued  | yes    | reason, seconds, at_most, may_run, counts                                              |
 | cancelled | yes    | reason, seconds, may_run                                                               |
 | edited    | no     | metric (the new definition), reason                                                    |
 | joined    | no     | owner, command, facts (see provenance.py), settings (of the run)                       |
@@ -22,7 +22,8 @@
 `adopted` is a running attempt that another driver watches from now on; `extra` is what came of an attempt whose trial had
 gone on without it: how long it took, and its result if there is one; `accepted` is a result that was set aside and counts
 from now on. Values are stored as `{name: [value, sem or null]}`; notes, set_aside and data only where there are any.
-`at_most` and `may_run` are there for attempts whose end nobody has seen: see attempt.py.
+`at_most` and `may_run` are there for attempts whose end nobody has seen: see attempt.py; `counts` only where it is false:
+the attempt is none of the three that a trial has.
 """
 
 from __future__ import annotations
@@ -199,6 +200,7 @@ def trial_after(trial: Trial | None, event: Event, seed: int, objectives: tuple[
         case "requeued":
             state, fields = TrialState.WAITING, {"attempt": trial.attempt + 1, "message": data["reason"]}
             fields |= {"owner": "", "started_at": "", "ended_at": "", "kind": None, "seconds": None}
+            fields["uncounted"] = trial.uncounted + (data.get("counts") is False)
         case "cancelled":
             state, fields = TrialState.CANCELLED, {"message": data.get("reason", ""), "seconds": data.get("seconds")}
         case "extra":

@@ -16,12 +16,12 @@ from hpo.redact import redact
 from hpo.storage.paths import file_of, is_url
 from hpo.study import Study
 from hpo.text import counted, shown
-from hpo.trial import Trial, TrialState
+from hpo.trial import RETRIED_KINDS, Trial, TrialState
 
 log = logging.getLogger(__name__)
 
 HOPELESS = 10
-"""Failures and no result after which a run is given up, whatever their kinds."""
+"""Failures and no result after which a run is given up; those of the machines are none."""
 
 _BUGS = (
     *("TypeError", "AttributeError", "NameError", "UnboundLocalError", "KeyError", "NotImplementedError"),
@@ -69,12 +69,17 @@ def has_results(history: History) -> bool:
     return any(t.source != "added" for t in history.completed)
 
 
+def blamed(history: History) -> list[Trial]:
+    """Trials that failed, but by no fault of the machines."""
+    return [trial for trial in history.failed if trial.kind not in RETRIED_KINDS]
+
+
 def hopeless_words(study: Study, trace: str) -> str:
     """Why a run is given up after so many failures."""
-    history = study.history
-    last = history.failed[-1]
+    failed = blamed(study.history)
+    last = failed[-1]
     return (
-        f"the first {len(history.failed)} trials all failed; the last, #{last.number}: {last.message}. The run stops here, "
+        f"the first {len(failed)} trials all failed; the last, #{last.number}: {last.message}. The run stops here, "
         f"to spend no more. Fix the cause, then {way_back(study)}\n" + shown(trace, lines=True).rstrip()
     ).rstrip()
 
@@ -150,9 +155,8 @@ def _where(study: Study) -> str | None:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def no_result_words(study: Study) -> str:
+def no_result_words(study: Study, history: History) -> str:
     """`; no trial has a result: 5 failed, ...`, to follow why a run ended; nothing where there are results."""
-    history = study.history
     if has_results(history) or not history.failed:
         return ""
     last = history.failed[-1]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from hpo.budget import Budget
+from hpo.budget import Budget, seconds
 from hpo.drivers import LEASE
 from hpo.errors import ExecutorError, SettingsError
 from hpo.executors import Work
+from hpo.outage import OUTAGE
 from hpo.scalars import plain
 
 NOTICE = 30.0
@@ -25,6 +26,7 @@ class Limits:
     lease: float = LEASE
     notice: float = NOTICE
     idle: float = LEASE
+    outage: float | str = OUTAGE
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -38,7 +40,9 @@ class Limits:
             ) from error
         except ExecutorError as error:
             raise SettingsError(str(error).replace("work 'run'", "run", 1)) from error
-        for name in ("lease", "notice", "idle"):
+        if isinstance(self.outage, str):
+            object.__setattr__(self, "outage", seconds(self.outage))
+        for name in ("lease", "notice", "idle", "outage"):
             given = getattr(self, name)
             if not isinstance(given, int | float) or not given >= 0 or (name == "lease" and not given):
                 least = "above 0" if name == "lease" else "0 or more"

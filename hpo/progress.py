@@ -29,6 +29,8 @@ class Progress:
     room: Room | None = None
     log: str = ""
     """The file that keeps what a failed trial wrote to standard error, where the executor keeps one."""
+    delay: str = ""
+    """Why nothing is started, or nothing is stored, at the moment, and for how long."""
     trace: str = ""
     """Of a failure of a kind not seen before in this run: the traceback, or the last lines the training wrote."""
 

@@ -131,19 +131,30 @@ class Study:
         return trials if n is not None else trials[0]
 
     def claim(
-        self, n: int, owner: str, *, lease: float, within: Callable[[History], float] | None = None
+        self,
+        n: int,
+        owner: str,
+        *,
+        lease: float,
+        within: Callable[[History], float] | None = None,
+        later: Collection[int] = (),
+        request: str = "",
+        is_first: bool = False,
     ) -> list[Trial]:
         """Up to `n` trials for a driver that runs them: as `ask`, with a lease.
 
         Whoever holds a trial must `renew` it before `lease` seconds of the storage's clock are over; else `reclaim`
         gives it to another. `within` says how many more may start, given the history; nobody else is given a trial
-        between its answer and these trials, so that drivers together do not start more.
+        between its answer and these trials, so that drivers together do not start more. Waiting trials with numbers in
+        `later` are not given out. `request` is as for `ask`; with `is_first` it was never asked under that name.
         """
         count = whole(n)
         if count is None:
             raise SettingsError(f"claim({n!r}): give the number of trials as a whole number")
         suggest = partial(self._suggested, owner=owner)
-        return self._book.give_out(count, owner, suggest, lease=lease, within=within)
+        return self._book.give_out(
+            count, owner, suggest, request=request, lease=lease, within=within, later=later, is_first=is_first
+        )
 
     def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
         """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
@@ -235,20 +246,29 @@ class Study:
         return said(self._book.change(number, decide))
 
     def fail(
-        self, trial: Trial | int, kind: str = "error", message: str = "", *, seconds: float | None = None
+        self,
+        trial: Trial | int,
+        kind: str = "error",
+        message: str = "",
+        *,
+        seconds: float | None = None,
+        counts: bool = True,
     ) -> Trial:
         """Record that a trial gave no result. oom, diverged, timeout, crash and error are laid to its params, and
         the region is learned; infra and preempted are laid to the machines: the trial waits to be run again, three
-        times at most, and nothing is learned. The failure of an attempt changes nothing once another has taken its
-        place, or has brought the result; the `seconds` that it took are paid for."""
+        times at most, and nothing is learned. With `counts=False` it is none of the three times: the machine loses
+        others too, or the attempt never started. The failure of an attempt changes nothing once another has taken its
+        place, or has brought the result, nor does the same one again; the `seconds` that it took are paid for."""
         number = _number(trial)
         _check_kind(kind)
 
         def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
             if isinstance(trial, Trial) and trial.attempt != current.attempt:
                 return took(current, trial.attempt, seconds)
+            if isinstance(trial, Trial) and current.kind == kind:
+                return []
             check_step(current, TrialState.FAILED)  # one that was cancelled by hand stays so
-            draft = handed_back(current, kind, message, seconds)
+            draft = handed_back(current, kind, message, seconds, counts=counts)
             if draft.kind == "requeued":
                 check_step(current, TrialState.WAITING)
             return [draft]

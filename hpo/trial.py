@@ -88,6 +88,8 @@ class Trial:
     """Kind of the failure, of FAILURE_KINDS."""
     message: str = ""
     attempt: int = 1
+    uncounted: int = 0
+    """Earlier attempts that are not among the three a trial has: they never started, or machines lost others too."""
     owner: str = ""
     """The driver that runs it, as `hpo.processes` names processes; empty for plain ask/tell."""
     asked_at: str = ""

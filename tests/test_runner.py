@@ -583,7 +583,7 @@ def test_what_was_said_by_hand_of_a_running_trial_stays(by_hand: Any, state: Tri
         assert s.trials[0].values["y"].value == 7.0, "the first one"
 
 
-@pytest.mark.parametrize("kind", ["diverged", "timeout", "infra", "oom"])
+@pytest.mark.parametrize("kind", ["diverged", "timeout", "oom"])
 def test_ten_failures_of_any_kind_and_no_result_end_a_run(kind: str) -> None:
     s = study()
     s.add({"x": 0.1}, {"y": 0.1, "c": 0.1}, "from production")

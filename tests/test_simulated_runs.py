@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import hpo
+from hpo.ended import Run
 from hpo.executors import Failures, Lognormal, Recorded, Simulated
 from hpo.progress import Progress
-from hpo.runner import Run
 from hpo.strategies import Random
 from hpo.trial import Trial, TrialState
 
@@ -64,10 +64,10 @@ def test_stragglers_deaths_and_hangs_leave_nothing_open(deaths: float) -> None:
             assert results[trial.number] == 1
         else:
             assert (trial.state, results[trial.number]) == (TrialState.FAILED, 0)
-            assert trial.kind == "timeout" or (trial.kind, trial.attempt) == ("infra", 3)
+            assert trial.kind == "timeout", "the deaths of workers are no trial's fault"
     kinds = Counter(t.kind for t in s.trials)
     assert kinds[None] > 100
-    assert kinds["infra" if deaths > 10 else "timeout"] > 0
+    assert kinds["timeout"] > 0 or deaths > 10
     assert any(t.attempt > 1 and t.state is TrialState.COMPLETED for t in s.trials)
 
 

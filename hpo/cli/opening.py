@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from hpo.errors import StorageError, StudyNotFound, listing
+from hpo.budget import seconds
+from hpo.errors import SettingsError, StorageError, StudyNotFound, listing
 from hpo.opening import open_study
 from hpo.redact import redact
 from hpo.storage import Storage, open_storage
@@ -42,6 +43,24 @@ def storage_option(function: F) -> F:
 def name_argument(function: F) -> F:
     """NAME, which may be left out where the storage holds one study."""
     return click.argument("name", required=False)(function)
+
+
+def length(_: click.Context, __: click.Parameter, given: str | None) -> float | None:
+    """A length of time in seconds: a number of them, or text like "10min"."""
+    try:
+        return None if given is None else seconds(float(given) if given.replace(".", "", 1).isdecimal() else given)
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def outage_option(function: F) -> F:
+    """`--outage`."""
+    return click.option(
+        "--outage",
+        metavar="TIME",
+        callback=length,
+        help="How long to go on while the storage does not answer, like 2h; 12h by default.",
+    )(function)
 
 
 @contextmanager

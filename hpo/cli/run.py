@@ -16,14 +16,14 @@ from hpo.budget import Budget
 from hpo.cli.codes import INFEASIBLE, INTERRUPTED
 from hpo.cli.console import echo
 from hpo.cli.engines import engine
-from hpo.cli.opening import DEFAULT_STORAGE
+from hpo.cli.opening import DEFAULT_STORAGE, outage_option
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import trial_table
 from hpo.display import Display, Shown
+from hpo.ended import Run
 from hpo.errors import DefinitionChanged, SettingsError
 from hpo.opening import open_study
 from hpo.redact import HIDDEN, redact
-from hpo.runner import Run
 from hpo.runner import run as run_study
 from hpo.screens import screen_on
 from hpo.storage import Storage, open_storage
@@ -45,10 +45,17 @@ _SHOWN = 8
     show_envvar=True,
     help=f"A file (SQLite) or a database URL, instead of the file's study.storage; {DEFAULT_STORAGE} where none is given.",
 )
+@outage_option
 @click.option("--quiet", is_flag=True, help="No progress, only the result.")
 @click.pass_context
 def run(
-    context: click.Context, file: str, trials: int | None, workers: int | None, storage: str | None, quiet: bool
+    context: click.Context,
+    file: str,
+    trials: int | None,
+    workers: int | None,
+    storage: str | None,
+    outage: float | None,
+    quiet: bool,
 ) -> None:
     """Run the study that FILE declares, or go on with it.
 
@@ -57,7 +64,7 @@ def run(
     \b
     Exit codes, for scripts and CI:
       0    the best trial meets every limit and threshold
-      1    an error: in the file, in the program, in a result it reports, or in the storage
+      1    an error: in the file, in the program, in a result it reports, in the storage, or of all machines
       2    a faulty command line
       3    ended, but no trial meets every limit, or none has a result
       130  interrupted; the command that goes on is printed
@@ -79,6 +86,7 @@ def run(
                 gpus=given.gpus,
                 lease=given.lease,
                 notice=given.notice,
+                outage=given.outage if outage is None else outage,
                 progress=display(quiet, budget),
             )
         except KeyboardInterrupt as stop:

@@ -22,7 +22,7 @@ trials = 60
 [run]
 command = ["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]]
 workers = 2                # timeout (seconds, "10min"), memory (bytes, "2GB"), cpus, gpus, devices, logs (a folder),
-                           # lease, notice: optional; so is
+                           # lease, notice, outage: optional; so is
 executor = { type = "slurm", folder = "/shared/hpo" }    # local, dask, ray, slurm, and its fields
 """
 
@@ -47,6 +47,7 @@ from hpo.executors import Subprocess
 from hpo.executors.command import DEEPEST, Command, is_shallow, variables
 from hpo.limits import NOTICE
 from hpo.metrics import Metric
+from hpo.outage import OUTAGE
 from hpo.parameters import Parameter
 from hpo.problem import Problem
 from hpo.provenance import fingerprint
@@ -63,7 +64,8 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "study": ("name", "storage", "seed", "strategy", "author", "reason", "data"),
     "budget": tuple(f.name for f in dataclasses.fields(Budget) if f.init),
     "run": (
-        *("command", "workers", "executor", "timeout", "memory", "cpus", "gpus", "devices", "logs", "lease", "notice"),
+        *("command", "workers", "executor", "timeout", "memory", "cpus", "gpus", "devices", "logs"),
+        *("lease", "notice", "outage"),
     ),
 }
 _KINDS: Mapping[str, tuple[type, str]] = {
@@ -113,6 +115,8 @@ class StudyFile:
     """Seconds for which this driver holds a trial without being heard of."""
     notice: float = NOTICE
     """Seconds that running trials have after SIGTERM."""
+    outage: float = OUTAGE
+    """Seconds for which the run goes on without its storage."""
 
 
 def read_study_file(path: str | Path) -> StudyFile:
@@ -163,6 +167,7 @@ class _Reader:
             "logs": self.value(run, "run.logs", str, "text: a folder"),
             "lease": self.built("run.lease", lambda: seconds(run.get("lease", LEASE))),
             "notice": self.built("run.notice", lambda: seconds(run.get("notice", NOTICE))),
+            "outage": self.built("run.outage", lambda: seconds(run.get("outage", OUTAGE))),
         }
         if self.faults:
             raise SettingsError(*(f"{self.where}: {fault}" for fault in self.faults))

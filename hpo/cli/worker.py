@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from hpo.budget import Budget, seconds
+from hpo.budget import Budget
 from hpo.cli.codes import INTERRUPTED
 from hpo.cli.engines import words_of
-from hpo.cli.opening import existing_study, name_argument, storage_option
+from hpo.cli.opening import existing_study, length, name_argument, outage_option, storage_option
 from hpo.cli.run import display, ended_by, summarise, written_if_possible
 from hpo.errors import SettingsError
 from hpo.executors import Subprocess
@@ -21,14 +21,6 @@ from hpo.study import Study
 
 _PROGRAMS = ("hpo", "main.py")
 """What command lines begin with; the second is that of `python -m hpo.cli.main`."""
-
-
-def _length(_: click.Context, __: click.Parameter, given: str | None) -> float | None:
-    """A length of time in seconds: a number of them, or text like "10min"."""
-    try:
-        return None if given is None else seconds(float(given) if given.replace(".", "", 1).isdecimal() else given)
-    except SettingsError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.command()
@@ -43,15 +35,16 @@ def _length(_: click.Context, __: click.Parameter, given: str | None) -> float |
 @click.option(
     "--idle",
     metavar="TIME",
-    callback=_length,
+    callback=length,
     help="Leave after so long with nothing to run, like 10min; one lease by default.",
 )
 @click.option(
     "--notice",
     metavar="TIME",
-    callback=_length,
+    callback=length,
     help="What running trials have after SIGTERM, like 30s, before they are handed back.",
 )
+@outage_option
 @click.option("--logs", type=click.Path(file_okay=False), help="Folder for what the commands print.")
 @click.option("--quiet", is_flag=True, help="No progress, only the result.")
 @click.pass_context
@@ -65,6 +58,7 @@ def worker(
     text: str | None,
     idle: float | None,
     notice: float | None,
+    outage: float | None,
     logs: str | None,
     quiet: bool,
 ) -> None:
@@ -80,7 +74,7 @@ def worker(
         settings = _settings(study)
         command = words_of(text) if text else _command(study, settings.get("command", []))
         budget, limits = _budget(settings, trials), dict(settings.get("settings", {}).get("limits", {}))
-        given = {"idle": idle, "notice": notice}
+        given = {"idle": idle, "notice": notice, "outage": outage}
         limits.update({option: value for option, value in given.items() if value is not None})
         executor = Subprocess(command, slots=workers, logs=logs, devices=devices.split(",") if devices else ())
         try:

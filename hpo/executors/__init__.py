@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from hpo.executors.inline import Inline as Inline
     from hpo.executors.processes import Processes as Processes
     from hpo.executors.ray import Ray as Ray
-    from hpo.executors.simulated import Failures as Failures
     from hpo.executors.simulated import Simulated as Simulated
+    from hpo.executors.simulated_failures import Failures as Failures
+    from hpo.executors.simulated_failures import Sick as Sick
     from hpo.executors.slurm import Slurm as Slurm
     from hpo.executors.subprocess import Subprocess as Subprocess
     from hpo.executors.threads import Threads as Threads
@@ -36,7 +37,7 @@ _HOME = {
     "Duration": "durations",
     "Dask": "dask",
     "Executor": "base",
-    "Failures": "simulated",
+    "Failures": "simulated_failures",
     "Function": "base",
     "Futures": "futures",
     "Inline": "inline",
@@ -46,6 +47,7 @@ _HOME = {
     "Pool": "base",
     "Processes": "processes",
     "Recorded": "durations",
+    "Sick": "simulated_failures",
     "Simulated": "simulated",
     "Slurm": "slurm",
     "Ray": "ray",

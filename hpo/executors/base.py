@@ -153,6 +153,11 @@ class Pool(ABC):
         """Seconds on the clock by which works start and end: monotonic, of no particular origin."""
         return time.monotonic()
 
+    def alarm(self, at: float) -> None:
+        """Have `wait` with a timeout return when `clock` says `at`, if not before, though nothing is in flight: once, and
+        in place of an earlier alarm. For clocks that jump; on others callers look up by themselves."""
+        return
+
     @property
     def grace(self) -> float | None:
         """Seconds from SIGTERM to SIGKILL of a work that is cancelled; None where running works cannot be stopped."""

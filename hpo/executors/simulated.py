@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,35 +29,11 @@ from hpo.executors.base import (
 from hpo.executors.call import call
 from hpo.executors.durations import Duration
 from hpo.executors.ledger import Ledger
-
-
-@public_class
-@dataclass(frozen=True, kw_only=True)
-class Failures:
-    """What goes wrong on simulated workers. Raises ExecutorError for what cannot be."""
-
-    deaths: float = 0.0
-    """How often a worker dies, for each hour in which it works. Its work ends as "infra"."""
-    recovery: float = 60.0
-    """Seconds after which a worker that died is back."""
-    hangs: float = 0.0
-    """Share of the works that never end by themselves. Then every work needs a timeout."""
-    stragglers: float = 0.0
-    """Share of the works that take `slowdown` times as long as they should."""
-    slowdown: float = 10.0
-
-    def __post_init__(self) -> None:
-        for name in ("deaths", "recovery"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ExecutorError(f"Failures: {name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("hangs", "stragglers"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ExecutorError(f"Failures: {name} is a share of the works, from 0 to 1, got {getattr(self, name)}")
-        if not 1 <= self.slowdown < math.inf:
-            raise ExecutorError(f"Failures: slowdown must be 1 or more, got {self.slowdown}")
-
+from hpo.executors.simulated_failures import Failures
+from hpo.executors.simulated_workers import Workers, place_of
 
 NONE = Failures()
+_DEATH = "its worker died"
 
 
 @public_class
@@ -114,6 +90,7 @@ class _Fate:
     seconds: float
     kind: Kind | None = None
     message: str = ""
+    starts: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,14 +99,15 @@ class _Running:
     began: float
     turn: int
     """Tells the end it is to have from one that was due before it was cancelled."""
+    worker: int
 
 
 @dataclass(frozen=True)
 class _Arrival:
-    """Workers that come: for the first time, or back after a death."""
+    """So many new workers come, or one is back after a death."""
 
-    n: int
-    is_new: bool
+    n: int = 0
+    back: int | None = None
 
 
 class SimulatedPool(Pool):
@@ -143,7 +121,8 @@ class SimulatedPool(Pool):
         self._turn = threading.Lock()
         self._opened_at = time.time()
         self._now = 0.0
-        self._capacity = self._free = settings.slots
+        self._workers = Workers(settings.slots)
+        self._alarm = math.inf
         self._fates: dict[str, _Fate] = {}
         self._running: dict[str, _Running] = {}
         self._submissions: Counter[str] = Counter()
@@ -151,12 +130,12 @@ class SimulatedPool(Pool):
         self._plan: list[tuple[float, int, str | _Arrival]] = []
         """(time, turn, the work that ends then or who comes then): those of one time in order of turn."""
         for at, n in settings.joins:
-            self._schedule(at, _Arrival(n, is_new=True))
+            self._schedule(at, _Arrival(n))
 
     @property
     def capacity(self) -> int:
-        """The workers that have joined, those that died and will be back among them."""
-        return self._capacity
+        """The workers that have joined, those that died and will be back among them, without idle ones that are avoided."""
+        return self._workers.capacity
 
     @property
     def grace(self) -> float:
@@ -166,6 +145,16 @@ class SimulatedPool(Pool):
     def clock(self) -> float:
         """Simulated seconds since the start."""
         return self._now
+
+    def alarm(self, at: float) -> None:
+        """Have `wait` return then at the latest, though nothing is in flight: the clock goes on until then."""
+        self._alarm = at
+
+    def avoid(self, places: Collection[str]) -> None:
+        """Give these workers nothing."""
+        with self._lock:
+            self._workers.avoid(places)
+            self._feed()
 
     def submit(self, *works: Work) -> None:
         """Queue `works`; free workers begin at once."""
@@ -180,17 +169,18 @@ class SimulatedPool(Pool):
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Let the clock go on to the next end; all outcomes of that time.
 
-        With a timeout, however long, [] also when workers have joined, so that the caller can make use of them.
+        With a timeout, however long, [] also when workers have joined, so that the caller can make use of them, and at the
+        time of an alarm.
         """
         outcomes = self._ledger.deliver()
         if outcomes or not self._turn.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
             return outcomes
         try:
-            n_workers = self._capacity
-            while self._step():
+            n_workers = self.capacity
+            while not (timeout is not None and self._rings()) and self._step():
                 if self._ledger.has_ended and not self._is_due():
                     break
-                if timeout is not None and self._capacity > n_workers:
+                if timeout is not None and self.capacity > n_workers:
                     break
         finally:
             self._turn.release()
@@ -255,7 +245,7 @@ class SimulatedPool(Pool):
             fate = _Fate(work, work.timeout, "timeout", f"ended after its timeout of {work.timeout:g} s")
         dies_after = 3600.0 * lifetime / failures.deaths if failures.deaths else math.inf
         if dies_after < fate.seconds:
-            fate = _Fate(work, dies_after, "infra", "its worker died")
+            fate = _Fate(work, dies_after, "infra", _DEATH)
         return fate
 
     def _schedule(self, at: float, what: str | _Arrival) -> int:
@@ -265,11 +255,15 @@ class SimulatedPool(Pool):
 
     def _feed(self) -> None:
         """Give waiting works to free workers."""
-        while self._free and (work := self._ledger.take()) is not None:
-            self._free -= 1
+        while (worker := self._workers.take()) is not None:
+            if (work := self._ledger.take()) is None:
+                self._workers.be_idle(worker)
+                return
             fate = self._fates.pop(work.id)
+            if (sick := self._settings.failures.sickness(worker, self._now)) is not None:
+                fate = _Fate(work, sick.after, "infra", sick.message, sick.starts)
             turn = self._schedule(self._now + fate.seconds, work.id)
-            self._running[work.id] = _Running(fate, self._now, turn)
+            self._running[work.id] = _Running(fate, self._now, turn, worker)
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
@@ -279,27 +273,38 @@ class SimulatedPool(Pool):
             self._forget_stale()
             return bool(self._plan) and self._plan[0][0] <= self._now
 
-    def _step(self) -> bool:
-        """Go on to the next thing that happens; False if nothing is in flight, and then nothing does."""
+    def _rings(self) -> bool:
+        """Whether the alarm is the next thing that happens; the clock goes on to it."""
         with self._lock:
             self._forget_stale()
-            if not self._plan or self._ledger.is_idle:
+            if self._alarm == math.inf or (self._plan and self._plan[0][0] <= self._alarm):
+                return False
+            self._now, self._alarm = max(self._now, self._alarm), math.inf
+            return True
+
+    def _step(self) -> bool:
+        """Go on to the next thing that happens; False where nothing does: nothing is in flight, and no alarm is set."""
+        with self._lock:
+            self._forget_stale()
+            if not self._plan or (self._ledger.is_idle and self._alarm == math.inf):
                 return False
             at, _, what = heapq.heappop(self._plan)
             self._now = max(self._now, at)
             if isinstance(what, _Arrival):
-                self._free += what.n
-                self._capacity += what.n if what.is_new else 0
+                self._workers.join(what.n)
+                if what.back is not None:
+                    self._workers.be_idle(what.back)
                 self._feed()
                 return True
             ended = self._running.pop(what)
         outcome = self._outcome(ended)
         with self._lock:
             self._ledger.end(outcome)
-            if ended.fate.kind == "infra":
-                self._schedule(self._now + self._settings.failures.recovery, _Arrival(1, is_new=False))
+            if ended.fate.message == _DEATH:
+                self._workers.rest(ended.worker)
+                self._schedule(self._now + self._settings.failures.recovery, _Arrival(back=ended.worker))
             else:
-                self._free += 1
+                self._workers.be_idle(ended.worker)
             self._feed()
         if outcome.kind == "cancelled" and ended.fate.kind is None:  # Ctrl-C fell into the function
             raise KeyboardInterrupt
@@ -313,8 +318,16 @@ class SimulatedPool(Pool):
             heapq.heappop(self._plan)
 
     def _outcome(self, ended: _Running) -> Outcome:
-        fate, started_at = ended.fate, self._opened_at + ended.began
-        if fate.kind is not None:
-            message, kind = fate.message, fate.kind
-            return Outcome(id=fate.work.id, kind=kind, message=message, started_at=started_at, seconds=fate.seconds)
-        return replace(call(self._function, fate.work), started_at=started_at, seconds=fate.seconds)
+        fate, started_at, place = ended.fate, self._opened_at + ended.began, place_of(ended.worker)
+        if not fate.starts:
+            return Outcome(id=fate.work.id, kind=fate.kind, message=fate.message)
+        if fate.kind is None:
+            return replace(call(self._function, fate.work), started_at=started_at, seconds=fate.seconds, place=place)
+        return Outcome(
+            id=fate.work.id,
+            kind=fate.kind,
+            message=fate.message,
+            started_at=started_at,
+            seconds=fate.seconds,
+            place=place,
+        )

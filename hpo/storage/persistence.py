@@ -43,6 +43,7 @@ def persistently(step: Callable[[bool], T]) -> T:
         except ConnectionLost as error:
             if time.monotonic() + pause > end:
                 raise
-            log.warning("%s Trying again", error)
+            is_told = _patience.get() < PATIENCE  # by a caller that comes back, again and again
+            log.log(logging.INFO if is_told else logging.WARNING, "%s Trying again", error)
         time.sleep(pause)
         pause, again = min(2.0 * pause, _LONGEST), True

@@ -14,9 +14,9 @@ import hpo
 from hpo.cli import demo as module
 from hpo.cli import demo_task
 from hpo.cli.demo import demo, table, trainings_to_reach, verdict
+from hpo.ended import Run
 from hpo.report import Comparison, Contender
 from hpo.report.comparison import Curve
-from hpo.runner import Run
 from hpo.trial import TrialState
 
 

@@ -1,5 +1,5 @@
-"""A driver whose own clock is an hour off, beside one whose clock is right: nobody loses a trial early, and all that happens
-is dated by the storage's clock.
+"""A driver whose own clock is an hour off, beside one whose clock is right: nobody loses a trial early, and all that
+happens is dated by the storage's clock.
 
 Leases go by the clock of the storage: the server's, or that of the machine which has the file. So only what a driver reads
 from its own clock is set wrong here, in its process alone: the time of day, and with it the time at which the machine,

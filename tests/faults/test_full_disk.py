@@ -58,7 +58,7 @@ def test_a_study_goes_on_when_there_is_room_again(small_disk: Path) -> None:
         assert str(caught.value) == message
         _check(study, acknowledged)
         with pytest.raises(StorageError, match="is full"):
-            hpo.run(study, train, budget=hpo.Budget(trials=10**6), executor=Threads(4))
+            hpo.run(study, train, budget=hpo.Budget(trials=10**6), executor=Threads(4), outage=3.0)
         _check(study, acknowledged)
 
         (small_disk / "ballast").unlink()

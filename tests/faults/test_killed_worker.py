@@ -108,7 +108,7 @@ def _check_endings(study: hpo.Study, hits: dict[tuple[int, int], str]) -> None:
     for trial in study.trials:
         assert trial.state in (TrialState.COMPLETED, TrialState.FAILED), "no trial is left open"
         if trial.state is TrialState.FAILED and trial.kind == "infra":
-            assert aimed[trial.number] == trial.attempt == 3, "lost three times"
+            assert aimed[trial.number] == trial.attempt >= 4, "lost three times where others ran"
         elif trial.state is TrialState.FAILED:
             assert trial.kind == "crash"
     # A kill that comes between the end of a training and the news of it is one too late.
