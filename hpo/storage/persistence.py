@@ -60,7 +60,8 @@ def persistently(step: Callable[[bool], T], *, patience: float = PATIENCE, is_op
                     error.args = (f"{error}. Tried again for {now - begun:.0f} s",)
                 raise
             if now >= told_at or (is_newcomer and not is_told):
-                log.warning("%s. Trying again, for %.0f s more at most", error, end - now)
+                what = str(error).partition(". ")[0]  # what to do is for those who give up
+                log.warning("%s. Trying again, for %.0f s more at most", what, end - now)
                 told_at, is_told = now + _LATER, True
         else:
             if is_told:

@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -34,8 +33,8 @@ _LIVELY = {
 }
 """What libpq is told, where the URL says nothing else: a network may go silent without a word, and systems notice by
 themselves after fifteen minutes to two hours."""
-_PING, _FRESH = 5.0, 1.0
-"""Seconds that a connection of the pool may take to answer; and for how long after an answer it is not asked."""
+_PING = 5.0
+"""Seconds that a connection of the pool may take to answer."""
 _IDLE = 10.0
 """Seconds after which the server ends a transaction that asks nothing: its process was stopped, or its machine is gone."""
 _SOON = 2.0
@@ -61,8 +60,10 @@ class PostgresServer:
         self.patience = patience
         self._silence = float(str(url.query.get("tcp_user_timeout", _LIVELY["tcp_user_timeout"]))) / 1000.0
         """Seconds: the server may be as silent as data sent to it may lie unacknowledged."""
+        self._turn = min(patience, TURN, self._silence / 2.0 or TURN)
         self._is_hurried = False
         """Whether the server breaks off what takes long."""
+        self._is_tried = False
 
     @property
     def url(self) -> str:
@@ -115,7 +116,7 @@ class PostgresServer:
         """Whoever holds a lock and asks nothing loses it, also where its kernel takes no answer any more; whoever waits for
         one hears of it in time. LOCAL, because poolers lend a session to others after a transaction."""
         limits = {
-            "lock_timeout": min(self.patience, TURN),
+            "lock_timeout": self._turn,
             "statement_timeout": 0.0,
             "idle_in_transaction_session_timeout": _IDLE,
             "tcp_user_timeout": _IDLE,
@@ -175,7 +176,7 @@ class PostgresServer:
 
     def _locked(self, what: str, holder: str) -> str:
         return (
-            f"{holder or 'another process'} has kept {what} in {self.where} locked for {min(self.patience, TURN):g} s. "
+            f"{holder or 'another process'} has kept {what} in {self.where} locked for {self._turn:g} s. "
             "Nothing was stored"
         )
 
@@ -215,6 +216,8 @@ class PostgresServer:
                 f"nobody answers at {self.where}: {text}. Is the address right, is the server up, and does its network "
                 "let you through?"
             )
+        if self.is_passing(error) and text.startswith("connection failed"):
+            return f"{self.where} takes no connection now: {text}"
         if self.is_passing(error):
             return (
                 f"{self.where} cannot be reached or the connection broke: {text}. A step under way may be stored or "
@@ -229,13 +232,16 @@ class PostgresServer:
         words = "waiting for %s to answer, %s s at most"
         soon = threading.Timer(_SOON, log.warning, (words, self.where, options["connect_timeout"]))
         soon.daemon = True
-        soon.start()
+        if not self._is_tried:  # later ones are spoken of when they have failed
+            soon.start()
+        self._is_tried = True
         try:
             with deferral.stopped_by(deferral.heed):
                 connection = Watched.connect(*args, **options)
         finally:
             soon.cancel()
         connection.silence = self._silence
+        connection.prepare_threshold = None  # poolers give each transaction another session
         return connection
 
     def _check(self, dialect: sa.Dialect, raw: Any, *_: object) -> None:
@@ -243,10 +249,11 @@ class PostgresServer:
         import sqlalchemy as sa
 
         raw.silence = self._silence
-        if time.monotonic() - raw.heard < _FRESH:
+        if raw.is_new:
+            raw.is_new = False
             return
         try:
-            with raw.hearing(_PING):
+            with raw.hearing(min(_PING, self._silence or _PING)):
                 dialect.do_ping(raw)
         except Exception as error:
             raise sa.exc.InvalidatePoolError from error

@@ -19,14 +19,12 @@ class Watched(psycopg.Connection[Any]):
     """After `silence` seconds without a byte from the server the line is cut, as if the server had gone; 0 is for ever."""
 
     silence = 0.0
-    heard = 0.0
-    """When the server has last answered, on the monotonic clock."""
+    is_new = True
+    """Whether nobody has used it yet."""
 
     def wait(self, gen: PQGen[RV], *args: Any, **named: Any) -> RV:
         """Have `gen` done, which talks to the server."""
-        answer = super().wait(self._heard(gen), *args, **named)
-        self.heard = time.monotonic()
-        return answer
+        return super().wait(self._heard(gen), *args, **named)
 
     @contextmanager
     def hearing(self, silence: float) -> Iterator[None]:
