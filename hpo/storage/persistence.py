@@ -57,7 +57,7 @@ def persistently(step: Callable[[bool], T], *, patience: float = PATIENCE, is_op
                 end = min(end, begun + _NEWCOMER)
             if now + pause > end:
                 if again:
-                    error.args = (f"{error}. Tried again for {now - begun:.0f} s",)
+                    error.args = (f"{error} (tried again for {now - begun:.0f} s)",)
                 raise
             if now >= told_at or (is_newcomer and not is_told):
                 what = str(error).partition(". ")[0]  # what to do is for those who give up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
+import platform
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -212,6 +212,7 @@ class PostgresServer:
             if state.startswith(code):
                 return f"{words.format(where=self.where)}: {text}. Nothing of this step was stored"
         if self.is_unanswered(error):
+            text = text.partition(" Is the server running")[0]
             return (
                 f"nobody answers at {self.where}: {text}. Is the address right, is the server up, and does its network "
                 "let you through?"
@@ -268,7 +269,7 @@ class PostgresServer:
 
 def _lively(given: Mapping[str, object]) -> dict[str, Any]:
     """What libpq is told besides the URL. The name is one that the server's own tools show."""
-    name = f"hpo {socket.gethostname()}:{os.getpid()}"
+    name = f"hpo {platform.node()}:{os.getpid()}"
     lively = {"fallback_application_name": name, "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", _CONNECT)}
     return {option: value for option, value in {**lively, **_LIVELY}.items() if option not in given}
 

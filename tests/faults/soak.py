@@ -30,6 +30,8 @@ COUNTS = {
     "HPO_INTERRUPTS": "0",
     "HPO_MONEY_RUNS": "20",
     "HPO_SLURM_WORKS": "1000",
+    "HPO_PARTITIONS": "50",
+    "HPO_STOPPED": "20",
 }
 
 

@@ -97,7 +97,7 @@ def test_an_address_where_nobody_answers_is_named_at_once(clock: Clock, caplog: 
 def test_the_last_error_says_for_how_long(clock: Clock) -> None:
     with pytest.raises(ConnectionLost) as caught:
         persistently(away(clock, 1000.0))
-    assert str(caught.value) == "the server is away. Look whether it is up. Tried again for 59 s"
+    assert str(caught.value) == "the server is away. Look whether it is up (tried again for 59 s)"
 
 
 def test_what_never_passes_is_raised_at_once(clock: Clock) -> None:

@@ -18,8 +18,10 @@ def error(text: str, state: str | None, kind: type[sa.exc.DBAPIError] = sa.exc.O
 
 @pytest.mark.parametrize(
     "state",
-    ["08006", "08P01", "25006", "25P03", "25P04", "40001", "40P01", "53100", "53200", "53300", "53400"]
-    + ["55P03", "57014", "57P01", "57P02", "57P03", "57P05", "58000"],
+    [
+        *("08006", "08P01", "25006", "25P03", "25P04", "40001", "40P01", "53100", "53200", "53300", "53400", "55P03"),
+        *("57014", "57P01", "57P02", "57P03", "57P05", "58000"),
+    ],
 )
 def test_what_passes(state: str) -> None:
     assert is_passing(error("of the server", state))
