@@ -253,10 +253,13 @@ class PostgresServer:
         if raw.is_new:
             raw.is_new = False
             return
+        error: Exception | None = None
         try:
             with raw.hearing(min(_PING, self._silence or _PING)):
-                dialect.do_ping(raw)
-        except Exception as error:
+                is_there = dialect.do_ping(raw)
+        except Exception as caught:
+            is_there, error = False, caught
+        if not is_there:
             raise sa.exc.InvalidatePoolError from error
 
     def _heed(self, context: sa.engine.ExceptionContext) -> None:
