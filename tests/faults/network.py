@@ -37,7 +37,10 @@ class Network:
         """Take no more connections, and end all."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
-        for held in (self._listener, *self._held):
+        self._listener.close()
+        for held in self._held:
+            with contextlib.suppress(OSError):
+                held.shutdown(socket.SHUT_RDWR)  # which also ends a thread that reads from it
             held.close()
 
     def _accept(self) -> None:
