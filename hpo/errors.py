@@ -17,7 +17,7 @@
     ├── SpaceExhausted (RuntimeError)      every configuration of a finite space has been tried
     ├── TrialFailed (RuntimeError)       raised by an objective, to say how the trial failed
     ├── StorageError (RuntimeError)
-    │   ├── ConnectionLost                 the server is away; the step may be stored or not
+    │   ├── ConnectionLost                 the database is away or locked; the step may be stored or not
     │   └── StudyDamaged                   what is stored of a study cannot be read
     ├── ExecutorError (RuntimeError)
     └── MissingExtra (ImportError)
@@ -139,7 +139,11 @@ class StorageError(HpoError, RuntimeError):
 
 
 class ConnectionLost(StorageError):
-    """The server cannot be reached, or the connection broke in the middle of a step, which may be stored or not."""
+    """The database is away, full or locked, or the connection broke in the middle of a step, which may be stored or not.
+    The same step may succeed later."""
+
+    is_unanswered = False
+    """Whether nobody is at the address of the server: it may be wrong."""
 
 
 class StudyDamaged(StorageError):

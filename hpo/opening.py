@@ -15,6 +15,7 @@ from hpo.serialize import problem_to_json
 from hpo.space import Space
 from hpo.storage import Storage, open_storage
 from hpo.storage.opening import missing_file
+from hpo.storage.persistence import persistently
 from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.settings import to_json
 from hpo.study import Study
@@ -54,10 +55,10 @@ def open_study(
     if problem is None and (file := missing_file(storage)):
         raise StudyNotFound(f"no study {name!r}: there is no file {file}; give a problem to create both")
     store = open_storage(storage)
-    record = store.load(name)
+    record = persistently(lambda _: store.load(name))
     if record is None:
         if problem is None:
-            known = store.names()
+            known = persistently(lambda _: store.names())
             raise StudyNotFound(
                 f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
                 + (f"It has: {listing(known)}" if known else "It has none yet; give a problem to create it")
@@ -70,7 +71,7 @@ def open_study(
             "strategy": settings,
             **provenance(author, reason, data),
         }
-        record = store.create(name, problem_to_json(problem), facts)
+        record = persistently(lambda _: store.create(name, problem_to_json(problem), facts))
     study = Study(record, store, strategy)
     if problem is not None:
         differences = study.problem.differences(problem)

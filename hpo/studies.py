@@ -131,7 +131,7 @@ def _opened(where: str | Path | Storage, *, may_make: bool = False) -> Iterator[
 
 
 def _record(store: Storage, name: str) -> StudyRecord:
-    record = store.load(name)
+    record = persistently(lambda _: store.load(name))
     if record is None:
         raise no_study(name, store.names())
     return record

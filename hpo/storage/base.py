@@ -10,7 +10,10 @@ from typing import Any, Protocol
 from hpo.events import Draft, Event
 
 PATIENCE = 60.0
-"""Seconds a writer waits for its turn before it raises StorageError."""
+"""Seconds that a step is tried again, a writer's wait for its turn included, before it raises StorageError."""
+TURN = 10.0
+"""Seconds of one wait for the lock of a database. Then it is waited for again: so a writer says whom it waits for, and
+hears of a server that went away."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,9 @@ class Storage(Protocol):
         ...
 
     def transaction(self, study: int) -> AbstractContextManager[Log]:
-        """Exclusive access to the study's log. Waits for other writers, at most `PATIENCE`; raises StorageError when
-        that was not enough or when the thread is in a transaction already, StudyNotFound for an unknown study."""
+        """Exclusive access to the study's log. Waits for other writers, at most `PATIENCE`. Raises ConnectionLost when that
+        was not enough, which says that the same step may succeed later; StorageError when the thread is in a transaction
+        already, StudyNotFound for an unknown study."""
         ...
 
     def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:

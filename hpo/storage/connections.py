@@ -38,6 +38,8 @@ class Connections:
     def reading(self) -> Iterator[sa.Connection]:
         """For one statement that changes nothing. Never waits for a writer."""
         with deferral.deferred(), self._connected() as connection:
+            with self.explained():
+                self._database.begin_reading(connection)
             yield connection
 
     @contextmanager
@@ -58,10 +60,18 @@ class Connections:
     def explained(self) -> Iterator[None]:
         """Database errors inside become StorageErrors that say where, what and what to do."""
         try:
-            yield
+            with self._turn.asking():
+                yield
         except sa.exc.DBAPIError as error:
-            kind = ConnectionLost if self._database.is_passing(error) else StorageError
-            raise kind(self._database.explain(error)) from error
+            if not self._database.is_passing(error):
+                raise StorageError(self._database.explain(error)) from error
+            lost = ConnectionLost(self._database.explain(error))
+            lost.is_unanswered = self._database.is_unanswered(error)
+            raise lost from error
+        except sa.exc.TimeoutError as error:
+            raise ConnectionLost(
+                f"all connections of this process to {self._database.where} are in use, by threads that read or wait"
+            ) from error
         except (
             sa.exc.SQLAlchemyError,
             UnicodeDecodeError,
@@ -103,7 +113,7 @@ class Connections:
         self._renew()
 
     def _renew(self) -> None:
-        self._turn = Turn(self._database.patience)
+        self._turn = Turn(self._database.patience, self._database.where)
         self._gate = threading.RLock()
         self._uses: set[_Use] = set()
         self._engine: sa.Engine | None = None

@@ -24,11 +24,15 @@ class Database(Protocol):
 
     @property
     def patience(self) -> float:
-        """Seconds to wait for a lock."""
+        """Seconds to wait for a lock, `TURN` at a time, and for an opening to succeed."""
         ...
 
     def engine(self) -> sa.Engine:
         """A new engine. Nothing is opened yet."""
+        ...
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        """Before the statement of a transaction that only reads."""
         ...
 
     def begin_writing(self, connection: sa.Connection) -> None:
@@ -74,7 +78,12 @@ class Database(Protocol):
         ...
 
     def is_passing(self, error: sa.exc.DBAPIError) -> bool:
-        """Whether the same step may succeed a little later: the server is away, restarting, or untangles a deadlock."""
+        """Whether the same step may succeed a little later: the server is away, restarting, or untangles a deadlock, or
+        another keeps a lock."""
+        ...
+
+    def is_unanswered(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether nobody is where the database should be: its address may be wrong."""
         ...
 
     def explain(self, error: sa.exc.DBAPIError) -> str:

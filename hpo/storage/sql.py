@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -18,9 +18,11 @@ from hpo.storage.connections import Connections
 from hpo.storage.database import Database
 from hpo.storage.line import Line, check_rename, checked_name, copied_lines, from_text, lines, no_study, now, to_text
 from hpo.storage.paths import file_of, is_url
+from hpo.storage.persistence import persistently
 from hpo.storage.postgres import PostgresServer
 from hpo.storage.sqlite import SqliteFile
 
+T = TypeVar("T")
 _BY_NAME = sa.select(tables.study).where(tables.study.c.name == sa.bindparam("name"))
 _NAMES = sa.select(tables.study.c.name).order_by(tables.study.c.id)
 _THIS = tables.study.c.id == sa.bindparam("study")
@@ -61,7 +63,7 @@ class SqlStorage:
 
     `where` is a path or a URL (`sqlite:///...`, `postgresql+psycopg://...`). The database gets its tables, or their
     upgrade, as it is opened; `patience` is how many seconds a writer waits for its turn. Raises StorageError when it
-    cannot be opened; nothing is left half written.
+    cannot be opened in that time; nothing is left half written.
     """
 
     def __init__(self, where: str | Path, patience: float = PATIENCE) -> None:
@@ -69,7 +71,9 @@ class SqlStorage:
         self._lock = _LOCK.add_columns(self._database.now().label("now"))
         self._connections = Connections(self._database)
         try:
-            tables.prepare(self._database, self._connections)
+            persistently(
+                lambda _: tables.prepare(self._database, self._connections), patience=patience, is_opening=True
+            )
         except BaseException:
             self._connections.close()
             raise
@@ -83,6 +87,11 @@ class SqlStorage:
         self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any], events: Sequence[Event] = ()
     ) -> StudyRecord:
         """Store a new study, or return the one of this name."""
+        return self._patiently(lambda: self._create(name, definition, facts, events))
+
+    def _create(
+        self, name: str, definition: Mapping[str, Any], facts: Mapping[str, Any], events: Sequence[Event]
+    ) -> StudyRecord:
         copied = copied_lines(events)
         row = {
             "name": checked_name(name),
@@ -134,18 +143,26 @@ class SqlStorage:
 
     def load(self, name: str) -> StudyRecord | None:
         """The study of this name, or None."""
-        with self._connections.reading() as connection, self._connections.explained():
-            row = connection.execute(_BY_NAME, {"name": name}).one_or_none()
-        if row is None:
+        rows = self._read(_BY_NAME, name=name)
+        if not rows:
             return None
-        of_it = f"of study {row.name!r} in {self._database.where}"
-        definition = from_text(row.definition, f"the definition {of_it}")
-        return StudyRecord(row.id, row.name, definition, from_text(row.facts, f"the facts {of_it}"))
+        of_it = f"of study {rows[0].name!r} in {self._database.where}"
+        definition = from_text(rows[0].definition, f"the definition {of_it}")
+        return StudyRecord(rows[0].id, rows[0].name, definition, from_text(rows[0].facts, f"the facts {of_it}"))
 
     def names(self) -> list[str]:
         """Names of all studies, oldest first."""
-        with self._connections.reading() as connection, self._connections.explained():
-            return list(connection.execute(_NAMES).scalars())
+        return [row.name for row in self._read(_NAMES)]
+
+    def _read(self, query: sa.Select[Any], **given: object) -> Sequence[Any]:
+        def read() -> Sequence[Any]:
+            with self._connections.reading() as connection, self._connections.explained():
+                return connection.execute(query, given).all()
+
+        return self._patiently(read)
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        return persistently(lambda _: step(), patience=self._database.patience)
 
     def events(self, study: int, after: int = 0) -> list[Event]:
         """The committed events with `seq > after`."""
@@ -307,9 +324,13 @@ class _SqlLog:
 def has_tables(where: str | Path, patience: float = PATIENCE) -> bool:
     """Whether the database is one of ours; it is left as it is. Raises StorageError."""
     connections = Connections(_database(where, patience))
-    try:
+
+    def look(_: bool) -> bool:
         with connections.reading() as connection, connections.explained():
             return frozenset(sa.inspect(connection).get_table_names()) >= tables.OWN
+
+    try:
+        return persistently(look, patience=patience, is_opening=True)
     finally:
         connections.close()
 

@@ -28,6 +28,8 @@ from urllib.parse import quote
 
 from hpo.errors import StorageError
 from hpo.storage import deferral
+from hpo.storage.base import TURN
+from hpo.storage.holders import writer_of
 from hpo.storage.mounts import network_file_system, read_mountinfo
 from hpo.storage.paths import reaching, url_of
 
@@ -49,6 +51,7 @@ class SqliteFile:
     def __init__(self, path: Path, patience: float) -> None:
         self.path = Path(os.path.realpath(path))
         self.patience = patience
+        self._turn = min(patience, TURN)
         with reaching(self.path):
             if not self.path.parent.is_dir():
                 raise StorageError(f"no folder {self.path.parent} for {self.path.name}; make it, or give another path")
@@ -71,7 +74,7 @@ class SqliteFile:
         return str(self.path)
 
     def engine(self) -> sa.Engine:
-        """An engine whose connections leave transactions to us and wait `patience` for a lock."""
+        """An engine whose connections leave transactions to us, and wait for a lock."""
         import sqlalchemy as sa
 
         return sa.create_engine(
@@ -82,6 +85,9 @@ class SqliteFile:
             max_overflow=-1,
             hide_parameters=True,
         )
+
+    def begin_reading(self, connection: sa.Connection) -> None:
+        """Nothing: readers see the file as it was when they began."""
 
     def begin_writing(self, connection: sa.Connection) -> None:
         """Take the write lock. Raises StorageError when the file is no longer the one that was opened, or out of reach."""
@@ -98,10 +104,10 @@ class SqliteFile:
             )
 
     def _begin(self, connection: sa.Connection) -> None:
-        """BEGIN IMMEDIATE, with `patience` for the lock."""
+        """BEGIN IMMEDIATE, waiting for the lock."""
         import sqlalchemy as sa
 
-        raw, end = connection.connection.dbapi_connection, time.monotonic() + self.patience
+        raw, end = connection.connection.dbapi_connection, time.monotonic() + self._turn
         assert isinstance(raw, sqlite3.Connection)
         try:
             while True:
@@ -116,7 +122,7 @@ class SqliteFile:
                 deferral.heed()
         finally:
             with suppress(sqlite3.Error):  # closed, where the step was interrupted
-                raw.execute(f"PRAGMA busy_timeout = {int(1000 * self.patience)}")
+                raw.execute(f"PRAGMA busy_timeout = {int(1000 * self._turn)}")
 
     def lock_study(self, connection: sa.Connection, study: int) -> None:
         """The write lock is on the whole file."""
@@ -136,7 +142,7 @@ class SqliteFile:
             raise StorageError(
                 f"{self.path} is a database of something else (tables {_some(tables)}); give another path"
             )
-        mode = _wal(connection, time.monotonic() + self.patience)
+        mode = _wal(connection, time.monotonic() + self._turn)
         if mode != "wal":
             raise StorageError(
                 f"the file system of {self.path} cannot hold SQLite's write-ahead log (journal mode stayed {mode!r}); "
@@ -184,7 +190,11 @@ class SqliteFile:
         connection.exec_driver_sql(f"PRAGMA user_version = {max(highest, study)}")
 
     def is_passing(self, error: sa.exc.DBAPIError) -> bool:
-        """A file is there or not; to wait for its lock is SQLite's own business."""
+        """A lock is let go some day, be it that of a process which is stopped; all else of a file is as it is."""
+        return _is_busy(error)
+
+    def is_unanswered(self, error: sa.exc.DBAPIError) -> bool:
+        """A file has no address."""
         return False
 
     def explain(self, error: sa.exc.DBAPIError) -> str:
@@ -192,7 +202,8 @@ class SqliteFile:
         code = getattr(error.orig, "sqlite_errorname", "") or ""
         for prefix, text in _EXPLANATIONS:
             if code.startswith(prefix):
-                said = text.format(path=self.path, patience=self.patience)
+                writer = writer_of(self.path) if prefix == "SQLITE_BUSY" else ""
+                said = text.format(path=self.path, turn=self._turn, writer=writer or "another process")
                 return said + (self._log_beside() if prefix == "SQLITE_CORRUPT" else "")
         return f"{self.path}: {error.orig} ({code or type(error.orig).__name__})"
 
@@ -228,7 +239,7 @@ class SqliteFile:
             connection = sqlite3.connect(
                 f"file:{quote(str(self.path))}?mode=rw",
                 uri=True,
-                timeout=self.patience,
+                timeout=self._turn,
                 isolation_level=None,
                 check_same_thread=False,
             )
@@ -254,8 +265,7 @@ if hasattr(os, "register_at_fork"):
 _EXPLANATIONS = (
     (
         "SQLITE_BUSY",
-        "{path} has been locked by another process for {patience:g} s. Nothing was stored; see who holds it with "
-        "`fuser {path}` and repeat the step",
+        "{path} has been locked for {turn:g} s by {writer}. Nothing was stored; see who has it open with `fuser {path}`",
     ),
     ("SQLITE_FULL", "the disk of {path} is full. Nothing of this step was stored; free some space and repeat it"),
     (
@@ -291,7 +301,7 @@ def _wal(connection: sa.Connection, deadline: float) -> str:
             time.sleep(0.01)
 
 
-def _is_busy(error: sa.exc.OperationalError) -> bool:
+def _is_busy(error: sa.exc.DBAPIError) -> bool:
     return getattr(error.orig, "sqlite_errorname", "").startswith("SQLITE_BUSY")
 
 

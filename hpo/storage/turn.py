@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from hpo.errors import StorageError
+from hpo.errors import ConnectionLost, StorageError
 from hpo.storage import deferral
 from hpo.storage.base import PATIENCE
 
@@ -22,6 +22,8 @@ class _Place:
 
     has_turn: bool = False
     thread: int = field(default_factory=threading.get_ident)
+    is_asking: bool = False
+    """Whether it waits for the database."""
 
 
 class Turn:
@@ -31,15 +33,16 @@ class Turn:
     with sleeps of up to 0.1 s, where a lock wakes the next one at once.
     """
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, patience: float = PATIENCE, where: str = "") -> None:
+        """where: the database, as messages name it."""
+        self._patience, self._where = patience, where
         self._lock = threading.Lock()
         self._last = _Place()
 
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Hold the turn; signals wait until it is given back. Raises StorageError when this thread has it or another has
-        not let go in time."""
+        not let go in time; ConnectionLost where that one waits for the database."""
         place = _Place()
         with deferral.deferred():
             try:
@@ -51,6 +54,19 @@ class Turn:
             finally:
                 self._give(place)  # for what interrupted even that, and is no signal
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Meanwhile this thread waits for the database: those who wait for the turn are told so."""
+        place = self._last
+        if place.thread != threading.get_ident():
+            yield
+            return
+        before, place.is_asking = place.is_asking, True
+        try:
+            yield
+        finally:
+            place.is_asking = before
+
     def _take(self, place: _Place) -> None:
         if self._last.has_turn and self._last.thread == place.thread:
             raise StorageError("this thread is inside a transaction of this storage already; end that one first")
@@ -59,6 +75,11 @@ class Turn:
             left = end - time.monotonic()
             place.has_turn = self._lock.acquire(timeout=max(0.0, min(_GLANCE, left)))
             if not place.has_turn and left <= 0.0:
+                if self._last.is_asking:
+                    raise ConnectionLost(
+                        f"another thread of this process has waited for {self._where}, in its transaction, for more than "
+                        f"{self._patience:g} s. Nothing of this step was stored"
+                    )
                 raise StorageError(
                     f"another thread has been inside a transaction for more than {self._patience:g} s; "
                     "compute before a transaction, not in it"

@@ -32,6 +32,8 @@ COUNTS = {
     "HPO_SLURM_WORKS": "1000",
     "HPO_BAD_MACHINES": "2000",
     "HPO_OUTAGE_SECONDS": "300",
+    "HPO_PARTITIONS": "50",
+    "HPO_STOPPED": "20",
 }
 
 

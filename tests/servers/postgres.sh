@@ -3,6 +3,9 @@
 #
 #   postgres.sh up FOLDER [PORT]      starts it and prints the URL for HPO_TEST_PG
 #   postgres.sh down FOLDER           stops it
+#   postgres.sh standby FOLDER PORT OF_PORT
+#                                     starts one that follows the server at OF_PORT, and may be read
+#   postgres.sh promote FOLDER        makes it a server of its own
 #   postgres.sh kill FOLDER           kills all its processes at once with SIGKILL, as a power cut would
 #
 # Every folder above FOLDER must be searchable by others: the server refuses to run as root and runs as `postgres` then.
@@ -16,17 +19,33 @@ as_server() {
     if [ "$(id -u)" = 0 ]; then su postgres -s /bin/sh -c "$*"; else sh -c "$*"; fi
 }
 
-case ${1:-} in
-up)
+own_folder() {
     mkdir -p "$folder"
     if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; fi
     chmod 0711 "$folder"
-    if [ ! -s "$folder/data/PG_VERSION" ]; then
-        as_server "'$programs/initdb' -D '$folder/data' --auth=trust --username=postgres --encoding=UTF8 --locale=C" >&2
-    fi
+}
+
+start() {
     as_server "'$programs/pg_ctl' -D '$folder/data' -w -t 60 -l '$folder/log' \
         -o '-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder -c max_connections=300' start" >&2
     echo "postgresql+psycopg://postgres@127.0.0.1:$port/postgres"
+}
+
+case ${1:-} in
+up)
+    own_folder
+    if [ ! -s "$folder/data/PG_VERSION" ]; then
+        as_server "'$programs/initdb' -D '$folder/data' --auth=trust --username=postgres --encoding=UTF8 --locale=C" >&2
+    fi
+    start
+    ;;
+standby)
+    own_folder
+    as_server "'$programs/pg_basebackup' -h 127.0.0.1 -p '$4' -U postgres -D '$folder/data' -R -c fast" >&2
+    start
+    ;;
+promote)
+    as_server "'$programs/pg_ctl' -D '$folder/data' -w promote" >&2
     ;;
 down)
     as_server "'$programs/pg_ctl' -D '$folder/data' -m fast -w stop" >&2
@@ -40,7 +59,7 @@ kill)
     done
     ;;
 *)
-    echo "usage: $0 up FOLDER [PORT] | down FOLDER | kill FOLDER" >&2
+    echo "usage: $0 up|standby|promote|kill|down FOLDER [PORT [OF_PORT]]" >&2
     exit 2
     ;;
 esac
