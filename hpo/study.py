@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
+from hpo.asking import Ask
 from hpo.book import Book, Look
 from hpo.boundary import face, public_members
 from hpo.drafts import (
@@ -20,7 +23,7 @@ from hpo.drafts import (
     said,
     told,
 )
-from hpo.effort import Allowance, Timed
+from hpo.effort import Timed
 from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
 from hpo.frozen import frozen
@@ -39,13 +42,16 @@ from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.opening import missing_file
 from hpo.storage.persistence import persistently
-from hpo.strategies import Strategy
+from hpo.strategies import Grid, Random, Sobol, Strategy
 from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json, to_json
 from hpo.trial import FAILURE_KINDS, Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_QUICK_KINDS, _QUICK_SECONDS = (Grid, Random, Sobol), 0.02
+"""Strategies without a model, and what their suggestions may take to be made inside of a transaction."""
 
 
 @public_members
@@ -62,6 +68,8 @@ class Study:
         self._storage = storage
         self._strategy = strategy
         self._book = Book(record, storage)
+        self._seconds_each = math.inf
+        """What a suggestion took last time."""
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -122,9 +130,8 @@ class Study:
             raise SettingsError(f"ask({n!r}): ask() gives one trial, ask(8) a list of up to eight")
         if max_seconds is not None and not max_seconds > 0:
             raise SettingsError(f"ask(max_seconds={max_seconds!r}): give the seconds the answer may take, more than 0")
-        allowance = None if max_seconds is None else Timed(max_seconds)
-        suggest = partial(self._suggested, owner=owner, allowance=allowance)
-        trials = self._book.give_out(count, owner, suggest, request=request)
+        ends = math.inf if max_seconds is None else time.perf_counter() + max_seconds
+        trials = self._asked(count, owner, request=request, ends=ends)
         return trials if n is not None else trials[0]
 
     def claim(
@@ -139,8 +146,7 @@ class Study:
         count = whole(n)
         if count is None:
             raise SettingsError(f"claim({n!r}): give the number of trials as a whole number")
-        suggest = partial(self._suggested, owner=owner)
-        return self._book.give_out(count, owner, suggest, lease=lease, within=within)
+        return self._asked(count, owner, lease=lease, within=within)
 
     def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
         """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
@@ -180,6 +186,8 @@ class Study:
         def decide(ledger: Ledger, log: Log) -> list[Draft]:
             now, over, idle = log.time(), [], []
             for lease in log.leases():
+                if lease.number < 0:  # a place in the queue of those who ask
+                    continue
                 trial = ledger.trials[lease.number]
                 if trial.state is not TrialState.RUNNING or trial.attempt != lease.attempt:
                     idle.append(lease.number)
@@ -417,15 +425,32 @@ class Study:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _suggested(
-        self, history: History, n: int, saw: int, *, owner: str, allowance: Allowance | None = None
-    ) -> list[Draft]:
+    def _asked(
+        self,
+        n: int,
+        owner: str,
+        *,
+        request: str = "",
+        ends: float = math.inf,
+        lease: float | None = None,
+        within: Callable[[History], float] | None = None,
+    ) -> list[Trial]:
+        def is_quick() -> bool:
+            if type(self.strategy) in _QUICK_KINDS:
+                return n * self._seconds_each <= _QUICK_SECONDS
+            return time.perf_counter() >= ends and isinstance(self.strategy, AnytimeStrategy)
+
+        suggest = partial(self._suggested, owner=owner, ends=ends)
+        return Ask(self._book, n, owner, suggest, is_quick, request, ends, lease, within).trials()
+
+    def _suggested(self, history: History, n: int, saw: int, *, owner: str, ends: float = math.inf) -> list[Draft]:
         first, strategy = len(history.trials), self.strategy
-        rng = generator(self.seed, "suggest", first)
-        if allowance and isinstance(strategy, AnytimeStrategy):
-            suggestions = strategy.suggest_within(history, n, rng, allowance)
+        rng, begun = generator(self.seed, "suggest", first), time.perf_counter()
+        if ends < math.inf and isinstance(strategy, AnytimeStrategy):
+            suggestions = strategy.suggest_within(history, n, rng, Timed(ends - begun))
         else:
             suggestions = strategy.suggest(history, n, rng)
+        self._seconds_each = (time.perf_counter() - begun) / n
         name = to_json(strategy)
         return [asked(first + i, s, name, saw, (first, n), owner) for i, s in enumerate(suggestions)]
 
