@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import MissingExtra, StorageError
 from hpo.redact import redact
 from hpo.storage import deferral
+from hpo.storage.database import Message
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -18,6 +22,10 @@ _PASSING = ("08", "57P0", "40001", "40P01", "53300")
 """SQLSTATEs: lost connection, shutting down or starting up, serialisation failure, deadlock, too many connections."""
 _INSTALL = "pip install 'psycopg[binary]'"
 _SCHEMA_LOCK = 0x68706F
+_OURS = "psycopg"
+"""The driver that can be told several statements at once."""
+_AT_ONCE = 32
+"""As many rows at most: of more, the wait between two messages is the smaller part."""
 _CANCELLING = 5.0
 """Seconds to reach the server to have it break off a wait."""
 
@@ -80,6 +88,30 @@ class PostgresServer:
         versions again whenever it is their turn."""
         self._wait(connection, f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK}, {study})")
 
+    def locked(self, connection: sa.Connection, study: int, row: Message) -> Any:
+        """In one message, and yet two statements: the second sees what the last holder of the lock has committed."""
+        if connection.dialect.driver != _OURS:
+            self.lock_study(connection, study)
+            return connection.execute(*row).one_or_none()
+        found = self._wait(
+            connection, f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK}, {study}); {_text(connection, row)}"
+        )
+        cursor: Any = found.cursor
+        cursor.nextset()
+        values = cursor.fetchone()
+        return values and SimpleNamespace(
+            **{c.name: value for c, value in zip(cursor.description, values, strict=True)}
+        )
+
+    def commit_with(self, connection: sa.Connection, messages: Sequence[Message]) -> None:
+        """In one message. Between two of them the server and this process wait for one another, and everybody for both."""
+        if connection.dialect.driver != _OURS or len(messages) > _AT_ONCE:
+            for message in messages:
+                connection.execute(*message)
+            return
+        text = "; ".join([*(_text(connection, message) for message in messages), "COMMIT"])
+        connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+
     def now(self) -> sa.ColumnElement[float]:
         """The server's clock, that of the statement and not of the transaction's beginning."""
         import sqlalchemy as sa
@@ -102,7 +134,7 @@ class PostgresServer:
     def back_up(self, revision: str) -> None:
         """Left to the server's own backups; the upgrade is one transaction, and it ends whole or not at all."""
 
-    def _wait(self, connection: sa.Connection, lock: str) -> None:
+    def _wait(self, connection: sa.Connection, lock: str) -> sa.CursorResult[Any]:
         """For a lock. A signal has the server break off the wait, and its handler is called then: raised inside of the
         driver's own wait, its exception would leave the connection in a state that nobody knows."""
         raw: Any = connection.connection.dbapi_connection
@@ -112,7 +144,7 @@ class PostgresServer:
                 raw.cancel_safe(timeout=_CANCELLING)
 
         with deferral.stopped_by(stop):
-            connection.exec_driver_sql(lock)
+            return connection.exec_driver_sql(lock, execution_options={"no_parameters": True})
 
     def copy_to(self, target: Path) -> bool:
         """A server is no file; `pg_dump` copies it."""
@@ -149,6 +181,20 @@ class PostgresServer:
                 "not: read the study before you repeat it"
             )
         return f"{self.where}: {text} (SQLSTATE {state}). Nothing of this step was stored"
+
+
+def _text(connection: sa.Connection, message: Message) -> str:
+    """The statement with its parameters in it, quoted by the driver."""
+    from psycopg import ClientCursor
+
+    statement, given = message
+    raw: Any = connection.connection.dbapi_connection
+    return ClientCursor(raw).mogrify(_compiled(statement, connection.dialect), given)
+
+
+@cache
+def _compiled(statement: Any, dialect: sa.Dialect) -> Any:
+    return str(statement.compile(dialect=dialect))
 
 
 def _connected(dialect: sa.Dialect, _: object, args: list[Any], options: dict[str, Any]) -> object:
