@@ -130,7 +130,9 @@ class Book:
 
     def is_shared(self, last_ask: int) -> bool:
         """Whether others ask, too: the last event that gave out trials, `last_ask`, is none of this process."""
-        return self._last_given not in (None, last_ask)
+        if self._last_given is None:  # what was there before this process
+            self._last_given = last_ask
+        return self._last_given != last_ask
 
     def given_out(self, written: Sequence[Event]) -> list[Trial]:
         """The trials of these events, which an ask of this process has written."""

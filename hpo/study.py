@@ -121,8 +121,10 @@ class Study:
         Waiting trials (enqueued or to be repeated) are served first. `owner` marks trials that belong to a driver.
         Asking again with the same `request`, a text of your choice, gives the same trials: for callers that may lose an
         answer.
+        Where other processes ask too, each has its turn to suggest.
         With `max_seconds`, work for which there is no time is skipped in named steps (`why["skipped"]`: reused, screened,
-        spread), so that the answer comes in about that time; replaying skips the same.
+        spread), so that the answer comes in about that time; replaying skips the same. The wait for the turn counts, and
+        is over then.
         Raises SpaceExhausted when every configuration of a finite space has been given out.
         """
         count = 1 if n is None else whole(n)

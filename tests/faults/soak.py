@@ -28,6 +28,7 @@ COUNTS = {
     "HPO_MIGRATION_KILLS": "600",
     "HPO_ENGINE_KILLS": "60",
     "HPO_INTERRUPTS": "0",
+    "HPO_ASKERS": "100",
 }
 
 
