@@ -9,10 +9,11 @@ theirs. What is suggested in a moment is suggested inside of the transaction.
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from hpo.book import Book
@@ -42,7 +43,7 @@ class Ask:
     suggest: Suggest
     is_quick: Callable[[], bool]
     request: str = ""
-    ends: float = float("inf")
+    ends: float = math.inf
     lease: float | None = None
     within: Callable[[History], float] | None = None
     _offer: Offer | None = None
@@ -58,7 +59,7 @@ class Ask:
         """What was given out, once it is stored."""
         if self.request and (found := self.book.answered(self.request)):
             return found
-        with self.book.asking(float("inf") if self.is_quick() else self.ends), self._leaving():
+        with self.book.asking if self.ends == math.inf else nullcontext(), self._leaving():
             while True:
                 is_inside = self.is_quick() and self.within is None  # which might itself look into the storage
                 self._offer = None if is_inside else self._prepared()
@@ -72,7 +73,7 @@ class Ask:
         history, saw, last_ask = self.book.seen()
         most = self._room(history)
         is_shared = self._place.is_taken or self.book.was_shared or self.book.is_shared(last_ask)
-        if is_shared and len(history.waiting) < most:
+        if is_shared and len(history.waiting) < most and not self.is_quick():
             self._await_turn()
             history, saw, last_ask = self.book.seen()
             most = self._room(history)

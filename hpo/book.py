@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -49,7 +48,8 @@ class Book:
 
     def renew_locks(self) -> None:
         """New locks: those that another thread holds while a process is forked are never released in the child."""
-        self._asking = threading.RLock()
+        self.asking = threading.RLock()
+        """For threads of this process that ask, as long as it takes: they would only make suggestions in vain."""
         self._lock = threading.RLock()
         self._steps = Steps(self._attempt)
 
@@ -139,22 +139,6 @@ class Book:
         if written:
             self._last_given = written[-1].seq
         return self.trials_of(written)
-
-    @contextmanager
-    def asking(self, ends: float) -> Iterator[None]:
-        """One thread of this process at a time; from `ends` on (`time.perf_counter`) others too."""
-        left = min(max(ends - time.perf_counter(), 0.0), threading.TIMEOUT_MAX)
-        is_held = False
-        try:
-            try:
-                is_held = self._asking.acquire(timeout=left)
-                yield
-            finally:
-                if is_held:
-                    is_held = bool(self._asking.release())  # type: ignore[func-returns-value]  # in one line, or not at all
-        finally:
-            if is_held:
-                self._asking.release()  # for what interrupted even that
 
     def renew(self, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
         """See `Storage.renew`."""

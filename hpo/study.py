@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _QUICK_KINDS, _QUICK_SECONDS = (Grid, Random, Sobol), 0.02
-"""Strategies without a model, and what their suggestions may take to be made inside of a transaction."""
+"""Strategies without a model, and how long their suggestions may compute to be made inside of a transaction."""
 
 
 @public_members
@@ -69,7 +69,7 @@ class Study:
         self._strategy = strategy
         self._book = Book(record, storage)
         self._seconds_each = math.inf
-        """What a suggestion took last time."""
+        """Of computing, that a suggestion took last time."""
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -447,12 +447,12 @@ class Study:
 
     def _suggested(self, history: History, n: int, saw: int, *, owner: str, ends: float = math.inf) -> list[Draft]:
         first, strategy = len(history.trials), self.strategy
-        rng, begun = generator(self.seed, "suggest", first), time.perf_counter()
+        rng, begun = generator(self.seed, "suggest", first), time.thread_time()
         if ends < math.inf and isinstance(strategy, AnytimeStrategy):
-            suggestions = strategy.suggest_within(history, n, rng, Timed(ends - begun))
+            suggestions = strategy.suggest_within(history, n, rng, Timed(ends - time.perf_counter()))
         else:
             suggestions = strategy.suggest(history, n, rng)
-        self._seconds_each = (time.perf_counter() - begun) / n
+        self._seconds_each = (time.thread_time() - begun) / n
         name = to_json(strategy)
         return [asked(first + i, s, name, saw, (first, n), owner) for i, s in enumerate(suggestions)]
 
