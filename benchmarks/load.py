@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
@@ -49,6 +49,7 @@ class Plan:
 
     Attributes:
         processes, tells: processes that tell at once, and how many tells of each.
+        askers, rounds: processes that ask and tell at once, and how many rounds of each.
         threads: threads of one process that tell at once.    rows: their tells in all.
         trials: trials of 1 ms in a run.    slots: how many at a time.
         flight: trials in flight on the executors of this machine.
@@ -58,6 +59,8 @@ class Plan:
 
     processes: int = 200
     tells: int = 15
+    askers: int = 100
+    rounds: int = 5
     threads: tuple[int, ...] = (1, 8, 64, 200)
     rows: int = 10_000
     trials: int = 500
@@ -94,6 +97,8 @@ def _lines(places: Mapping[str, Callable[[], str]], plan: Plan, folder: Path) ->
     for storage, place in places.items():
         sync = sync_ms(folder)
         yield {**tells_of_processes(place(), plan.processes, plan.tells), "storage": storage, "sync_ms": sync}
+        sync = sync_ms(folder)
+        yield {**asks_of_processes(place(), plan.askers, plan.rounds), "storage": storage, "sync_ms": sync}
         for n_threads in plan.threads:
             sync, rows = sync_ms(folder), min(plan.rows, 300 * n_threads)
             yield {**tells_of_threads(place(), n_threads, rows), "storage": storage, "sync_ms": sync}
@@ -134,13 +139,30 @@ def tells_of_processes(url: str, n_processes: int, each: int) -> records.Record:
     trials = study.ask(n_processes * each)
     name = study.name
     study.storage.close()
+    shares = [trials[k * each : (k + 1) * each] for k in range(n_processes)]
+    return {"kind": "tells_of_processes", "processes": n_processes, **_together(url, name, _tell_all, shares)}
+
+
+def asks_of_processes(url: str, n_processes: int, each: int) -> records.Record:
+    """Processes that ask and tell at once, one round after the other; the waits are those of the asks."""
+    study = _study(url)
+    name = study.name
+    study.storage.close()
+    return {
+        "kind": "asks_of_processes",
+        "processes": n_processes,
+        **_together(url, name, _ask_all, [each] * n_processes),
+    }
+
+
+def _together(url: str, name: str, work: Callable[..., None], shares: Sequence[Any]) -> records.Record:
+    """What comes of processes that do `work` at once, each its share."""
     context = multiprocessing.get_context("fork")
-    start = context.Barrier(n_processes + 1)
+    start = context.Barrier(len(shares) + 1)
     pipes, processes = [], []
-    for k in range(n_processes):
+    for share in shares:
         here, there = Pipe(duplex=False)
-        mine = trials[k * each : (k + 1) * each]
-        process = context.Process(target=_tell_all, args=(url, name, mine, start, there))
+        process = context.Process(target=_answered, args=(work, url, name, share, start, there))
         process.start()
         there.close()
         pipes.append(here)
@@ -156,30 +178,41 @@ def tells_of_processes(url: str, n_processes: int, each: int) -> records.Record:
     with closing(open_storage(url)) as storage:
         completed = len(hpo.open_study(name, storage=storage).history.completed)
     return {
-        "kind": "tells_of_processes",
-        "processes": n_processes,
         "tells": len(waits),
         "stored": completed,
         "errors": len(errors),
         "first_error": errors[0] if errors else "",
         "per_second": round(len(waits) / elapsed, 1),
+        "high": round(float(np.quantile(waits, 0.95)), 3),
         "longest": [round(float(q), 3) for q in np.quantile(waits, [0.5, 0.99, 1.0])],
     }
 
 
-def _tell_all(url: str, name: str, trials: list[hpo.Trial], start: Barrier, answer: Connection) -> None:
+def _answered(work: Callable[..., None], url: str, name: str, share: Any, start: Barrier, answer: Connection) -> None:
     study = hpo.open_study(name, storage=url)
     waits: list[float] = []
     error = ""
     start.wait()
     try:
-        for trial in trials:
-            begun = time.perf_counter()
-            study.tell(trial, _values(trial))
-            waits.append(time.perf_counter() - begun)
+        work(study, share, waits)
     except HpoError as failure:
         error = str(failure)
     answer.send((waits, error))
+
+
+def _tell_all(study: hpo.Study, trials: list[hpo.Trial], waits: list[float]) -> None:
+    for trial in trials:
+        begun = time.perf_counter()
+        study.tell(trial, _values(trial))
+        waits.append(time.perf_counter() - begun)
+
+
+def _ask_all(study: hpo.Study, rounds: int, waits: list[float]) -> None:
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        trial = study.ask()
+        waits.append(time.perf_counter() - begun)
+        study.tell(trial, _values(trial))
 
 
 def tells_of_threads(url: str, n_threads: int, rows: int) -> records.Record:

@@ -42,6 +42,8 @@ def what(line: records.Record) -> str:  # noqa: PLR0911 - a kind, a line
     match line["kind"]:
         case "tells_of_processes":
             return f"{line['processes']} processes tell at once"
+        case "asks_of_processes":
+            return f"{line['processes']} processes ask and tell at once, random"
         case "tells_of_threads":
             return (
                 f"{line['threads']} threads of one process tell at once" if line["threads"] > 1 else "one thread tells"
@@ -67,6 +69,10 @@ def figure(line: records.Record) -> str:  # noqa: PLR0911
             middle, high, most = line["longest"]
             waits = f"median wait {middle:.2g} s, 99 % {high:.2g} s, longest {most:.2g} s"
             return f"{line['per_second']:.0f} tells/s, {line['errors']} errors; {waits}"
+        case "asks_of_processes":
+            middle, _, most = line["longest"]
+            waits = f"median wait {middle:.2g} s, 95 % {line['high']:.2g} s, longest {most:.2g} s"
+            return f"{line['per_second']:.0f} asks/s, {line['errors']} errors; {waits}"
         case "tells_of_threads":
             return f"{line['per_second']:.0f} tells/s, {line['cpu_ms']} ms of CPU each"
         case "short_trials":
@@ -89,6 +95,8 @@ def wanted(line: records.Record) -> str:
     match line["kind"]:
         case "tells_of_processes":
             return "600 tells/s" if on_server else "150 tells/s, no error"
+        case "asks_of_processes":
+            return "20 asks/s, 95 % in 10 s"
         case "tells_of_threads" if line["threads"] >= 64:
             return "5000 tells/s"
         case "short_trials":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hpo.errors import StorageError, StudyDamaged, StudyNotFound, TrialNotFound
@@ -12,14 +11,11 @@ from hpo.events import Draft, Event, Ledger, trial_after
 from hpo.history import History
 from hpo.problem import Problem
 from hpo.serialize import problem_from_json
-from hpo.storage.base import Lease, Log, Storage, StudyRecord
+from hpo.storage.base import Log, Storage, StudyRecord
 from hpo.storage.forks import renewed_in_children
 from hpo.storage.persistence import persistently
 from hpo.storage.steps import Decide, Step, Steps
-from hpo.trial import Trial, TrialState
-
-Suggest = Callable[[History, int, int], Sequence[Draft]]
-"""Makes drafts of at most n new trials from a history and the last event that it saw: (history, n, saw)."""
+from hpo.trial import Trial
 
 Look = Callable[[bool], Sequence[Trial]]
 """The study's trials as far as this process has read the log, or with True as they stand."""
@@ -43,12 +39,17 @@ class Book:
         """The problem as first given, before any edit."""
         self._seed = int(record.facts["seed"])
         self._ledger: Ledger | None = None
+        self.was_shared = False
+        """Whether, when the last ask of this process was served, others had been since the one before."""
+        self._last_given: int | None = None
+        """The last event by which an ask of this process gave out trials."""
         self.renew_locks()
         renewed_in_children(self)
 
     def renew_locks(self) -> None:
         """New locks: those that another thread holds while a process is forked are never released in the child."""
-        self._asking = threading.RLock()
+        self.asking = threading.RLock()
+        """For threads of this process that ask, as long as it takes: they would only make suggestions in vain."""
         self._lock = threading.RLock()
         self._steps = Steps(self._attempt)
 
@@ -72,15 +73,16 @@ class Book:
         with self._named():
             return self._read(events)
 
-    def write(self, decide: Decide) -> list[Event]:
-        """Append what `decide` makes of the ledger as it stands; nobody else appends in between."""
+    def write(self, decide: Decide, request: str = "") -> list[Event]:
+        """Append what `decide` makes of the ledger as it stands; nobody else appends in between. With a `request` for which
+        something was written already, that is returned."""
 
         def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
             if ledger.seq < log.last:
                 ledger.apply(log.events(ledger.seq))
             return decide(ledger, log)
 
-        return self._steps.write(decide_there)
+        return self._steps.write(decide_there, request=request)
 
     def change(self, number: int, decide: Callable[[Problem, Trial, Look], Sequence[Draft]]) -> Trial:
         """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
@@ -114,52 +116,38 @@ class Book:
         self._steps.write(decide_there, fold)
         return now[0]
 
-    def give_out(
-        self,
-        n: int,
-        owner: str,
-        suggest: Suggest,
-        *,
-        request: str = "",
-        lease: float | None = None,
-        within: Callable[[History], float] | None = None,
-        later: Collection[int] = (),
-        is_first: bool = False,
-    ) -> list[Trial]:
-        """At most `n` trials: those that wait, then new ones. See `Study.ask` and `Study.claim`."""
-        name, is_known = request or uuid.uuid4().hex, bool(request) and not is_first
+    def seen(self) -> tuple[History, int, int]:
+        """Everything known now, the last event, and the last that gave out a trial."""
+        with self._lock:
+            ledger = self._refreshed()
+            return ledger.history(), ledger.seq, ledger.last_ask
 
-        def step(again: bool) -> list[Event] | None:
-            """One try; None when another has asked meanwhile, or ended a trial that waits: by a late result, perhaps."""
-            with self._lock:
-                seen = self._refreshed()
-                history, saw, last_ask = seen.history(), seen.seq, seen.last_ask
-            most = n if within is None else max(0, int(min(n, within(history))))
-            waiting = [t for t in history.waiting if t.number not in later][:most]
-            drafts = [Draft("started", t.number, {"owner": owner}, name) for t in waiting]
-            if len(drafts) < most and not (is_known and self._is_answered(name)):
-                new = suggest(history, most - len(drafts), saw)
-                drafts += [Draft(draft.kind, draft.number, draft.data, name) for draft in new]
-            with self._writing() as (ledger, log):
-                ledger.apply(log.events(ledger.seq))
-                if (again or is_known) and (answered := log.answered(name)):
-                    return answered
-                now = ledger.trials
-                is_outdated = ledger.last_ask != last_ask or len(now) != len(history.trials)
-                if is_outdated or any(now[t.number].state is not TrialState.WAITING for t in waiting):
-                    return None
-                if lease is not None:
-                    until, attempts = log.time() + lease, {t.number: t.attempt for t in waiting}
-                    numbers = [draft.number for draft in drafts if draft.number is not None]
-                    log.put([Lease(number, attempts.get(number, 1), owner, until) for number in numbers])
-                written = log.append(drafts)
-                _fold(ledger, written)
-                return written
+    def answered(self, request: str) -> list[Trial]:
+        """The trials that were given out for this request; none before."""
 
-        with self._asking:
-            while (written := persistently(step)) is None:
-                pass
-            return self.trials_of(written)
+        def look(_: bool) -> list[Event]:
+            with self.transaction() as log:
+                return log.answered(request)
+
+        found = persistently(look)
+        self.seen()
+        return self.trials_of(found)
+
+    def is_shared(self, last_ask: int) -> bool:
+        """Whether others ask, too: the last event that gave out trials, `last_ask`, is none of this process."""
+        if self._last_given is None:  # what was there before this process
+            self._last_given = last_ask
+        return self._last_given != last_ask
+
+    def given_out(self, written: Sequence[Event]) -> list[Trial]:
+        """The trials of these events, which an ask of this process has written."""
+        if written:
+            self._last_given = written[-1].seq
+        return self.trials_of(written)
+
+    def renew(self, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
+        """See `Storage.renew`."""
+        return self._storage.renew(self._id, owner, held, seconds)
 
     def trials_of(self, events: Sequence[Event]) -> list[Trial]:
         """The trials that these concern, as they are now or were after these."""
@@ -174,10 +162,6 @@ class Book:
         """Exclusive access to the log."""
         with self._named(), self._storage.transaction(self._id) as log:
             yield log
-
-    def _is_answered(self, request: str) -> bool:
-        with self.transaction() as log:
-            return bool(log.answered(request))
 
     def _attempt(self, steps: Sequence[Step]) -> None:
         with self._writing() as (ledger, log):

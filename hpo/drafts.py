@@ -44,6 +44,15 @@ def asked(
     return Draft("asked", number, {**data, "fitted": s.fitted} if s.fitted else data)
 
 
+def renumbered(draft: Draft, shift: int) -> Draft:
+    """An asked trial whose number was given out while it was suggested, under a later one."""
+    if not shift or draft.number is None:
+        return draft
+    first, n = draft.data["batch"]
+    data = {**draft.data, "batch": [first + shift, n], "drawn": draft.data.get("drawn", first)}
+    return Draft(draft.kind, draft.number + shift, data, draft.request)
+
+
 def freed(trial: Trial, reason: str) -> Draft:
     """A running trial that nobody runs here: its next attempt waits, and this one took no time of this study."""
     return Draft("requeued", trial.number, {"reason": reason, "seconds": 0.0})

@@ -2,7 +2,7 @@
 
 | kind      | number | data                                                                                   |
 |-----------|--------|----------------------------------------------------------------------------------------|
-| asked     | yes    | params, why, saw (last event seen), batch [first number, size], strategy, owner, fitted |
+| asked     | yes    | params, why, saw (last event), batch [first, size], strategy, owner, fitted, drawn     |
 | enqueued  | yes    | params, why, note                                                                      |
 | added     | yes    | params, why, values, note, notes, set_aside, data                                      |
 | started   | yes    | owner                                                                                  |

@@ -48,18 +48,11 @@ def replay(
     of it.
     """
     ledger = Ledger(problem, seed)
-    asked = [e for e in events if e.kind == "asked"]
     checked = 0
-    while asked:
-        try:
-            (first, n), saw = asked[0].data["batch"], int(asked[0].data["saw"])
-        except (LookupError, TypeError, ValueError) as error:
-            raise StudyDamaged(f"event {asked[0].seq} (asked) is damaged: it does not say what it saw") from error
-        batch = [e for e in asked if e.data.get("batch") == [first, n]]
-        asked = asked[len(batch) :]
+    for (saw, drawn, n), batch in _batches(events):
         ledger.apply(events[ledger.seq : saw])
         try:
-            strategy, rng = strategy_of(batch[0].data.get("strategy")), generator(seed, "suggest", first)
+            strategy, rng = strategy_of(batch[0].data.get("strategy")), generator(seed, "suggest", drawn)
             if isinstance(strategy, AnytimeStrategy):
                 recorded = Recorded([event.data.get("why", {}) for event in batch])
                 again = strategy.suggest_within(ledger.history(), n, rng, recorded)
@@ -73,3 +66,19 @@ def replay(
                 return Replay(checked, event.number, key(event.data["params"]), derived)
             checked += 1
     return Replay(checked)
+
+
+def _batches(events: Sequence[Event]) -> list[tuple[tuple[int, int, int], list[Event]]]:
+    """The suggestions of each ask, and what they followed from: the last event that it saw, the first number at that time,
+    and how many were asked for. In the order in which they were made, which need not be that in which they were stored."""
+    found: dict[tuple[int, int], tuple[tuple[int, int, int], list[Event]]] = {}
+    for event in events:
+        if event.kind != "asked":
+            continue
+        try:
+            first, n = map(int, event.data["batch"])
+            made = int(event.data["saw"]), int(event.data.get("drawn", first)), n
+        except (LookupError, TypeError, ValueError) as error:
+            raise StudyDamaged(f"event {event.seq} (asked) is damaged: it does not say what it saw") from error
+        found.setdefault((first, n), (made, []))[1].append(event)
+    return sorted(found.values(), key=lambda batch: batch[0][0])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
+from hpo.asking import Ask
 from hpo.book import Book, Look
 from hpo.boundary import face, public_members
 from hpo.drafts import (
@@ -23,7 +26,7 @@ from hpo.drafts import (
     took,
     unseen,
 )
-from hpo.effort import Allowance, Timed
+from hpo.effort import Timed
 from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
 from hpo.events import Draft, Event, Ledger, check_step
 from hpo.frozen import frozen
@@ -42,13 +45,16 @@ from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.opening import missing_file
 from hpo.storage.persistence import persistently
-from hpo.strategies import Strategy
+from hpo.strategies import Grid, Random, Sobol, Strategy
 from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.settings import from_json, to_json
 from hpo.trial import FAILURE_KINDS, Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_QUICK_KINDS, _QUICK_SECONDS = (Grid, Random, Sobol), 0.02
+"""Strategies without a model, and how long their suggestions may compute to be made inside of a transaction."""
 
 
 @public_members
@@ -65,6 +71,8 @@ class Study:
         self._storage = storage
         self._strategy = strategy
         self._book = Book(record, storage)
+        self._seconds_each = math.inf
+        """Of computing, that a suggestion took last time."""
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -116,8 +124,10 @@ class Study:
         Waiting trials (enqueued or to be repeated) are served first. `owner` marks trials that belong to a driver.
         Asking again with the same `request`, a text of your choice, gives the same trials: for callers that may lose an
         answer.
+        Where other processes ask too, each has its turn to suggest.
         With `max_seconds`, work for which there is no time is skipped in named steps (`why["skipped"]`: reused, screened,
-        spread), so that the answer comes in about that time; replaying skips the same.
+        spread), so that the answer comes in about that time; replaying skips the same. The wait for the turn counts, and
+        is over then.
         Raises SpaceExhausted when every configuration of a finite space has been given out.
         """
         count = 1 if n is None else whole(n)
@@ -125,9 +135,8 @@ class Study:
             raise SettingsError(f"ask({n!r}): ask() gives one trial, ask(8) a list of up to eight")
         if max_seconds is not None and not max_seconds > 0:
             raise SettingsError(f"ask(max_seconds={max_seconds!r}): give the seconds the answer may take, more than 0")
-        allowance = None if max_seconds is None else Timed(max_seconds)
-        suggest = partial(self._suggested, owner=owner, allowance=allowance)
-        trials = self._book.give_out(count, owner, suggest, request=request)
+        ends = math.inf if max_seconds is None else time.perf_counter() + max_seconds
+        trials = self._asked(count, owner, request=request, ends=ends)
         return trials if n is not None else trials[0]
 
     def claim(
@@ -151,10 +160,7 @@ class Study:
         count = whole(n)
         if count is None:
             raise SettingsError(f"claim({n!r}): give the number of trials as a whole number")
-        suggest = partial(self._suggested, owner=owner)
-        return self._book.give_out(
-            count, owner, suggest, request=request, lease=lease, within=within, later=later, is_first=is_first
-        )
+        return self._asked(count, owner, lease=lease, within=within, later=later, request=request, is_first=is_first)
 
     def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
         """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
@@ -193,7 +199,7 @@ class Study:
 
         def decide(ledger: Ledger, log: Log) -> list[Draft]:
             now, over, idle, extra = log.time(), [], [], []
-            leases = {lease.number: lease for lease in log.leases()}
+            leases = {lease.number: lease for lease in log.leases() if lease.number >= 0}  # below 0: who asks
             for lease in leases.values():
                 trial = ledger.trials[lease.number]
                 if trial.state is not TrialState.RUNNING or trial.attempt != lease.attempt:
@@ -458,15 +464,35 @@ class Study:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _suggested(
-        self, history: History, n: int, saw: int, *, owner: str, allowance: Allowance | None = None
-    ) -> list[Draft]:
+    def _asked(
+        self,
+        n: int,
+        owner: str,
+        *,
+        request: str = "",
+        ends: float = math.inf,
+        lease: float | None = None,
+        within: Callable[[History], float] | None = None,
+        later: Collection[int] = (),
+        is_first: bool = False,
+    ) -> list[Trial]:
+        def is_quick() -> bool:
+            if type(self.strategy) in _QUICK_KINDS:
+                return n * self._seconds_each <= _QUICK_SECONDS
+            return time.perf_counter() >= ends and isinstance(self.strategy, AnytimeStrategy)
+
+        suggest = partial(self._suggested, owner=owner, ends=ends)
+        ask = Ask(self._book, n, owner, suggest, is_quick, request, ends, lease, within, later)
+        return ask.trials(is_first=is_first)
+
+    def _suggested(self, history: History, n: int, saw: int, *, owner: str, ends: float = math.inf) -> list[Draft]:
         first, strategy = len(history.trials), self.strategy
-        rng = generator(self.seed, "suggest", first)
-        if allowance and isinstance(strategy, AnytimeStrategy):
-            suggestions = strategy.suggest_within(history, n, rng, allowance)
+        rng, begun = generator(self.seed, "suggest", first), time.thread_time()
+        if ends < math.inf and isinstance(strategy, AnytimeStrategy):
+            suggestions = strategy.suggest_within(history, n, rng, Timed(ends - time.perf_counter()))
         else:
             suggestions = strategy.suggest(history, n, rng)
+        self._seconds_each = (time.thread_time() - begun) / n
         name = to_json(strategy)
         return [asked(first + i, s, name, saw, (first, n), owner) for i, s in enumerate(suggestions)]
 

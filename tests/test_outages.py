@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,8 @@ class Away(SqlStorage):
         self._answer()
         return super().renew(study, owner, held, seconds)
 
-    def transaction(self, study: int) -> AbstractContextManager[Log]:
-        return self._transaction(study)
-
     @contextmanager
-    def _transaction(self, study: int) -> Iterator[Log]:
+    def transaction(self, study: int) -> Iterator[Log]:
         if not self.is_deaf:
             self._answer()
         with super().transaction(study) as log:

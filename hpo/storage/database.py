@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+Message: TypeAlias = "tuple[sa.Executable, Mapping[str, Any]]"
+"""A statement and its parameters."""
 
 
 class Database(Protocol):
@@ -41,6 +45,15 @@ class Database(Protocol):
 
     def lock_study(self, connection: sa.Connection, study: int) -> None:
         """In such a transaction, before the study's row is locked: wait in a fair queue for whoever writes to it."""
+        ...
+
+    def locked(self, connection: sa.Connection, study: int, row: Message) -> Any:
+        """As `lock_study`; and `row` of the study as it is then, or None."""
+        ...
+
+    def commit_with(self, connection: sa.Connection, messages: Sequence[Message]) -> None:
+        """Execute the last statements of such a transaction, and commit it along with them where that saves a wait: all who
+        want to write to the study stand behind it."""
         ...
 
     def now(self) -> sa.ColumnElement[float]:

@@ -6,16 +6,18 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import ConnectionLost, MissingExtra, StorageError
 from hpo.redact import redact
 from hpo.storage import deferral, sqlstates
 from hpo.storage.base import TURN
+from hpo.storage.database import Message
 from hpo.storage.holders import session_with
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ _UPGRADE = 6 * 3600.0
 """Seconds that the server may work on the tables without a word."""
 _INSTALL = "pip install 'psycopg[binary]'"
 _SCHEMA_LOCK = 0x68706F
+_OURS = "psycopg"
+"""The driver that can be told several statements at once."""
+_AT_ONCE = 32
+"""As many rows at most: of more, the wait between two messages is the smaller part."""
+_AS_IT_IS = {"no_parameters": True}
+"""For a text whose parameters are in it."""
 _CANCELLING = 5.0
 """Seconds to reach the server to have it break off a wait."""
 
@@ -130,6 +138,28 @@ class PostgresServer:
         versions again whenever it is their turn."""
         self._wait(connection, "the study", _SCHEMA_LOCK, study)
 
+    def locked(self, connection: sa.Connection, study: int, row: Message) -> Any:
+        """In one message, and yet two statements: the second sees what the last holder of the lock has committed."""
+        if connection.dialect.driver != _OURS:
+            self.lock_study(connection, study)
+            return connection.execute(*row).one_or_none()
+        found = self._wait(connection, "the study", _SCHEMA_LOCK, study, then=_text(connection, row))
+        cursor: Any = found.cursor
+        cursor.nextset()
+        values = cursor.fetchone()
+        return values and SimpleNamespace(
+            **{c.name: value for c, value in zip(cursor.description, values, strict=True)}
+        )
+
+    def commit_with(self, connection: sa.Connection, messages: Sequence[Message]) -> None:
+        """In one message. Between two of them the server and this process wait for one another, and everybody for both."""
+        if connection.dialect.driver != _OURS or len(messages) > _AT_ONCE:
+            for message in messages:
+                connection.execute(*message)
+            return
+        text = "; ".join([*(_text(connection, message) for message in messages), "COMMIT"])
+        connection.exec_driver_sql(text, execution_options=_AS_IT_IS)
+
     def now(self) -> sa.ColumnElement[float]:
         """The server's clock, that of the statement and not of the transaction's beginning."""
         import sqlalchemy as sa
@@ -154,7 +184,7 @@ class PostgresServer:
     def back_up(self, revision: str) -> None:
         """Left to the server's own backups; the upgrade is one transaction, and it ends whole or not at all."""
 
-    def _wait(self, connection: sa.Connection, what: str, *key: int) -> None:
+    def _wait(self, connection: sa.Connection, what: str, *key: int, then: str = "") -> sa.CursorResult[Any]:
         """For a lock. A signal has the server break off the wait, and its handler is called then: raised inside of the
         driver's own wait, its exception would leave the connection in a state that nobody knows."""
         import sqlalchemy as sa
@@ -165,9 +195,10 @@ class PostgresServer:
             with suppress(Exception):
                 raw.cancel_safe(timeout=_CANCELLING)
 
+        lock = f"SELECT pg_advisory_xact_lock({', '.join(map(str, key))})"
         try:
             with deferral.stopped_by(stop):
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({', '.join(map(str, key))})")
+                return connection.exec_driver_sql(f"{lock}; {then}" if then else lock, execution_options=_AS_IT_IS)
         except sa.exc.DBAPIError as error:
             if sqlstates.sqlstate(error) != sqlstates.LOCKED:
                 raise
@@ -275,6 +306,20 @@ def _lively(given: Mapping[str, object]) -> dict[str, Any]:
     name = f"hpo {platform.node()}:{os.getpid()}"
     lively = {"fallback_application_name": name, "connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", _CONNECT)}
     return {option: value for option, value in {**lively, **_LIVELY}.items() if option not in given}
+
+
+def _text(connection: sa.Connection, message: Message) -> str:
+    """The statement with its parameters in it, quoted by the driver."""
+    from psycopg import ClientCursor
+
+    statement, given = message
+    raw: Any = connection.connection.dbapi_connection
+    return ClientCursor(raw).mogrify(_compiled(statement, connection.dialect), given)
+
+
+@cache
+def _compiled(statement: Any, dialect: sa.Dialect) -> Any:
+    return str(statement.compile(dialect=dialect))
 
 
 def _connected(dialect: sa.Dialect, _: object, args: list[Any], options: dict[str, Any]) -> object:

@@ -15,7 +15,7 @@ from hpo.events import Draft, Event
 from hpo.storage import schema as tables
 from hpo.storage.base import PATIENCE, Lease, Log, StudyRecord
 from hpo.storage.connections import Connections
-from hpo.storage.database import Database
+from hpo.storage.database import Database, Message
 from hpo.storage.line import Line, check_rename, checked_name, copied_lines, from_text, lines, no_study, now, to_text
 from hpo.storage.paths import file_of, is_url
 from hpo.storage.persistence import persistently
@@ -31,7 +31,12 @@ _LINES = [tables.event.c[name] for name in ("seq", "at", "kind", "number", "data
 # The outer join tells a study without new events (one row of nulls) from no study (no row) in one query.
 _EVENTS = sa.select(*_LINES).select_from(tables.study.outerjoin(tables.event, _AFTER)).where(_THIS).order_by(_LINES[0])
 _VERSION = sa.select(tables.version.c.version_num).scalar_subquery()
-_LOCK = sa.select(tables.study.c.last_seq, _VERSION.label("version")).where(_THIS).with_for_update(of=tables.study)
+_ANY_LEASE = sa.exists().where(tables.lease.c.study_id == tables.study.c.id)
+_LOCK = (
+    sa.select(tables.study.c.last_seq, _VERSION.label("version"), _ANY_LEASE.label("has_leases"))
+    .where(_THIS)
+    .with_for_update(of=tables.study)
+)
 _HIGHEST = sa.select(sa.func.coalesce(sa.func.max(tables.study.c.id), 0))
 _ANSWERED = (
     sa.select(*_LINES)
@@ -54,6 +59,7 @@ _HELD = sa.and_(
 )
 _TRIES = 10
 """How often a study that others make and delete at the same time is tried to be made."""
+_INSERT = tables.event.insert()
 _LAST = sa.update(tables.study).where(_THIS).values(last_seq=sa.bindparam("last"))
 
 
@@ -175,17 +181,16 @@ class SqlStorage:
         """Exclusive access to the study's log."""
         with self._connections.writing() as connection:
             with self._connections.explained():
-                self._database.lock_study(connection, study)
-                row = connection.execute(self._lock, {"study": study}).one_or_none()
+                row = self._database.locked(connection, study, (self._lock, {"study": study}))
             if row is None:
                 raise _unknown(study)
             tables.check_version(row.version, self._database)
             if not isinstance(row.last_seq, int):
                 raise StudyDamaged(f"the number of its events is {row.last_seq!r}")
-            log = _SqlLog(self._connections, connection, study, row.last_seq, row.now, self._database.now())
+            log = _SqlLog(self._connections, connection, study, row, self._database)
             try:
                 yield log
-                log.flush()
+                log.end()
             finally:
                 log.ended = True
 
@@ -243,15 +248,16 @@ class _SqlLog:
         connections: Connections,
         connection: sa.Connection,
         study: int,
-        last: int,
-        begun: float,
-        now: sa.ColumnElement[float],
+        row: Any,
+        database: Database,
     ) -> None:
-        self._begun, self._now = begun, now
+        self._database = database
         self._connections = connections
         self._connection = connection
         self._study = study
-        self._last = last
+        self._last: int = row.last_seq
+        self._begun: float = row.now
+        self._has_leases: bool = row.has_leases
         self._pending: list[dict[str, Any]] = []
         self.ended = False
 
@@ -281,8 +287,20 @@ class _SqlLog:
         rows, self._pending = self._pending, []
         if rows:
             with self._connections.explained():
-                self._connection.execute(tables.event.insert(), rows)
-                self._connection.execute(_LAST, {"study": self._study, "last": self._last})
+                self._connection.execute(_INSERT, rows)
+                self._connection.execute(*self._counted())
+
+    def end(self) -> None:
+        """The same, and the commit along with it where the database can do that in one go."""
+        self._check()
+        rows, self._pending = self._pending, []
+        if rows:
+            with self._connections.explained():
+                inserts = [(_INSERT, row) for row in rows]
+                self._database.commit_with(self._connection, [*inserts, self._counted()])
+
+    def _counted(self) -> Message:
+        return _LAST, {"study": self._study, "last": self._last}
 
     def answered(self, request: str) -> list[Event]:
         self.flush()
@@ -293,10 +311,12 @@ class _SqlLog:
     def time(self) -> float:
         self._check()
         with self._connections.explained():
-            return float(self._connection.execute(sa.select(self._now)).scalar_one())
+            return float(self._connection.execute(sa.select(self._database.now())).scalar_one())
 
     def leases(self) -> list[Lease]:
         self._check()
+        if not self._has_leases:
+            return []
         with self._connections.explained():
             rows = self._connection.execute(_LEASES.order_by(tables.lease.c.number), {"study": self._study}).all()
         return [Lease(*row) for row in rows]
@@ -304,6 +324,7 @@ class _SqlLog:
     def put(self, leases: Sequence[Lease]) -> None:
         self.drop([lease.number for lease in leases])
         if leases:
+            self._has_leases = True
             rows = [{"study_id": self._study, **asdict(lease)} for lease in leases]
             with self._connections.explained():
                 self._connection.execute(tables.lease.insert(), rows)

@@ -21,14 +21,16 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hpo.errors import StorageError
 from hpo.storage import deferral
 from hpo.storage.base import TURN
+from hpo.storage.database import Message
 from hpo.storage.holders import writer_of
 from hpo.storage.mounts import network_file_system, read_mountinfo
 from hpo.storage.paths import reaching, url_of
@@ -126,6 +128,15 @@ class SqliteFile:
 
     def lock_study(self, connection: sa.Connection, study: int) -> None:
         """The write lock is on the whole file."""
+
+    def locked(self, connection: sa.Connection, study: int, row: Message) -> Any:
+        """The write lock is on the whole file."""
+        return connection.execute(*row).one_or_none()
+
+    def commit_with(self, connection: sa.Connection, messages: Sequence[Message]) -> None:
+        """There is no server to wait for."""
+        for message in messages:
+            connection.execute(*message)
 
     def now(self) -> sa.ColumnElement[float]:
         """The clock of this machine, which all who share the file are on; to the millisecond."""

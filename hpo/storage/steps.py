@@ -77,9 +77,10 @@ class Steps:
         """What the writer writes now."""
         self._writer: Step | None = None
 
-    def write(self, decide: Decide, fold: Fold | None = None) -> list[Event]:
-        """The events of a step, once they are stored. Raises what `decide` and `fold` raise, and StorageError."""
-        step = Step(decide, fold)
+    def write(self, decide: Decide, fold: Fold | None = None, request: str = "") -> list[Event]:
+        """The events of a step, once they are stored; with a `request`, those that are stored for it already. Raises what
+        `decide` and `fold` raise, and StorageError."""
+        step = Step(decide, fold, request=request or uuid.uuid4().hex, is_tried=bool(request))
         try:
             try:
                 self._enter(step)

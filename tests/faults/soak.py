@@ -34,6 +34,7 @@ COUNTS = {
     "HPO_OUTAGE_SECONDS": "300",
     "HPO_PARTITIONS": "50",
     "HPO_STOPPED": "20",
+    "HPO_ASKERS": "100",
 }
 
 

@@ -19,9 +19,7 @@ import hpo
 from hpo.strategies import Random
 from hpo.testing.executors import await_that
 from hpo.trial import TrialState
-from tests.faults.test_killed_server import Server, server
-
-__all__ = ["server"]
+from tests.servers.postgres import Server, own_server
 
 AWAY = float(os.environ.get("HPO_OUTAGE_SECONDS", "15"))
 DRIVER = """
@@ -50,7 +48,13 @@ if __name__ == "__main__":
 
 
 @pytest.mark.timeout(300 + 3 * AWAY)
-def test_trainings_of_two_drivers_outlive_a_server_that_is_away(tmp_path: Path, server: Server) -> None:
+def test_trainings_of_two_drivers_outlive_a_server_that_is_away(tmp_path: Path) -> None:
+    with own_server() as server:
+        check_that_trainings_go_on(tmp_path, server)
+
+
+def check_that_trainings_go_on(tmp_path: Path, server: Server) -> None:
+    """Two drivers, two trainings each under way, and the server is stopped for `AWAY` seconds."""
     url = server("up")
     problem = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
     study = hpo.open_study("away", problem, storage=url, seed=1, strategy=Random())
