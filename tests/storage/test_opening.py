@@ -16,6 +16,7 @@ from hpo.errors import HpoError, MissingExtra, SettingsError, StorageError, Stud
 from hpo.storage import MemoryStorage, SqlStorage, open_storage
 from hpo.storage.base import Storage
 from hpo.storage.opening import missing_file
+from hpo.storage.persistence import patient
 from hpo.storage.postgres import PostgresServer
 
 
@@ -162,14 +163,14 @@ def test_a_driver_that_is_not_there_is_named(
 def test_a_server_out_of_reach_or_without_a_driver_shows_no_secret() -> None:
     # Nothing listens on port 1 of this machine; without the driver it does not get that far.
     where = "postgresql+psycopg://me:s3cret@127.0.0.1:1/db?sslpassword=s3cret&connect_timeout=5"
-    with pytest.raises(HpoError) as caught:
+    with pytest.raises(HpoError) as caught, patient(0.0):
         open_storage(where)
     assert isinstance(caught.value, MissingExtra | StorageError)
     error: BaseException | None = caught.value
     while error is not None:
         assert "s3cret" not in str(error)
         error = error.__cause__
-    assert str(caught.value).startswith("postgresql+psycopg://me@127.0.0.1:1/db?connect_timeout=5 ")
+    assert "postgresql+psycopg://me@127.0.0.1:1/db?connect_timeout=5" in str(caught.value)
 
 
 def test_urls_show_no_secret_and_keep_the_rest() -> None:
