@@ -194,7 +194,7 @@ class Study:
 
     def reclaim(self, dead: Collection[str] = (), living: Iterable[Trial] = ()) -> list[Trial]:
         """Hand back the trials whose lease has run out, and those of owners known to be `dead`; not those known to be
-        `living`. Returns them: waiting, or failed after the third attempt, the tenth where owners died."""
+        `living`. Returns them: waiting, or failed once they have been lost with ten drivers."""
         spared = {(trial.number, trial.attempt) for trial in living}
 
         def decide(ledger: Ledger, log: Log) -> list[Draft]:
@@ -212,7 +212,8 @@ class Study:
             lost = [t for t in running if t.owner in dead and (t.number, t.attempt) not in spared]
             unheard = [t for n in over if (t := ledger.trials[n]).owner not in dead]
             died = [(t, handed_back(t, "infra", "its driver died", most=MOST_DEATHS)) for t in lost]
-            silent = [(t, handed_back(t, "infra", "its driver was not heard of any more")) for t in unheard]
+            silence = "its driver was not heard of any more"
+            silent = [(t, handed_back(t, "infra", silence, most=MOST_DEATHS)) for t in unheard]
             return [
                 *(unseen(draft, t, leases.get(t.number), now) for t, draft in died),
                 *(unseen(draft, t, leases.get(t.number), now, may_run=True) for t, draft in silent),
