@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 MOST_ATTEMPTS = 3
 """How often a trial is run before a failure of the machines counts as its failure."""
 MOST_DEATHS = 10
-"""The same where its driver died, or is not heard of any more: that takes along all that ran, and most of it, or all, is not
+"""The same where its driver died, or is not heard of any more: that takes along all that ran, and most, or all, is not
 to blame."""
 _LONGEST_MESSAGE = 1000
 
