@@ -104,6 +104,24 @@ class Pace:
         return True
 
 
+class Unshown(logging.Handler):
+    """Warnings that nobody handles, while a display shows a run: what it does not show itself goes to standard error, as it
+    does without a run."""
+
+    _NAMES = ("hpo.storage", "hpo.runner", "hpo.untold")
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, unless it is shown or somebody has it."""
+        handlers = [*logging.getLogger("hpo").handlers, *logging.getLogger().handlers]
+        is_first = next((h for h in handlers if isinstance(h, Unshown)), None) is self
+        has_handler = any(not isinstance(h, Unshown) for h in handlers)
+        if is_first and not has_handler and record.name.startswith(self._NAMES) and logging.lastResort:
+            logging.lastResort.handle(record)
+
+
 class Shown(Display):
     """The progress in words, on a screen."""
 
@@ -126,10 +144,10 @@ class Shown(Display):
         """The last step, where it was not shown."""
         self._is_broken = False
         self._thread = threading.Thread(target=self._serve, name="hpo-display", daemon=True)
-        self._mute = logging.NullHandler()
+        self._mute = Unshown()
 
     def __enter__(self) -> Self:
-        logging.getLogger("hpo").addHandler(self._mute)  # else warnings that nobody handles were shown twice
+        logging.getLogger("hpo").addHandler(self._mute)
         self._guarded(self._screen.open)
         self._guarded(self._thread.start)
         return self

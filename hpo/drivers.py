@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from hpo.errors import ConnectionLost, ExecutorError
+from hpo.errors import ExecutorError, HpoError
 from hpo.processes import is_certain, is_gone, this_process
 from hpo.storage.persistence import patient
 from hpo.study import Study
@@ -99,7 +99,7 @@ class Heartbeat:
             works = self.held()
             with patient(_CALL):
                 gone = {trial.number for trial in self.study.renew(works.values(), self._me, self._lease)}
-        except ConnectionLost as error:
+        except HpoError as error:  # away, full, locked: the run says so too
             level = logging.INFO if self._is_away else logging.WARNING
             log.log(level, "the leases could not be renewed; tried again until they are: %s", error)
             self._is_away = True

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 import hpo
 from hpo.drivers import heartbeat, left_behind, owner, reclaim
-from hpo.errors import ExecutorError, StorageError
+from hpo.errors import ConnectionLost, ExecutorError, StorageError, StudyNotFound
 from hpo.processes import this_process
 from hpo.storage import MemoryStorage
 from hpo.strategies import Random
@@ -71,6 +71,17 @@ def test_a_heartbeat_survives(study: hpo.Study, storage: Spoilt, fault: BaseExce
         assert beating.lost() == set()
         assert len([t for t in threading.enumerate() if t.name == "hpo-heartbeat"]) == 1
     assert not [t for t in threading.enumerate() if t.name == "hpo-heartbeat"]
+
+
+def test_what_a_storage_says_no_with_is_said_once_and_in_words(
+    study: hpo.Study, storage: Spoilt, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage.faults = [StorageError("the disk is full"), ConnectionLost("nobody there"), StudyNotFound("gone")]
+    with caplog.at_level(logging.WARNING), heartbeat(study, "me", 0.03, dict):
+        await_that(lambda: storage.renewals > 4, "it renews again")
+    assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [
+        ("the leases could not be renewed; tried again until they are: the disk is full", None)
+    ]
 
 
 def test_a_heartbeat_survives_what_is_held_and_the_log(

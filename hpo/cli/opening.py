@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import click
@@ -15,10 +15,14 @@ from hpo.opening import open_study
 from hpo.redact import redact
 from hpo.storage import Storage, open_storage
 from hpo.storage.opening import missing_file
+from hpo.storage.persistence import patient
 from hpo.strategies.settings import from_json
 from hpo.study import Study
 
 DEFAULT_STORAGE = "hpo.db"
+JOINING = 120.0
+"""Seconds for which a run or a worker waits for its storage at the beginning: a server that restarts, or is taken over by
+its standby, is back by then. Machines were asked for, and trials may wait."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,7 +63,7 @@ def outage_option(function: F) -> F:
         "--outage",
         metavar="TIME",
         callback=length,
-        help="How long to go on while the storage does not answer, like 2h; 12h by default.",
+        help="How long to go on while the storage does not answer, like 2h; 12h by default, and 2min at the beginning.",
     )(function)
 
 
@@ -80,17 +84,25 @@ def existing_storage(where: str) -> Iterator[Storage]:
 
 
 @contextmanager
-def existing_study(where: str, name: str | None, *, trust: bool = False) -> Iterator[Study]:
+def existing_study(
+    where: str, name: str | None, *, trust: bool = False, patience: float | None = None
+) -> Iterator[Study]:
     """The study `name`, or the only one; its strategy is imported whoever has written its name where there is `trust`.
-    Raises StudyNotFound naming what there is."""
-    with existing_storage(where) as storage:
-        if name is None:
-            names = storage.names()
-            if len(names) != 1:
-                have = f"has {len(names)} studies, name one: {listing(names)}" if names else "has no study yet"
-                raise StudyNotFound(f"{redact(where)} {have}")
-            name = names[0]
-        study = open_study(name, storage=storage)
-        if trust:
-            study = open_study(name, storage=storage, strategy=from_json(study.facts.get("strategy"), trust=True))
+    patience: seconds for which the storage is waited for, where that is not what others wait. Raises StudyNotFound naming
+    what there is."""
+    with ExitStack() as opened:
+        with nullcontext() if patience is None else patient(patience):
+            storage = opened.enter_context(existing_storage(where))
+            study = _only(storage, where) if name is None else open_study(name, storage=storage)
+            if trust:
+                settings = study.facts.get("strategy")
+                study = open_study(study.name, storage=storage, strategy=from_json(settings, trust=True))
         yield study
+
+
+def _only(storage: Storage, where: str) -> Study:
+    names = storage.names()
+    if len(names) != 1:
+        have = f"has {len(names)} studies, name one: {listing(names)}" if names else "has no study yet"
+        raise StudyNotFound(f"{redact(where)} {have}")
+    return open_study(names[0], storage=storage)

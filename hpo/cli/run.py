@@ -16,17 +16,20 @@ from hpo.budget import Budget
 from hpo.cli.codes import INFEASIBLE, INTERRUPTED
 from hpo.cli.console import echo
 from hpo.cli.engines import engine
-from hpo.cli.opening import DEFAULT_STORAGE, outage_option
+from hpo.cli.opening import DEFAULT_STORAGE, JOINING, outage_option
 from hpo.cli.settings import StudyFile, read_study_file
 from hpo.cli.show import trial_table
 from hpo.display import Display, Shown
 from hpo.ended import Run
-from hpo.errors import DefinitionChanged, SettingsError
+from hpo.errors import ConnectionLost, DefinitionChanged, SettingsError
+from hpo.history import History
 from hpo.opening import open_study
+from hpo.outage import CALL
 from hpo.redact import HIDDEN, redact
 from hpo.runner import run as run_study
 from hpo.screens import screen_on
 from hpo.storage import Storage, open_storage
+from hpo.storage.persistence import patient
 from hpo.study import Study
 from hpo.words import aside_words, best_words, duration, misses
 
@@ -71,9 +74,12 @@ def run(
     """  # noqa: D301 - click reads the backspace
     given = read_study_file(file)
     budget = _budget(given, trials, file)
-    store = open_storage(storage or given.storage or DEFAULT_STORAGE)
+    patience = JOINING if outage is None else outage
+    with patient(patience):
+        store = open_storage(storage or given.storage or DEFAULT_STORAGE)
     try:
-        study = _opened(given, store, file)
+        with patient(patience):
+            study = _opened(given, store, file)
         executor = engine(given.executor, given.command, workers or given.workers, given.logs, given.devices)
         try:
             ended = run_study(
@@ -91,13 +97,14 @@ def run(
             )
         except KeyboardInterrupt as stop:
             ended = ended_by(stop)
+        history = latest(study)
         with written_if_possible():
-            summarise(study, ended)
+            summarise(study.name, history, ended)
             if ended.interrupted:
                 echo(f"to go on: {_again(file, trials, workers, storage, quiet)}")
         if ended.interrupted:
             context.exit(INTERRUPTED)
-        context.exit(0 if study.history.has_best else INFEASIBLE)
+        context.exit(0 if history.has_best else INFEASIBLE)
     finally:
         store.close()
 
@@ -155,9 +162,18 @@ def written_if_possible() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's own last flush fails too
 
 
-def summarise(study: Study, ended: Run) -> None:
-    """Say how a run ended, what was stopped, and what is best now."""
-    history = study.history
+def latest(study: Study) -> History:
+    """The history now; as the run has last read it where the storage does not answer, for nobody waits long for a summary."""
+    try:
+        with patient(CALL):
+            return study.history
+    except ConnectionLost as error:
+        log.warning("what follows is as last read: %s", error)
+        return study.known
+
+
+def summarise(name: str, history: History, ended: Run) -> None:
+    """Say how a run of study `name` ended, what was stopped, and what is best."""
     echo(f"ended after {duration(ended.seconds)}: {ended.reason}")
     for trials, words in (
         (ended.stopped, "stopped before their end"),
@@ -173,7 +189,7 @@ def summarise(study: Study, ended: Run) -> None:
         echo("no trial has a result" + (" that counts" if history.set_aside else ""))
         return
     if history.has_best and len(history.problem.objectives) > 1:
-        echo(f"{best_words(history)}; see hpo best {shlex.quote(study.name)}")
+        echo(f"{best_words(history)}; see hpo best {shlex.quote(name)}")
         return
     trial = history.best if history.has_best else history.closest()
     if history.has_best:

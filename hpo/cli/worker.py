@@ -11,8 +11,8 @@ import click
 from hpo.budget import Budget
 from hpo.cli.codes import INTERRUPTED
 from hpo.cli.engines import words_of
-from hpo.cli.opening import existing_study, length, name_argument, outage_option, storage_option
-from hpo.cli.run import display, ended_by, summarise, written_if_possible
+from hpo.cli.opening import JOINING, existing_study, length, name_argument, outage_option, storage_option
+from hpo.cli.run import display, ended_by, latest, summarise, written_if_possible
 from hpo.errors import SettingsError
 from hpo.executors import Subprocess
 from hpo.redact import HIDDEN
@@ -70,7 +70,8 @@ def worker(
     strategy that the storage names: whoever may write there decides what runs here. On SIGTERM, which preempted
     machines send, nothing new is started; what has not ended after the notice is handed back, to be run elsewhere.
     """
-    with existing_study(storage, name, trust=True) as study:
+    patience = JOINING if outage is None else outage
+    with existing_study(storage, name, trust=True, patience=patience) as study:
         settings = _settings(study)
         command = words_of(text) if text else _command(study, settings.get("command", []))
         budget, limits = _budget(settings, trials), dict(settings.get("settings", {}).get("limits", {}))
@@ -81,8 +82,9 @@ def worker(
             ended = run(study, budget=budget, executor=executor, progress=display(quiet, budget), **limits)
         except KeyboardInterrupt as stop:
             ended = ended_by(stop)
+        history = latest(study)
         with written_if_possible():
-            summarise(study, ended)
+            summarise(study.name, history, ended)
         context.exit(INTERRUPTED if ended.interrupted else 0)
 
 

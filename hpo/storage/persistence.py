@@ -42,7 +42,7 @@ def persistently(step: Callable[[bool], T], *, patience: float = PATIENCE, is_op
     before the connection broke must look whether it was.
 
     What is waited for is logged, as a warning, after two seconds. With `is_opening` an address where nobody answers is
-    given up after 15 s, unless `patient` says otherwise, and that is logged at once.
+    named at once, and given up after 15 s unless `patient` says otherwise.
     """
     given, begun = _patience.get(), time.monotonic()
     end, told_at, is_told = begun + (patience if given is None else given), begun + _SOON, False
@@ -52,8 +52,8 @@ def persistently(step: Callable[[bool], T], *, patience: float = PATIENCE, is_op
             answer = step(again)
         except ConnectionLost as error:
             now = time.monotonic()
-            is_newcomer = is_opening and given is None and error.is_unanswered
-            if is_newcomer:
+            is_newcomer = is_opening and error.is_unanswered
+            if is_newcomer and given is None:
                 end = min(end, begun + _NEWCOMER)
             if now + pause > end:
                 if again:

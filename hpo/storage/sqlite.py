@@ -201,8 +201,9 @@ class SqliteFile:
         connection.exec_driver_sql(f"PRAGMA user_version = {max(highest, study)}")
 
     def is_passing(self, error: sa.exc.DBAPIError) -> bool:
-        """A lock is let go some day, be it that of a process which is stopped; all else of a file is as it is."""
-        return _is_busy(error)
+        """A lock is let go some day, be it that of a process which is stopped, and a full disk gets room again; all else of
+        a file is as it is."""
+        return _is_busy(error) or getattr(error.orig, "sqlite_errorname", "") == "SQLITE_FULL"
 
     def is_unanswered(self, error: sa.exc.DBAPIError) -> bool:
         """A file has no address."""

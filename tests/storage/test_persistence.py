@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 
@@ -88,10 +89,13 @@ def test_patience(clock: Clock, seconds: float | None, is_opening: bool, is_unan
     assert lasts - 2.0 <= clock.now - begun <= lasts
 
 
-def test_an_address_where_nobody_answers_is_named_at_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
+@pytest.mark.parametrize("seconds", [15, 120])
+def test_an_address_where_nobody_answers_is_named_at_once(
+    clock: Clock, caplog: pytest.LogCaptureFixture, seconds: int
+) -> None:
+    with caplog.at_level(logging.WARNING), nullcontext() if seconds == 15 else patient(seconds):
         persistently(away(clock, 0.01, is_unanswered=True), is_opening=True)
-    assert caplog.records[0].getMessage() == "the server is away. Trying again, for 15 s more at most"
+    assert caplog.records[0].getMessage() == f"the server is away. Trying again, for {seconds} s more at most"
 
 
 def test_the_last_error_says_for_how_long(clock: Clock) -> None:
