@@ -18,11 +18,11 @@ import pytest
 
 import hpo
 from hpo import screens
-from hpo.display import Pace
+from hpo.display import Pace, Shown
 from hpo.errors import SettingsError
 from hpo.executors import Threads
 from hpo.progress import Progress, clock_words
-from hpo.screens import broken
+from hpo.screens import Lines, broken
 from hpo.strategies import Random
 from tests.terminal import Terminal, screen
 
@@ -473,3 +473,16 @@ def test_runs_in_threads_are_shown_too(capsys: pytest.CaptureFixture[str]) -> No
     thread.start()
     thread.join()
     assert capsys.readouterr().err.count("trial ") == 2
+
+
+@pytest.mark.parametrize("has_handler", [False, True])
+def test_what_a_display_does_not_show_is_written_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, has_handler: bool
+) -> None:
+    """As without a run: to standard error, where nobody handles it."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()] if has_handler else [])
+    displays = [Shown(Lines(io.StringIO()), hpo.Budget(trials=2)) for _ in range(2)]
+    with displays[0], displays[1]:
+        for name in ("hpo.storage.persistence", "hpo.failures"):
+            logging.getLogger(name).warning("of %s", name)
+    assert capsys.readouterr().err == ("" if has_handler else "of hpo.storage.persistence\n")

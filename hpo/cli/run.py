@@ -163,12 +163,12 @@ def written_if_possible() -> Iterator[None]:
 
 
 def latest(study: Study) -> History:
-    """The history now; as the run has last read it where the storage does not answer, for nobody waits long for a summary."""
+    """The history now; where the storage does not answer, as the run has last read it: a summary is not waited for."""
     try:
         with patient(CALL):
             return study.history
     except ConnectionLost as error:
-        log.warning("what follows is as last read: %s", error)
+        log.warning("what follows is as last read: %s", str(error).partition(". ")[0].rstrip("."))
         return study.known
 
 
