@@ -98,13 +98,11 @@ class DaskPool(EnginePool):
     def capacity(self) -> int:
         """Slots, or threads of the cluster: of the most workers it may have, or of those it has; without idle ones that are
         avoided, and at least 1."""
-        n_idle, workers = self._n_left_out(), self._workers
-        if self._scale is not None and self._slots is None:
-            return max(1, self._scale[1] * self._threads_each() - n_idle)
-        n = workers.threads(workers.fit) - n_idle
-        if self._slots is None:
-            return max(1, n)
-        return max(1, min(self._slots, n)) if n_idle and self._scale is None else self._slots
+        n_left_out, workers = self._n_left_out(), self._workers
+        if self._slots is not None and not n_left_out:
+            return self._slots
+        n = self._scale[1] * self._threads_each() if self._scale else workers.threads(workers.fit)
+        return max(1, min(n - n_left_out, self._slots or n))
 
     def _n_left_out(self) -> int:
         """Idle threads where nothing is to start."""
