@@ -108,6 +108,8 @@ def result_of(value: Mapping[str, Any], metrics: Sequence[Metric], *, is_command
         only = f", only {listing(told)}.{hint}" if told else ""
         return Failure("error", f"the command ended well but reported no metrics of the study ({listing(names)}){only}")
     if not is_command:
+        if fault := fault_of(told):
+            return Failure("infra", fault)
         if "returned" in told:
             raise NotANumber(
                 f"the objective returned {told['returned']}; return a mapping of metric name to number, or the number "
@@ -126,6 +128,26 @@ def result_of(value: Mapping[str, Any], metrics: Sequence[Metric], *, is_command
         return Failure("diverged", f"{', '.join(broken)} not finite")
     ignored = sorted(told.keys() - set(names)) if is_command and told.keys() >= set(required) else []
     return Reading({name: result for name, result in told.items() if name not in ignored}, tuple(ignored))
+
+
+def fault_of(answer: Mapping[str, Any]) -> str:
+    """Why this is nothing that `Evaluate` has packed; empty where it is. An objective is not to blame for that: what it
+    said was changed or lost on the way."""
+    match answer:
+        case {"returned": str()} | {"failed": [str(), str()]}:
+            return ""
+        case {"value": pair} if _is_packed(pair):
+            return ""
+        case {"values": {**pairs}} if all(map(_is_packed, pairs.values())):
+            return ""
+    return f"what came back from the far end is no answer of an objective: {str(dict(answer))[:_SHOWN]}"
+
+
+def _is_packed(pair: object) -> bool:
+    def is_part(part: object) -> bool:
+        return part is None or is_number(part) or (isinstance(part, dict) and part.keys() == {"shown"})
+
+    return isinstance(pair, list) and len(pair) == 2 and all(map(is_part, pair))
 
 
 def _packed(value: Any) -> list[Any]:

@@ -151,9 +151,8 @@ class Machines:
             self._has_started = False
         self._has_started |= outcome.started_at is not None
         if self._row.add(number, handed, now):
-            lived = (
-                outcome.seconds if outcome.seconds < _LATE else 0.0
-            )  # the next has to live for longer, to prove anything
+            # the next has to live for longer, to prove anything; and some losses are known late, as those of Slurm's jobs
+            lived = next((seconds for seconds in (now - handed, outcome.seconds) if seconds < _LATE), 0.0)
             self._pause = min(max(2.0 * self._pause, SHORTEST, 1.5 * lived), LONGEST)
             is_new = self._row.tries > _TOLD or now - self._told_at >= LONGEST
             if _is_told(self._row.tries) and is_new and not outcome.place:

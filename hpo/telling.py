@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hpo.errors import ResultConflict, ResultError, TrialStateError, listing
-from hpo.evaluation import Failure, result_of
+from hpo.evaluation import Failure, fault_of, result_of
 from hpo.executors import Outcome
 from hpo.redact import redact
 from hpo.study import Study
@@ -96,8 +96,12 @@ class Teller:
 
 def failure_of(outcome: Outcome, *, is_command: bool) -> tuple[str | None, str]:
     """The kind of failure and its words, those of TrialFailed too; no kind where a work ended well."""
-    failed = None if is_command or outcome.value is None else outcome.value.get("failed")
-    return (failed[0], failed[1]) if failed else (outcome.kind, outcome.message)
+    if is_command or outcome.value is None:
+        return outcome.kind, outcome.message
+    if fault := fault_of(outcome.value):
+        return "infra", fault
+    failed = outcome.value.get("failed")
+    return (failed[0], failed[1]) if failed else (None, outcome.message)
 
 
 def _reason(outcome: Outcome) -> str:

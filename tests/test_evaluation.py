@@ -13,10 +13,11 @@ import pytest
 import hpo
 from hpo.errors import ExecutorError, MissingMetric, NotANumber, UnknownMetric
 from hpo.evaluation import Evaluate, Failure, Reading, result_of
-from hpo.executors import Subprocess
+from hpo.executors import Outcome, Subprocess
 from hpo.measurement import Measurement
 from hpo.metrics import Metric
 from hpo.progress import Progress
+from hpo.telling import failure_of
 
 METRICS: list[Metric] = [hpo.Objective("y"), hpo.Constraint("c", upper=1.0), hpo.Tracked("z")]
 PAYLOAD = {"number": 0, "params": {}, "seed": 1}
@@ -134,3 +135,23 @@ def test_a_command_whose_first_log_misspells_its_metric_stops_the_run(tmp_path: 
     with pytest.raises(ExecutorError, match=r"\(accuracy\), only acuracy\. Did you mean 'acuracy'\?"):
         hpo.run(s, executor=Subprocess(["sh", str(tmp_path / "train.sh")]), budget=hpo.Budget(trials=5))
     assert len(s.trials) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"y": 1.0},
+        {"values": [1.0]},
+        {"values": {"y": 1.0}},
+        {"values": {"y": [1.0]}},
+        {"value": {}},
+        {"failed": "oom"},
+    ],
+)
+def test_what_is_no_answer_of_an_objective_is_a_failure_of_what_brought_it(answer: dict[str, Any]) -> None:
+    failure = result_of(answer, METRICS, is_command=False)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "infra"
+    assert "is no answer of an objective: {" in failure.message
+    assert failure_of(Outcome(id="a", value=answer), is_command=False) == (failure.kind, failure.message)

@@ -210,6 +210,26 @@ def test_a_start_that_lives_through_the_pause_halves_it() -> None:
     assert rooms == [1, 1, 1, float("inf")]
 
 
+def test_losses_that_are_known_late_are_waited_for_before_more_is_started() -> None:
+    seen, go_to = machines()
+    for number in range(8):
+        seen.started({str(number): number})
+    go_to(6.0)  # as long as it takes to learn that Slurm has lost jobs, which never started
+    for number in range(8):
+        seen.ended(number, Outcome(id=str(number), kind="infra", place="n1"), "infra", "gone")
+    assert seen.due() == 6.0 + 9.0
+    go_to(15.0)
+    assert seen.room() == 1
+    seen.started({"8": 8})
+    go_to(21.0)
+    assert seen.room() == 0
+    seen.ended(8, Outcome(id="8", kind="infra", place="n2"), "infra", "gone")
+    go_to(38.5)
+    assert seen.room() == 0
+    go_to(39.0)
+    assert seen.room() == 1
+
+
 def test_a_place_is_left_out_longer_each_time_and_no_result_elsewhere_clears_it() -> None:
     seen, go_to = machines()
     at = 0.0

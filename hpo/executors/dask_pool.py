@@ -39,17 +39,15 @@ T = TypeVar("T")
 class Demand(Adaptive):
     """As many workers as the works in flight need, and never fewer than have work in hand."""
 
-    def __init__(
-        self, cluster: Cluster, n_in_flight: Callable[[], int], threads: Callable[[], int], **named: Any
-    ) -> None:
+    def __init__(self, cluster: Cluster, n_wanted: Callable[[], int], threads: Callable[[], int], **named: Any) -> None:
         super().__init__(cluster, interval=TICK, **named)
-        self._n_in_flight = n_in_flight
+        self._n_wanted = n_wanted
         self._threads = threads
 
     async def target(self) -> int:
         """Number of workers that should be."""
         busy = sum(1 for keys in (await self.scheduler.processing(workers=None)).values() if keys)
-        return max(busy, math.ceil(self._n_in_flight() / self._threads()))
+        return max(busy, math.ceil(self._n_wanted() / self._threads()))
 
 
 class DaskPool(EnginePool):
@@ -98,23 +96,34 @@ class DaskPool(EnginePool):
 
     @property
     def capacity(self) -> int:
-        """Slots, or threads of the cluster where nothing is avoided: of the most workers it may have, or of those it has;
-        at least 1."""
-        if self._slots is not None:
+        """Slots, or threads of the cluster: of the most workers it may have, or of those it has; without idle ones that are
+        avoided, and at least 1."""
+        n_left_out, workers = self._n_left_out(), self._workers
+        if self._slots is not None and not n_left_out:
             return self._slots
-        if self._scale is not None:
-            return self._scale[1] * self._threads_each()
-        return max(1, self._workers.threads(self._avoided))
+        n = self._scale[1] * self._threads_each() if self._scale else workers.threads(workers.fit)
+        return max(1, min(n - n_left_out, self._slots or n))
+
+    def _n_left_out(self) -> int:
+        """Idle threads where nothing is to start."""
+        workers = self._workers
+        left_out = workers.left_out(self._avoided)
+        return max(0, workers.threads(left_out) - self._n_begun({workers.place(address) for address in left_out}))
 
     def _threads_each(self) -> int:
         return self._workers.threads_each()
 
     def _adapt(self, cluster: Cluster, scale: tuple[int, int], release_after: float) -> None:
         def adaptive(cluster: Cluster, **named: Any) -> Demand:
-            return Demand(cluster, lambda: len(self._ledger.in_flight()), self._threads_each, **named)
+            return Demand(cluster, self._n_wanted, self._threads_each, **named)
 
         patience = max(1, round(release_after / TICK))
         self._adaptive = cluster.adapt(adaptive, minimum=scale[0], maximum=scale[1], wait_count=patience)  # type: ignore[arg-type]
+
+    def _n_wanted(self) -> int:
+        """Threads that are needed, beside those that are left out."""
+        n = len(self._ledger.in_flight())
+        return n and n + self._n_left_out()
 
     # the engine
 

@@ -33,9 +33,13 @@ class Workers:
         others = {_host(known) for known in self.known} - {host}
         return host if others and not _is_loopback(host) else address
 
-    def threads(self, avoided: Collection[str]) -> int:
-        """How many works run at once."""
-        return sum(self.known[address]["nthreads"] for address in self._not(avoided, self.fit))
+    def threads(self, addresses: Collection[str]) -> int:
+        """How many works run at once at these."""
+        return sum(self.known[address]["nthreads"] for address in addresses)
+
+    def left_out(self, avoided: Collection[str]) -> frozenset[str]:
+        """Where works could run, and nothing is to start."""
+        return frozenset(self.fit) - frozenset(self._not(avoided, self.fit))
 
     def threads_each(self) -> int:
         """Of a worker; 1 while there was none."""

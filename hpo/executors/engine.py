@@ -222,6 +222,10 @@ class EnginePool(Pool):
         n = len(self._ledger.in_flight())
         return "" if not n else "1 trial waits" if n == 1 else f"{n} trials wait"
 
+    def _n_begun(self, places: Collection[str]) -> int:
+        """Works that run at these."""
+        return sum(handed.begun_at is not None and handed.place in places for handed in [*self._handed.values()])
+
     def _finish(self) -> None:
         self._is_over = True
 

@@ -59,23 +59,30 @@ class Nodes:
         names = Counter(str(node["NodeName"]) for node in self.known.values())
         return name if names[name] < 2 else f"{name} ({id[:12]})"
 
-    def cpus(self, avoided: Collection[str]) -> int:
-        """How many there are where works may run."""
-        fit = [id for id in self.known if id not in self.unfit]
-        return int(sum(self._has(id).get("CPU", 0) for id in self._not(avoided, fit)))
+    @property
+    def fit(self) -> list[str]:
+        """Where works can run."""
+        return [id for id in self.known if id not in self.unfit]
+
+    def cpus(self, ids: Collection[str]) -> int:
+        """How many there are on these."""
+        return int(sum(self._has(id).get("CPU", 0) for id in ids))
+
+    def left_out(self, avoided: Collection[str]) -> frozenset[str]:
+        """Where works could run, and nothing is to start."""
+        return frozenset(self.fit) - frozenset(self._not(avoided, self.fit))
 
     def barred(self, shape: Shape, avoided: Collection[str]) -> frozenset[str]:
         """Where a work shall not run. To avoid places is a wish, for where others are left that can hold it."""
         if not avoided and not self.unfit:
             return frozenset()
-        fit = [id for id in self.known if id not in self.unfit]
-        able = [id for id in fit if self._holds(id, shape)]
-        return frozenset(self.known) - frozenset(self._not(avoided, able or fit))
+        able = [id for id in self.fit if self._holds(id, shape)]
+        return frozenset(self.known) - frozenset(self._not(avoided, able or self.fit))
 
     def lack(self, shape: Shape, free: Mapping[str, float]) -> str:
         """What a work asks for that waits, and what there is. free: by Ray's names, of the whole cluster."""
         asked = _amounts(shape.asked)
-        if any(self._holds(id, shape) for id in self.known if id not in self.unfit):
+        if any(self._holds(id, shape) for id in self.fit):
             total: Counter[str] = Counter()
             for id in self.known:
                 total.update(self._has(id))

@@ -96,8 +96,13 @@ class RayPool(EnginePool):
 
     @property
     def capacity(self) -> int:
-        """Slots, or CPUs of the cluster where nothing is avoided; at least 1."""
-        return max(1, self._nodes.cpus(self._avoided)) if self._slots is None else self._slots
+        """Slots, or CPUs of the cluster; without idle ones that are avoided, and at least 1."""
+        nodes = self._nodes
+        if not (left_out := nodes.left_out(self._avoided)) and self._slots is not None:
+            return self._slots
+        places = {nodes.place(id) for id in left_out}
+        n = nodes.cpus(nodes.fit) - max(0, nodes.cpus(left_out) - self._n_begun(places))
+        return max(1, n if self._slots is None else min(self._slots, n))
 
     # the engine
 

@@ -37,20 +37,33 @@ def local(workers: int, threads: int = 1, **named: Any) -> LocalCluster:
 
 
 @pytest.fixture(scope="module")
-def _cluster() -> Iterator[LocalCluster]:
-    with local(2, threads=2) as cluster:
-        yield cluster
+def _kept() -> Iterator[list[LocalCluster]]:
+    """The cluster that the tests share, once there is one."""
+    kept: list[LocalCluster] = []
+    yield kept
+    for cluster in kept:
+        cluster.close()
 
 
 @pytest.fixture
-def cluster(_cluster: LocalCluster) -> LocalCluster:
-    """Two workers, of two threads each."""
-    assert _cluster.scheduler is not None
-    await_that(
-        lambda: len(_cluster.scheduler.workers) == 2,  # type: ignore[union-attr]
-        "killed workers are replaced",
-    )
-    return _cluster
+def cluster(_kept: list[LocalCluster]) -> LocalCluster:
+    """Two workers, of two threads each. Those that a test has killed are replaced, unless the nanny gives up, as it does
+    where a machine under load starts them too slowly: then it is another cluster."""
+    for kept in _kept:
+        try:
+            await_that(lambda kept=kept: len(_workers(kept)) == 2, "killed workers are replaced")  # type: ignore[misc]
+            return kept
+        except AssertionError:
+            _kept.remove(kept)
+            kept.close()
+    _kept.append(local(2, threads=2))
+    await_that(lambda: len(_workers(_kept[0])) == 2, "the workers of a new cluster join")
+    return _kept[0]
+
+
+def _workers(cluster: LocalCluster) -> Any:
+    assert cluster.scheduler is not None
+    return cluster.scheduler.workers
 
 
 class TestContract(ExecutorContract, ConcurrencyContract):
@@ -206,14 +219,15 @@ def test_places_are_named_and_avoided_and_what_waits_there_moves(cluster: LocalC
         assert bad in cluster.scheduler.workers
         await_that(lambda: sum((tmp_path / name).exists() for name in gates) == 5, "another one starts")
         pool.avoid({bad})
-        await_that(lambda: pool.capacity == 2, "its threads do not count")
         running = {name for name in gates if (tmp_path / name).exists()} - {first}
+        await_that(lambda: pool.capacity == 4, "what has begun there leaves the other's threads free")
         time.sleep(1.0)  # what was on its way has moved by now
         for gate in gates.values():
             gate.touch()
         places = {outcome.id: outcome.place for outcome in collect(pool, 7)}
         assert bad in {places[name] for name in running}, "what has begun runs on"
         assert bad not in {places[name] for name in gates.keys() - running - {first}}
+        assert pool.capacity == 2, "its idle threads do not count"
         pool.submit(*(Work(id=f"w{i}", payload={"do": "pass"}) for i in range(8)))
         assert bad not in {outcome.place for outcome in collect(pool, 8)}
         pool.avoid(set(places.values()) | {bad})

@@ -34,7 +34,9 @@ def test_avoided_hosts_and_workers_are_left_out_while_there_are_others() -> None
     assert cluster.allowed(work(), {A1}) == frozenset({A2, B})
     assert cluster.allowed(work(), {"10.0.0.1", "10.0.0.2"}) is None, "a wish"
     assert cluster.allowed(work(), {"10.0.0.9"}) is None
-    assert [cluster.threads(avoided) for avoided in ((), {A1}, {"10.0.0.1"}, {"10.0.0.1", B})] == [6, 4, 2, 6]
+    left_out = [cluster.left_out(avoided) for avoided in ((), {A1}, {"10.0.0.1"}, {"10.0.0.1", B})]
+    assert left_out == [set(), {A1}, {A1, A2}, set()]
+    assert [cluster.threads(addresses) for addresses in left_out] == [0, 2, 4, 0]
 
 
 def test_what_only_an_avoided_worker_can_hold_goes_there() -> None:
@@ -46,7 +48,7 @@ def test_what_only_an_avoided_worker_can_hold_goes_there() -> None:
 def test_nothing_goes_where_nothing_can_run() -> None:
     assert workers(A1, B, unfit=(B,)).allowed(work(), ()) == frozenset({A1})
     assert workers(A1, B, unfit=(B,)).allowed(work(), {"10.0.0.1"}) == frozenset({A1}), "more than a wish"
-    assert workers(A1, B, unfit=(B,)).threads(()) == 2
+    assert workers(A1, B, unfit=(B,)).left_out({"10.0.0.1"}) == set()
 
 
 class Clock:

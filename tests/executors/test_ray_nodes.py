@@ -22,7 +22,9 @@ def test_places_are_names_told_apart_where_several_share_one() -> None:
     cluster = nodes(a={"CPU": 1.0}, twin_1={"CPU": 2.0}, twin_2={"CPU": 4.0}, dead={})
     assert [cluster.place(id) for id in ("a", "twin_1", "dead")] == ["a", "twin (twin_1)", "dead"]
     assert not cluster.unfit, "it has left"
-    assert [cluster.cpus(avoided) for avoided in ((), {"a"}, {"twin (twin_1)"}, {"twin"})] == [7, 6, 5, 1]
+    left_out = [cluster.left_out(avoided) for avoided in ((), {"a"}, {"twin (twin_1)"}, {"twin"}, {"a", "twin"})]
+    assert left_out == [set(), {"a"}, {"twin_1"}, {"twin_1", "twin_2"}, set()]
+    assert [cluster.cpus(ids) for ids in left_out] == [0, 1, 2, 6, 0]
 
 
 def test_avoided_nodes_are_barred_while_there_are_others_that_can_hold_the_work() -> None:
@@ -33,7 +35,8 @@ def test_avoided_nodes_are_barred_while_there_are_others_that_can_hold_the_work(
     assert cluster.barred(Shape(1.0, 1, None), {"a"}) == {"b"}, "there is no other GPU"
     unfit = Nodes(cluster.known, {"b": "has no hpo"})
     assert unfit.barred(one, ()) == unfit.barred(one, {"a"}) == {"b"}
-    assert unfit.cpus(()) == 2
+    assert unfit.cpus(unfit.fit) == 2
+    assert unfit.left_out({"a"}) == set(), "there is no other that is fit"
 
 
 def test_what_a_work_waits_for() -> None:

@@ -138,7 +138,7 @@ def check(study: hpo.Study, folder: Path) -> None:
             assert [trial.number, trial.attempt, trial.params["x"]] in measured
             assert trial.values["y"].value == trial.params["x"]
         else:
-            assert (trial.state, trial.kind) == (TrialState.FAILED, "infra"), "after its third loss"
+            assert (trial.state, trial.kind) == (TrialState.FAILED, "infra"), "lost three times where others ran well"
     requeued = [e for e in events if e.kind == "requeued"]
     assert requeued, "the kills hit something"
     for event in requeued:

@@ -79,7 +79,7 @@ def test_killed_workers_lose_and_double_nothing(tmp_path: Path) -> None:
             assert [trial.number, trial.attempt, trial.params["x"]] in measured
             assert trial.values["y"].value == trial.params["x"]
         else:
-            assert (trial.state, trial.kind) == (TrialState.FAILED, "infra"), "after its third loss"
+            assert (trial.state, trial.kind) == (TrialState.FAILED, "infra"), "lost three times where others ran well"
     assert sum(t.state is TrialState.COMPLETED for t in trials) >= TRIALS - KILLS // 3
     requeued = [e for e in events if e.kind == "requeued"]
     assert killed
