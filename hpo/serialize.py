@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from hpo.attempt import Attempt
 from hpo.errors import SettingsError, StorageError, did_you_mean, listing
 from hpo.measurement import Measurement
 from hpo.metrics import Constraint, Metric, Objective, Tracked
@@ -83,8 +84,14 @@ def trial_to_json(trial: Trial) -> dict[str, Any]:
     out["state"] = str(trial.state)
     out["params"] = dict(trial.params)
     out["why"] = dict(trial.why)
-    out["values"] = {name: {"value": m.value, "sem": m.sem} for name, m in trial.values.items()}
+    out["values"] = _shown(trial.values)
+    names = [f.name for f in dataclasses.fields(Attempt)]
+    out["attempts"] = [{n: getattr(a, n) for n in names} | {"values": _shown(a.values)} for a in trial.attempts]
     return out
+
+
+def _shown(values: Mapping[str, Measurement]) -> dict[str, dict[str, float | None]]:
+    return {name: {"value": m.value, "sem": m.sem} for name, m in values.items()}
 
 
 def _built(types: Mapping[str, type[Any]], data: Mapping[str, Any], discriminator: str, where: str) -> Any:
