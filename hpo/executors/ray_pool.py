@@ -25,6 +25,9 @@ from hpo.executors.wire import Settings
 ANSWER = 15.0
 """Seconds in which the nodes must say what they have installed before anything starts."""
 
+COMES_UP = 5.0
+"""Seconds in which an actor may come up that has a node. Until then it is not known to wait for one."""
+
 
 class Seat:
     """The actor beside which works run, one at a time; a second thread of its hears of cancellations."""
@@ -168,19 +171,23 @@ class RayPool(EnginePool):
         error = done.exception()
         if error is None:
             self._end(token, done.result())
-            self._make_room(place)
+            self._make_room()
         else:
             self._kill(place)
             self._lose([token], f"the Ray worker was lost: {describe(error)}")
 
-    def _make_room(self, free: Place) -> None:
-        """A place without work is for one that waits for a node, or gives back what it has for it."""
-        waiting = [place for place in self._seats if place.token in self._handed and not place.node]
-        alike = [place for place in waiting if place.shape == free.shape and free.node not in place.barred]
-        if alike and alike[0].token:
-            self._give_again([alike[0].token])
-        elif waiting and free in self._seats:
-            self._leave(free)
+    def _make_room(self) -> None:
+        """A place without work is for one that waits for a node, or gives back what it has for it. One that only comes up
+        is left alone: given short works, the free place would be sooner each time, and no second one ever there."""
+        late = time.monotonic() - COMES_UP
+        for free in [place for place in self._seats if place.token is None]:
+            held = [place for place in self._seats if not place.node and place.token in self._handed]
+            waiting = [place for place in held if place.token and self._handed[place.token].since <= late]
+            alike = [place for place in waiting if place.shape == free.shape and free.node not in place.barred]
+            if alike and alike[0].token:
+                self._give_again([alike[0].token])
+            elif waiting:
+                self._leave(free)
 
     def _end_there(self, cancelled: list[Handed]) -> None:
         for handed in cancelled:
@@ -206,6 +213,7 @@ class RayPool(EnginePool):
             raise ExecutorError("the connection to Ray was closed")
         self._learn(0.0)
         self._move()
+        self._make_room()
         self._tell()
         now = time.monotonic()
         for place in [place for place in self._seats if place.token is None]:

@@ -269,10 +269,18 @@ def test_a_cluster_of_its_own_and_a_killed_driver(tmp_path: Path) -> None:
             await_that(lambda family=family: not any(p.is_running() for p in family), "the cluster ends")  # type: ignore[misc]
 
 
-def test_many_works_are_cheap_to_have_in_flight() -> None:
+def test_many_works_are_cheap_to_have_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, new_place = list[Any](), ray_pool.RayPool._new_place
+
+    def counted(pool: Any, *asked: Any) -> Any:
+        made.append(asked)
+        return new_place(pool, *asked)
+
+    monkeypatch.setattr(ray_pool.RayPool, "_new_place", counted)
     with Ray(slots=2).start(behave) as pool:
         pool.submit(*(Work(id=str(i), payload={"do": "pass", "value": i}) for i in range(2000)))
         assert {o.id: (o.value or {})["value"] for o in collect(pool, 2000)} == {str(i): i for i in range(2000)}
+    assert len(made) < 20, "an actor that comes up is waited for, though another is free sooner"
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
