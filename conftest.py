@@ -16,6 +16,7 @@ import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -124,6 +125,8 @@ OFFLINE = str(ROOT / "tests" / "house" / "offline")
 
 def pytest_configure() -> None:
     """Refuse connections to other machines, here and in every Python started from here."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a shell that started the tests in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(sys.modules.get("sitecustomize"), "refuse_the_network"):
         return  # this is a worker of pytest-xdist: its Python has started so
     sys.path.insert(0, OFFLINE)
