@@ -8,7 +8,6 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from hpo.effort import Allowance
 from hpo.events import Event
 from hpo.history import History
 from hpo.places import Place
-from hpo.storage import MemoryStorage, SqlStorage, Storage
+from hpo.storage import Storage
 from hpo.storage.base import Lease
 from hpo.strategies import Random
 from hpo.suggestion import Suggestion
 from hpo.testing.executors import await_that
+from tests.pairs import KINDS, pair_of
 
 SERVER = os.environ.get("HPO_TEST_PG", "")
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
@@ -77,18 +77,11 @@ class Hurried(Gated):
         return [Suggestion(s.params, {**s.why, "skipped": ["spread"]}) for s in Random().suggest(history, n, rng)]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def storages(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sequence[Storage]]:
     """What two processes have open."""
-    if request.param == "memory":
-        memory = MemoryStorage()
-        yield memory, memory
-        return
-    if request.param == "postgresql" and not SERVER:
-        pytest.skip("HPO_TEST_PG names no PostgreSQL server")
-    where = SERVER if request.param == "postgresql" else tmp_path / "hpo.db"
-    with closing(SqlStorage(where)) as one, closing(SqlStorage(where)) as other:
-        yield one, other
+    with pair_of(request.param, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -26,9 +26,10 @@ import pytest
 import hpo
 from hpo.events import Event
 from hpo.serialize import problem_to_json
-from hpo.storage import MemoryStorage, SqlStorage, Storage
+from hpo.storage import SqlStorage, Storage
 from hpo.strategies import Random
 from hpo.trial import TrialState
+from tests.pairs import KINDS, pair_of
 
 MOST = int(os.environ.get("HPO_INTERRUPTS", "8"))
 SERVER = os.environ.get("HPO_TEST_PG", "")
@@ -100,18 +101,11 @@ def places(work: Callable[[], object]) -> range:
     return range(1, n + 1, max(1, n // MOST) if MOST else 1)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Storage, Storage]]:
     """A storage, and what another process would use in its place."""
-    if request.param == "memory":
-        memory = MemoryStorage()
-        yield memory, memory
-        return
-    if request.param == "postgresql" and not SERVER:
-        pytest.skip("HPO_TEST_PG names no PostgreSQL server")
-    where = SERVER if request.param == "postgresql" else tmp_path / "hpo.db"
-    with closing(SqlStorage(where)) as one, closing(SqlStorage(where, patience=AT_ONCE)) as other:
-        yield one, other
+    with pair_of(request.param, tmp_path, AT_ONCE) as opened:
+        yield opened
 
 
 def opened(name: str, storage: Storage | Path) -> hpo.Study:
