@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
@@ -478,9 +479,11 @@ class Study:
         is_first: bool = False,
     ) -> list[Trial]:
         def is_quick() -> bool:
-            if type(self.strategy) in _QUICK_KINDS:
-                return n * self._seconds_each <= _QUICK_SECONDS
-            return time.perf_counter() >= ends and isinstance(self.strategy, AnytimeStrategy)
+            with suppress(SettingsError):  # a strategy that is not installed is not missed where trials wait
+                if type(self.strategy) in _QUICK_KINDS:
+                    return n * self._seconds_each <= _QUICK_SECONDS
+                return time.perf_counter() >= ends and isinstance(self.strategy, AnytimeStrategy)
+            return False
 
         suggest = partial(self._suggested, owner=owner, ends=ends)
         ask = Ask(self._book, n, owner, suggest, is_quick, request, ends, lease, within, later)

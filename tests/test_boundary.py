@@ -213,13 +213,13 @@ def test_an_interrupt_with_words_is_the_librarys_own(words: tuple[str, ...], is_
 
     with pytest.raises(KeyboardInterrupt) as info:
         study().claim(1, "me", lease=60.0, within=within)
-    assert ("hpo.book" not in homes(info.value)) == is_short
+    assert ("hpo.asking" not in homes(info.value)) == is_short
 
 
 def test_other_errors_keep_every_frame() -> None:
     with pytest.raises(KeyError) as info:
         study(strategy=Wrong("another")).ask()
-    assert "hpo.book" in homes(info.value)
+    assert "hpo.asking" in homes(info.value)
     assert frames_of_user(info.value.__traceback__) is not None
 
 
@@ -234,7 +234,7 @@ def test_a_type_error_inside_a_call_is_not_taken_for_one_of_its_arguments() -> N
     with pytest.raises(TypeError) as of_user:
         study().claim(1, "me", lease=60.0, within=broken)
     assert str(of_user.value) == "got an unexpected keyword argument 'n_trials'"
-    assert {"hpo.book", __name__} <= set(homes(of_user.value))
+    assert {"hpo.asking", __name__} <= set(homes(of_user.value))
 
 
 def test_threads_get_the_same() -> None:
