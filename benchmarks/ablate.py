@@ -1,8 +1,8 @@
 """The command `ablate`: this library with one of its constants changed, against itself, on the same seeds.
 
-A setting names a constant of the engine and its value as JSON, `hpo.bayes.aim._STALLED=0`. It is changed in the contender's
-own process, before any problem is opened. Runs go to a folder of their own, in files named after the variant, and go on
-where they stopped.
+A setting names a constant of the engine and its value as JSON, `hpo.bayes.target._STALLED=0`. It is changed in the
+contender's own process, before any problem is opened. Runs go to a folder of their own, in files named after the variant,
+and go on where they stopped.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from benchmarks.run import luck
 from benchmarks.score import is_feasible
 from benchmarks.tables import number, table
 from benchmarks.worker import versions
-from hpo.bayes.kernel import Mask
-from hpo.opening import open_study
-from hpo.trial import Trial
+from hpo.common.arrays import Mask
+from hpo.study.open_study import open_study
+from hpo.trials.trial import Trial
 
 SEEDS = 5
 EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 1.0)

@@ -28,10 +28,10 @@ import psutil
 import hpo
 from benchmarks import records
 from hpo.errors import HpoError
-from hpo.events import Draft
 from hpo.executors import Dask, Executor, Processes, Threads
 from hpo.storage import open_storage
 from hpo.strategies import Random
+from hpo.trials.events import Draft
 
 if TYPE_CHECKING:
     from distributed import Client

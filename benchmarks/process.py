@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from benchmarks import environments
 from benchmarks.contenders import contender
-from hpo.serialize import problem_to_json
+from hpo.problem.json_format import problem_to_json
 
 if TYPE_CHECKING:
     import hpo

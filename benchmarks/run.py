@@ -21,8 +21,8 @@ from benchmarks.problems.base import BenchProblem, Outcome
 from benchmarks.records import Run, definition, rounded, steps
 from benchmarks.score import Values
 from benchmarks.suites import Mode
-from hpo.encoding import key
-from hpo.trial import LEARNED_KINDS
+from hpo.problem.space import key
+from hpo.trials.trial import LEARNED_KINDS
 
 CPU_LIMIT = 1800.0
 """CPU seconds of a contender in one run; when they are spent, the best so far counts."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 import hpo
 from benchmarks.problems.base import BenchProblem
-from hpo.metrics import shortfall
-from hpo.pareto import hypervolume
+from hpo.problem.metrics import shortfall
+from hpo.trials.pareto import hypervolume
 
 Array = NDArray[np.float64]
 Values = Mapping[str, float]

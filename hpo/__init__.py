@@ -25,66 +25,66 @@ if TYPE_CHECKING:
     from hpo import storage as storage
     from hpo import strategies as strategies
     from hpo import testing as testing
-    from hpo.budget import Budget as Budget
-    from hpo.capacity import simulate as simulate
     from hpo.errors import HpoError as HpoError
     from hpo.errors import NoFeasibleTrial as NoFeasibleTrial
     from hpo.errors import SpaceExhausted as SpaceExhausted
     from hpo.errors import TrialFailed as TrialFailed
-    from hpo.history import History as History
-    from hpo.measurement import Measurement as Measurement
-    from hpo.metrics import Constraint as Constraint
-    from hpo.metrics import Objective as Objective
-    from hpo.metrics import Tracked as Tracked
-    from hpo.one_call import maximize as maximize
-    from hpo.one_call import minimize as minimize
-    from hpo.opening import open_study as open_study
-    from hpo.parameters import Categorical as Categorical
-    from hpo.parameters import Float as Float
-    from hpo.parameters import Int as Int
-    from hpo.problem import Problem as Problem
-    from hpo.provenance import fingerprint as fingerprint
-    from hpo.runner import run as run
-    from hpo.space import Space as Space
-    from hpo.studies import back_up as back_up
-    from hpo.studies import copy_study as copy_study
-    from hpo.studies import delete_study as delete_study
-    from hpo.studies import rename_study as rename_study
-    from hpo.study import Study as Study
-    from hpo.trial import Trial as Trial
-    from hpo.trial import TrialState as TrialState
+    from hpo.problem.measurement import Measurement as Measurement
+    from hpo.problem.metrics import Constraint as Constraint
+    from hpo.problem.metrics import Objective as Objective
+    from hpo.problem.metrics import Tracked as Tracked
+    from hpo.problem.parameters import Categorical as Categorical
+    from hpo.problem.parameters import Float as Float
+    from hpo.problem.parameters import Int as Int
+    from hpo.problem.problem import Problem as Problem
+    from hpo.problem.space import Space as Space
+    from hpo.running.budget import Budget as Budget
+    from hpo.running.one_call import maximize as maximize
+    from hpo.running.one_call import minimize as minimize
+    from hpo.running.runner import run as run
+    from hpo.running.simulate import simulate as simulate
+    from hpo.study.manage import back_up as back_up
+    from hpo.study.manage import copy_study as copy_study
+    from hpo.study.manage import delete_study as delete_study
+    from hpo.study.manage import rename_study as rename_study
+    from hpo.study.open_study import open_study as open_study
+    from hpo.study.provenance import fingerprint as fingerprint
+    from hpo.study.study import Study as Study
+    from hpo.trials.history import History as History
+    from hpo.trials.trial import Trial as Trial
+    from hpo.trials.trial import TrialState as TrialState
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Budget": "budget",
-    "Categorical": "parameters",
-    "Constraint": "metrics",
-    "Float": "parameters",
-    "History": "history",
+    "Budget": "running.budget",
+    "Categorical": "problem.parameters",
+    "Constraint": "problem.metrics",
+    "Float": "problem.parameters",
+    "History": "trials.history",
     "HpoError": "errors",
-    "Int": "parameters",
-    "Measurement": "measurement",
+    "Int": "problem.parameters",
+    "Measurement": "problem.measurement",
     "NoFeasibleTrial": "errors",
-    "Objective": "metrics",
-    "Problem": "problem",
-    "Space": "space",
+    "Objective": "problem.metrics",
+    "Problem": "problem.problem",
+    "Space": "problem.space",
     "SpaceExhausted": "errors",
-    "Study": "study",
-    "Tracked": "metrics",
-    "Trial": "trial",
+    "Study": "study.study",
+    "Tracked": "problem.metrics",
+    "Trial": "trials.trial",
     "TrialFailed": "errors",
-    "TrialState": "trial",
-    "back_up": "studies",
-    "copy_study": "studies",
-    "delete_study": "studies",
-    "fingerprint": "provenance",
-    "maximize": "one_call",
-    "minimize": "one_call",
-    "open_study": "opening",
-    "rename_study": "studies",
-    "run": "runner",
-    "simulate": "capacity",
+    "TrialState": "trials.trial",
+    "back_up": "study.manage",
+    "copy_study": "study.manage",
+    "delete_study": "study.manage",
+    "fingerprint": "study.provenance",
+    "maximize": "running.one_call",
+    "minimize": "running.one_call",
+    "open_study": "study.open_study",
+    "rename_study": "study.manage",
+    "run": "running.runner",
+    "simulate": "running.simulate",
 }
 _ROOMS = ("errors", "executors", "report", "storage", "strategies", "testing")
 
@@ -97,7 +97,7 @@ if not TYPE_CHECKING:  # which would take any name then
         if name in _ROOMS:
             return importlib.import_module(f"hpo.{name}")
         if name not in _HOME:
-            from hpo.boundary import no_name
+            from hpo.boundary.public import no_name
 
             try:
                 raise no_name(__name__, name, sys._getframe(1))

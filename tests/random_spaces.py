@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from hpo.parameters import Categorical, Float, Int, Parameter, Value
-from hpo.space import Space
+from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value
+from hpo.problem.space import Space
 
 
 @st.composite

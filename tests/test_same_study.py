@@ -16,7 +16,7 @@ import pytest
 import hpo
 from hpo.executors import Dask, Executor, Futures, Inline, Processes, Ray, Slurm, Threads
 from hpo.strategies import Sobol
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 from tests.servers import slurm
 
 TRIALS = 10

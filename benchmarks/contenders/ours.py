@@ -8,8 +8,8 @@ import hpo
 from benchmarks.contenders.base import Adapter, Opening, Proposal, Result
 from benchmarks.contenders.spec import Params
 from hpo import strategies
-from hpo.opening import open_study
-from hpo.serialize import problem_from_json
+from hpo.problem.json_format import problem_from_json
+from hpo.study.open_study import open_study
 
 
 class Study(Adapter):

@@ -1,4 +1,4 @@
-"""A problem as a peer sees it: read from the JSON of `hpo.serialize`, with the standard library alone.
+"""A problem as a peer sees it: read from the JSON of `hpo.problem.json_format`, with the standard library alone.
 
 The workers of the peers run where this library is not installed, so this is a second, smaller reading of the format.
 Peers call the values of a parameter many names; here each parameter has one axis, of one of three kinds, in whose terms

@@ -19,7 +19,7 @@ Family = Literal["single", "mixed", "constrained", "several", "noisy", "failing"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one evaluation ended: with `values` of all metrics, or failed with a kind of `hpo.trial.FAILURE_KINDS`.
+    """How one evaluation ended: with `values` of all metrics, or failed with a kind of `hpo.trials.trial.FAILURE_KINDS`.
 
     `seconds` is how long it would have taken, on the simulated clock.
     """

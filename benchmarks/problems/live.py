@@ -15,7 +15,7 @@ import numpy as np
 import hpo
 from benchmarks.problems.base import Array, BenchProblem
 from benchmarks.problems.scale import scale
-from hpo.encoding import key
+from hpo.problem.space import key
 
 SAMPLE = 500
 """Images of the digits that are trained on; the 178 wines and 442 patients are all used."""

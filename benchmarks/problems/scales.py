@@ -28,7 +28,7 @@ from benchmarks.problems.optima import full_memory, half_ball, known
 from benchmarks.problems.scale import FILE, entries
 from benchmarks.problems.search import Params, climbed, draws, is_good, signed
 from benchmarks.problems.table import Table, table
-from hpo.pareto import hypervolume
+from hpo.trials.pareto import hypervolume
 
 DRAWS, ENOUGH, MOST = 20_000, 400, 1_000_000
 STARTS = 20

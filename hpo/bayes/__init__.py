@@ -1,0 +1,1 @@
+"""The engine: from a history to the next configurations, by Gaussian processes."""

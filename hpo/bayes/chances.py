@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hpo.bayes.acquisition import Acquisition
+from hpo.bayes.acquisition.log_ei import Acquisition
+from hpo.bayes.blas_threads import single_threaded
 from hpo.bayes.data import training_data
 from hpo.bayes.models import fit_models
-from hpo.bayes.threads import single_threaded
-from hpo.encoding import Encoder
-from hpo.history import History
-from hpo.trial import Trial
+from hpo.problem.encoding import Encoder
+from hpo.trials.history import History
+from hpo.trials.trial import Trial
 
 LEAST = 6
 """Results below which a model says nothing worth printing."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpo.bayes.kernel import Array
-from hpo.encoding import Encoder
-from hpo.history import History, oriented
-from hpo.metrics import Constraint, Objective, is_feasible
-from hpo.trial import LEAP, LEARNED_KINDS, Trial
+from hpo.common.arrays import Array
+from hpo.problem.encoding import Encoder
+from hpo.problem.metrics import Constraint, Objective, is_feasible
+from hpo.trials.history import History, oriented
+from hpo.trials.trial import LEAP, LEARNED_KINDS, Trial
 
 
 @dataclass(frozen=True, eq=False)

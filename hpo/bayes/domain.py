@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hpo.bayes.halfspaces import HalfSpaces
-from hpo.bayes.kernel import Array, Mask
-from hpo.bayes.maximize import Domain
-from hpo.encoding import Encoder
-from hpo.linear import LinearConstraint
-from hpo.parameters import Categorical
-from hpo.space import Params
+from hpo.bayes.optimize.halfspaces import HalfSpaces
+from hpo.bayes.optimize.maximize import Domain
+from hpo.common.arrays import Array, Mask
+from hpo.problem.encoding import Encoder
+from hpo.problem.linear_constraints import LinearConstraint
+from hpo.problem.parameters import Categorical
+from hpo.problem.space import Params
 
 _JUMPS = (1, 3, 10, 32, 100, 316)
 _PULLS = (0.0, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)

@@ -9,13 +9,23 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from hpo.bayes.acquisition import LogProbability
+from hpo.bayes.acquisition.feasibility import trust
+from hpo.bayes.acquisition.log_ei import LogProbability
 from hpo.bayes.data import Series, TrainingData
-from hpo.bayes.feasibility import trust
-from hpo.bayes.gp import GP, LARGE, build, fit, usual_theta
-from hpo.bayes.kernel import Array, Theta
-from hpo.bayes.likelihood import Prior
-from hpo.bayes.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, choose_by_error, foresight
+from hpo.bayes.gp.gp import GP, LARGE, build, fit, usual_theta
+from hpo.bayes.gp.kernel import Theta
+from hpo.bayes.gp.likelihood import Prior
+from hpo.bayes.gp.transforms import (
+    Bilog,
+    HalfRank,
+    Standardize,
+    Transform,
+    YeoJohnson,
+    choose,
+    choose_by_error,
+    foresight,
+)
+from hpo.common.arrays import Array
 
 _NARROWEST = 1e-6  # width of an interval that rounding has closed
 _APART = 1e-12  # and as a share of its lower end, where that is larger

@@ -12,26 +12,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hpo.bayes.acquisition import Acquisition, LogProbability
-from hpo.bayes.aim import aim, meets_constraints
-from hpo.bayes.batch import N_FANTASIES, acquisition
+from hpo.bayes.acquisition.feasibility import doubt
+from hpo.bayes.acquisition.log_ei import Acquisition, LogProbability
+from hpo.bayes.acquisition.pending import N_FANTASIES, acquisition
+from hpo.bayes.candidate_pool import greedy, pool_draws
 from hpo.bayes.data import TrainingData, training_data
 from hpo.bayes.domain import domain_of, feasible_params
-from hpo.bayes.feasibility import doubt
-from hpo.bayes.gp import GP
-from hpo.bayes.halton import halton
-from hpo.bayes.hypervolume import Front
-from hpo.bayes.kernel import Array, Mask, squared_distances
-from hpo.bayes.maximize import Climbable, Domain, maximize, perturb
+from hpo.bayes.gp.gp import GP
+from hpo.bayes.gp.kernel import squared_distances
 from hpo.bayes.models import Models, fit_models, needs_search
-from hpo.bayes.pool import greedy, pool_draws
-from hpo.bayes.seconds import Seconds
-from hpo.effort import REUSED, SCREENED, Allowance, Unlimited
-from hpo.encoding import Encoder, key
+from hpo.bayes.optimize.halton import halton
+from hpo.bayes.optimize.maximize import Climbable, Domain, maximize, perturb
+from hpo.bayes.several_objectives import Front
+from hpo.bayes.target import aim, meets_constraints
+from hpo.bayes.time_estimates import Seconds
+from hpo.common.arrays import Array, Mask
 from hpo.errors import SpaceExhausted
-from hpo.history import History
-from hpo.space import Params
-from hpo.suggestion import Suggestion, random_distinct
+from hpo.problem.encoding import Encoder
+from hpo.problem.space import Params, key
+from hpo.trials.deadline import REUSED, SCREENED, Allowance, Unlimited
+from hpo.trials.history import History
+from hpo.trials.suggestion import Suggestion, random_distinct
 
 N_RAW = 384
 N_STARTS = 6

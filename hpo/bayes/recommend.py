@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpo.bayes.batch import probable
+from hpo.bayes.acquisition.pending import probable
+from hpo.bayes.blas_threads import single_threaded
 from hpo.bayes.data import training_data
 from hpo.bayes.models import fit_models
-from hpo.bayes.threads import single_threaded
-from hpo.encoding import Encoder
-from hpo.history import History
-from hpo.trial import Trial
+from hpo.problem.encoding import Encoder
+from hpo.trials.history import History
+from hpo.trials.trial import Trial
 
 
 def recommended(history: History) -> Trial:

@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from hpo.cli.console import echo
-from hpo.cli.opening import existing_study, name_argument, storage_option
+from hpo.cli.options import existing_study, name_argument, storage_option
 from hpo.errors import SettingsError, listing
-from hpo.metrics import Metric, limit_words
-from hpo.parameters import Categorical, Int, Parameter
-from hpo.space import Space
-from hpo.words import short
+from hpo.problem.metrics import Metric, limit_words
+from hpo.problem.parameters import Categorical, Int, Parameter
+from hpo.problem.space import Space
+from hpo.trials.formatting import short
 
 
 @click.command()

@@ -13,18 +13,18 @@ from pathlib import Path
 import click
 
 from hpo.cli.console import echo
-from hpo.cli.opening import existing_storage, existing_study, n_studies, name_argument, storage_option
+from hpo.cli.options import existing_storage, existing_study, n_studies, name_argument, storage_option
 from hpo.cli.strict_json import json_option, json_text
+from hpo.common.redact import redact
 from hpo.errors import StorageError
-from hpo.metrics import Constraint, Objective
-from hpo.opening import open_study
-from hpo.parameters import Float, Int
-from hpo.problem import Problem
-from hpo.provenance import installed
-from hpo.redact import redact
-from hpo.space import Space
-from hpo.storage.opening import is_made
+from hpo.problem.metrics import Constraint, Objective
+from hpo.problem.parameters import Float, Int
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
+from hpo.storage.open_storage import is_made
 from hpo.storage.paths import file_of
+from hpo.study.open_study import open_study
+from hpo.study.provenance import installed
 
 _OPTIONAL = {
     "matplotlib": "reports",

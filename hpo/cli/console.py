@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hpo.text import shown
+from hpo.common.text import shown
 
 
 def echo(text: str = "", *, err: bool = False) -> None:

@@ -9,24 +9,24 @@ from statistics import median_low
 
 import click
 
-from hpo.budget import Budget
 from hpo.cli import demo_task
 from hpo.cli.console import echo
 from hpo.cli.run import ended_by
+from hpo.common.text import counted
 from hpo.errors import MissingExtra, listing
-from hpo.executors.processes import Processes
-from hpo.history import History
-from hpo.metrics import limit_words
-from hpo.opening import open_study
-from hpo.progress import Progress
-from hpo.provenance import installed
+from hpo.executors.local.processes import Processes
+from hpo.problem.metrics import limit_words
 from hpo.report.comparison import Comparison
-from hpo.runner import run
+from hpo.running.budget import Budget
+from hpo.running.progress import Progress
+from hpo.running.runner import run
 from hpo.strategies import Bayesian, Grid, OneAtATime, Random, Strategy
-from hpo.study import Study
-from hpo.text import counted
-from hpo.trial import Trial
-from hpo.words import best_words, duration, measured, misses
+from hpo.study.open_study import open_study
+from hpo.study.provenance import installed
+from hpo.study.study import Study
+from hpo.trials.formatting import best_words, duration, measured, misses
+from hpo.trials.history import History
+from hpo.trials.trial import Trial
 
 SLOTS = 2
 _NEEDED = ("scikit-learn", "matplotlib", "jinja2")

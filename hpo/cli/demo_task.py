@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpo.errors import TrialFailed
-from hpo.metrics import Constraint, Objective, Tracked
-from hpo.parameters import Categorical, Float, Int
-from hpo.problem import Problem
-from hpo.space import Space
-from hpo.trial import Trial
+from hpo.problem.metrics import Constraint, Objective, Tracked
+from hpo.problem.parameters import Categorical, Float, Int
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
+from hpo.trials.trial import Trial
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier

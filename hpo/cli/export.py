@@ -9,12 +9,13 @@ from pathlib import Path
 import click
 
 from hpo.cli.console import echo
-from hpo.cli.opening import existing_study, name_argument, storage_option
+from hpo.cli.options import existing_study, name_argument, storage_option
 from hpo.cli.show import notes
 from hpo.cli.strict_json import json_text
-from hpo.files import replace_text
-from hpo.serialize import problem_to_json, trial_to_json
-from hpo.study import Study
+from hpo.common.atomic_files import replace_text
+from hpo.problem.json_format import problem_to_json
+from hpo.study.study import Study
+from hpo.trials.trial import trial_to_json
 
 
 @click.command()

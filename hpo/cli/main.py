@@ -22,10 +22,10 @@ from hpo.cli.show import best, list_studies, status
 from hpo.cli.simulate import simulate_command
 from hpo.cli.validate import validate
 from hpo.cli.worker import worker
+from hpo.common.redact import redact
+from hpo.common.text import shown
 from hpo.errors import HpoError
-from hpo.provenance import DISTRIBUTION
-from hpo.redact import redact
-from hpo.text import shown
+from hpo.study.provenance import DISTRIBUTION
 
 
 class Commands(click.Group):

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from hpo.cli.console import echo
-from hpo.cli.opening import existing_storage, n_studies, storage_option
+from hpo.cli.options import existing_storage, n_studies, storage_option
+from hpo.common.redact import redact
+from hpo.common.text import counted
 from hpo.errors import SettingsError, StorageError
-from hpo.opening import open_study
-from hpo.redact import redact
 from hpo.storage import Storage
-from hpo.studies import back_up, copy_study, delete_study, rename_study
-from hpo.text import counted
+from hpo.study.manage import back_up, copy_study, delete_study, rename_study
+from hpo.study.open_study import open_study
 
 
 @click.command()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from hpo.cli.console import echo
-from hpo.cli.opening import existing_study, name_argument, storage_option
+from hpo.cli.options import existing_study, name_argument, storage_option
+from hpo.common.text import counted
 from hpo.errors import SettingsError
-from hpo.text import counted
-from hpo.trial import FAILURE_KINDS
+from hpo.trials.trial import FAILURE_KINDS
 
 
 @click.command()

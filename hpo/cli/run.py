@@ -12,26 +12,26 @@ from collections.abc import Iterator
 
 import click
 
-from hpo.budget import Budget
 from hpo.cli.codes import INFEASIBLE, INTERRUPTED
 from hpo.cli.console import echo
-from hpo.cli.engines import engine
-from hpo.cli.opening import DEFAULT_STORAGE, JOINING, outage_option
-from hpo.cli.settings import StudyFile, read_study_file
+from hpo.cli.executors import engine
+from hpo.cli.options import DEFAULT_STORAGE, JOINING, outage_option
 from hpo.cli.show import trial_table
-from hpo.display import Display, Shown
-from hpo.ended import Run
+from hpo.cli.study_file import StudyFile, read_study_file
+from hpo.common.redact import HIDDEN, redact
 from hpo.errors import ConnectionLost, DefinitionChanged, SettingsError
-from hpo.history import History
-from hpo.opening import open_study
-from hpo.outage import CALL
-from hpo.redact import HIDDEN, redact
-from hpo.runner import run as run_study
-from hpo.screens import screen_on
+from hpo.running.budget import Budget
+from hpo.running.display import Display, Shown
+from hpo.running.outage import CALL
+from hpo.running.run_result import Run
+from hpo.running.runner import run as run_study
+from hpo.running.screens import screen_on
 from hpo.storage import Storage, open_storage
-from hpo.storage.persistence import patient
-from hpo.study import Study
-from hpo.words import aside_words, best_words, duration, misses
+from hpo.storage.retry import patient
+from hpo.study.open_study import open_study
+from hpo.study.study import Study
+from hpo.trials.formatting import aside_words, best_words, duration, misses
+from hpo.trials.history import History
 
 log = logging.getLogger(__name__)
 

@@ -11,20 +11,20 @@ import click
 
 from hpo.cli.codes import INFEASIBLE
 from hpo.cli.console import echo
-from hpo.cli.opening import existing_storage, existing_study, name_argument, storage_option
+from hpo.cli.options import existing_storage, existing_study, name_argument, storage_option
 from hpo.cli.strict_json import json_option, json_text
+from hpo.common.text import shown
 from hpo.errors import ConnectionLost, NoFeasibleTrial, StorageError, StudyDamaged
-from hpo.executors.command import Command, variables
-from hpo.history import History, oriented
-from hpo.metrics import limit_words, shortfall
-from hpo.opening import open_study
-from hpo.progress import progress_line
-from hpo.provenance import code_words
+from hpo.executors.supervisor.command import Command, variables
+from hpo.problem.metrics import limit_words, shortfall
 from hpo.report import tables
-from hpo.study import Study
-from hpo.text import shown
-from hpo.trial import Trial, TrialState
-from hpo.words import ago, aside_words, best_words, measured, miss, misses, short
+from hpo.running.progress import progress_line
+from hpo.study.open_study import open_study
+from hpo.study.provenance import code_words
+from hpo.study.study import Study
+from hpo.trials.formatting import ago, aside_words, best_words, measured, miss, misses, short
+from hpo.trials.history import History, oriented
+from hpo.trials.trial import Trial, TrialState
 
 
 @click.command("list")

@@ -11,19 +11,19 @@ from typing import Any
 
 import click
 
-from hpo.budget import seconds
-from hpo.capacity import WORKERS, Capacity, Forecast, simulate
 from hpo.cli.console import echo
-from hpo.cli.opening import DEFAULT_STORAGE, existing_study
-from hpo.cli.settings import StudyFile, read_study_file
+from hpo.cli.options import DEFAULT_STORAGE, existing_study
 from hpo.cli.show import aligned
 from hpo.cli.strict_json import json_option, json_text
+from hpo.cli.study_file import StudyFile, read_study_file
 from hpo.errors import SettingsError, StudyNotFound
 from hpo.executors import Duration, Failures, Lognormal
-from hpo.problem import Problem
-from hpo.study import Study
-from hpo.words import duration as time_words
-from hpo.words import short, with_unit
+from hpo.problem.problem import Problem
+from hpo.running.budget import seconds
+from hpo.running.simulate import WORKERS, Capacity, Forecast, simulate
+from hpo.study.study import Study
+from hpo.trials.formatting import duration as time_words
+from hpo.trials.formatting import short, with_unit
 
 DEFAULT_TRIALS = 100
 

@@ -9,18 +9,18 @@ from typing import Any
 import click
 
 from hpo.cli.console import echo
-from hpo.cli.engines import LOCAL
-from hpo.cli.opening import DEFAULT_STORAGE, existing_storage
-from hpo.cli.settings import StudyFile, read_study_file
+from hpo.cli.executors import LOCAL
+from hpo.cli.options import DEFAULT_STORAGE, existing_storage
 from hpo.cli.show import aligned
 from hpo.cli.strict_json import json_option, json_text
+from hpo.cli.study_file import StudyFile, read_study_file
+from hpo.common.redact import masked, redact
 from hpo.errors import DefinitionChanged, HpoError, SettingsError
-from hpo.executors.command import Command
-from hpo.metrics import Metric, limit_words
-from hpo.opening import open_study
-from hpo.redact import masked, redact
-from hpo.storage.opening import is_made
-from hpo.trial import Trial
+from hpo.executors.supervisor.command import Command
+from hpo.problem.metrics import Metric, limit_words
+from hpo.storage.open_storage import is_made
+from hpo.study.open_study import open_study
+from hpo.trials.trial import Trial
 
 _MOST = 100_000
 """Configurations of a finite space that are counted."""

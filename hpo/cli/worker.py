@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from hpo.budget import Budget
 from hpo.cli.codes import INTERRUPTED
-from hpo.cli.engines import words_of
-from hpo.cli.opening import JOINING, existing_study, length, name_argument, outage_option, storage_option
+from hpo.cli.executors import words_of
+from hpo.cli.options import JOINING, existing_study, length, name_argument, outage_option, storage_option
 from hpo.cli.run import display, ended_by, latest, summarise, written_if_possible
+from hpo.common.redact import HIDDEN
 from hpo.errors import SettingsError
 from hpo.executors import Subprocess
-from hpo.redact import HIDDEN
-from hpo.runner import run
-from hpo.study import Study
+from hpo.running.budget import Budget
+from hpo.running.runner import run
+from hpo.study.study import Study
 
 _PROGRAMS = ("hpo", "main.py")
 """What command lines begin with; the second is that of `python -m hpo.cli.main`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpo.boundary import face
+from hpo.boundary.public import face
 
 if TYPE_CHECKING:
     from hpo.executors.base import CloseMode as CloseMode
@@ -17,42 +17,42 @@ if TYPE_CHECKING:
     from hpo.executors.base import Outcome as Outcome
     from hpo.executors.base import Pool as Pool
     from hpo.executors.base import Work as Work
-    from hpo.executors.dask import Dask as Dask
-    from hpo.executors.durations import Duration as Duration
-    from hpo.executors.durations import Lognormal as Lognormal
-    from hpo.executors.durations import Recorded as Recorded
-    from hpo.executors.futures import Futures as Futures
-    from hpo.executors.inline import Inline as Inline
-    from hpo.executors.processes import Processes as Processes
-    from hpo.executors.ray import Ray as Ray
-    from hpo.executors.simulated import Simulated as Simulated
-    from hpo.executors.simulated_failures import Failures as Failures
-    from hpo.executors.simulated_failures import Sick as Sick
-    from hpo.executors.slurm import Slurm as Slurm
-    from hpo.executors.subprocess import Subprocess as Subprocess
-    from hpo.executors.threads import Threads as Threads
+    from hpo.executors.cluster.dask import Dask as Dask
+    from hpo.executors.cluster.ray import Ray as Ray
+    from hpo.executors.local.futures import Futures as Futures
+    from hpo.executors.local.inline import Inline as Inline
+    from hpo.executors.local.processes import Processes as Processes
+    from hpo.executors.local.subprocess import Subprocess as Subprocess
+    from hpo.executors.local.threads import Threads as Threads
+    from hpo.executors.simulated.durations import Duration as Duration
+    from hpo.executors.simulated.durations import Lognormal as Lognormal
+    from hpo.executors.simulated.durations import Recorded as Recorded
+    from hpo.executors.simulated.failures import Failures as Failures
+    from hpo.executors.simulated.failures import Sick as Sick
+    from hpo.executors.simulated.simulated import Simulated as Simulated
+    from hpo.executors.slurm.executor import Slurm as Slurm
 
 _HOME = {
     "CloseMode": "base",
-    "Duration": "durations",
-    "Dask": "dask",
+    "Duration": "simulated.durations",
+    "Dask": "cluster.dask",
     "Executor": "base",
-    "Failures": "simulated_failures",
+    "Failures": "simulated.failures",
     "Function": "base",
-    "Futures": "futures",
-    "Inline": "inline",
+    "Futures": "local.futures",
+    "Inline": "local.inline",
     "Kind": "base",
-    "Lognormal": "durations",
+    "Lognormal": "simulated.durations",
     "Outcome": "base",
     "Pool": "base",
-    "Processes": "processes",
-    "Recorded": "durations",
-    "Sick": "simulated_failures",
-    "Simulated": "simulated",
-    "Slurm": "slurm",
-    "Ray": "ray",
-    "Subprocess": "subprocess",
-    "Threads": "threads",
+    "Processes": "local.processes",
+    "Recorded": "simulated.durations",
+    "Sick": "simulated.failures",
+    "Simulated": "simulated.simulated",
+    "Slurm": "slurm.executor",
+    "Ray": "cluster.ray",
+    "Subprocess": "local.subprocess",
+    "Threads": "local.threads",
     "Work": "base",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpo.boundary import face
+from hpo.boundary.public import face
 from hpo.report.comparison import Comparison, Contender
 from hpo.report.html import write_report
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from hpo.errors import SettingsError
-from hpo.history import History
-from hpo.metrics import Objective
+from hpo.problem.metrics import Objective
 from hpo.report.tables import best_so_far
-from hpo.words import short, with_unit
+from hpo.trials.formatting import short, with_unit
+from hpo.trials.history import History
 
 Curve = tuple[float | None, ...]
 """The best feasible value after 1, 2, ... trainings; None while nothing was feasible."""

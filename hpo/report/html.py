@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.bayes.chances import chances
-from hpo.boundary import public
+from hpo.boundary.public import public
+from hpo.common.atomic_files import replace_text
+from hpo.common.redact import redact
+from hpo.common.text import counted, shown
 from hpo.errors import MissingExtra
-from hpo.files import replace_text
-from hpo.history import History
-from hpo.metrics import Objective, limit_words
-from hpo.redact import redact
+from hpo.problem.metrics import Objective, limit_words
 from hpo.report import plots, tables
 from hpo.report.comparison import Comparison
 from hpo.storage.paths import file_of
-from hpo.study import Study
-from hpo.text import counted, shown
-from hpo.trial import Trial
-from hpo.words import aside_words, best_words, misses, with_unit
+from hpo.study.study import Study
+from hpo.trials.formatting import aside_words, best_words, misses, with_unit
+from hpo.trials.history import History
+from hpo.trials.trial import Trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

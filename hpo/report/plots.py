@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpo.history import History
-from hpo.metrics import Metric, Objective, shortfall
-from hpo.parameters import Categorical, Int, Parameter
+from hpo.common.text import shown
+from hpo.problem.metrics import Metric, Objective, shortfall
+from hpo.problem.parameters import Categorical, Int, Parameter
 from hpo.report.comparison import Comparison
 from hpo.report.window import LARGEST, Window, window_of
-from hpo.text import shown
-from hpo.words import short
+from hpo.trials.formatting import short
+from hpo.trials.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

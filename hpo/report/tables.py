@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any
 
 from hpo.errors import listing
-from hpo.history import History, oriented
-from hpo.metrics import Constraint, Metric, Objective, Tracked, limit_words, shortfall
-from hpo.provenance import code_words, differences
-from hpo.study import Study
-from hpo.trial import Trial, TrialState
-from hpo.words import aside_words, duration, goal_words, measured, misses, short, with_unit
+from hpo.problem.metrics import Constraint, Metric, Objective, Tracked, limit_words, shortfall
+from hpo.study.provenance import code_words, differences
+from hpo.study.study import Study
+from hpo.trials.formatting import aside_words, duration, goal_words, measured, misses, short, with_unit
+from hpo.trials.history import History, oriented
+from hpo.trials.trial import Trial, TrialState
 
 MOST_CELLS = 8000
 """Cells of the trials table; a larger one makes the file heavy, and nobody reads it."""

@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hpo.history import History, oriented
-from hpo.metrics import Metric, Objective
-from hpo.words import short
-
-Array = NDArray[np.float64]
+from hpo.common.arrays import Array
+from hpo.problem.metrics import Metric, Objective
+from hpo.trials.formatting import short
+from hpo.trials.history import History, oriented
 
 LARGEST = 1e300
 """Beyond it no axis can be drawn: its margins and ticks would overflow."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpo.boundary import face
+from hpo.boundary.public import face
 from hpo.storage.base import Log as Log
 from hpo.storage.base import Storage as Storage
 from hpo.storage.base import StudyRecord as StudyRecord
 from hpo.storage.memory import MemoryStorage as MemoryStorage
-from hpo.storage.opening import open_storage as open_storage
+from hpo.storage.open_storage import open_storage as open_storage
 
 if TYPE_CHECKING:
     from hpo.storage.sql import SqlStorage as SqlStorage

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hpo.events import Draft, Event
+from hpo.trials.events import Draft, Event
 
 PATIENCE = 60.0
 """Seconds that a step is tried again, a writer's wait for its turn included, before it raises StorageError."""

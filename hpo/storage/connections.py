@@ -13,9 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from hpo.errors import ConnectionLost, StorageError
-from hpo.storage import deferral
+from hpo.storage import deferred_signals as deferral
 from hpo.storage.database import Database
-from hpo.storage.turn import Turn
+from hpo.storage.writer_lock import Turn
 
 
 class Connections:

@@ -12,11 +12,11 @@ from types import MappingProxyType
 from typing import Any
 
 from hpo.errors import StorageError, StudyNotFound
-from hpo.events import Draft, Event
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.forks import renewed_in_children
-from hpo.storage.line import Line, check_rename, checked_name, copied_lines, lines, no_study, to_text
-from hpo.storage.turn import Turn
+from hpo.storage.stored_event import Line, check_rename, checked_name, copied_lines, lines, no_study, to_text
+from hpo.storage.writer_lock import Turn
+from hpo.trials.events import Draft, Event
 
 
 @dataclass

@@ -13,12 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from hpo.common.redact import redact
 from hpo.errors import ConnectionLost, MissingExtra, StorageError
-from hpo.redact import redact
-from hpo.storage import deferral, sqlstates
+from hpo.storage import deferred_signals as deferral
+from hpo.storage import sqlstates
 from hpo.storage.base import TURN
 from hpo.storage.database import Message
-from hpo.storage.holders import session_with
+from hpo.storage.lock_holders import session_with
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -259,7 +260,7 @@ class PostgresServer:
 
     def _watched(self, dialect: sa.Dialect, _: object, args: list[Any], options: dict[str, Any]) -> object:
         """A new connection whose line is cut after long silence."""
-        from hpo.storage.watched import Watched
+        from hpo.storage.watched_connection import Watched
 
         words = "waiting for %s to answer, %s s at most"
         soon = threading.Timer(_SOON, log.warning, (words, self.where, options["connect_timeout"]))

@@ -11,16 +11,26 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from hpo.errors import StorageError, StudyDamaged, StudyNotFound
-from hpo.events import Draft, Event
 from hpo.storage import schema as tables
 from hpo.storage.base import PATIENCE, Lease, Log, StudyRecord
 from hpo.storage.connections import Connections
 from hpo.storage.database import Database, Message
-from hpo.storage.line import Line, check_rename, checked_name, copied_lines, from_text, lines, no_study, now, to_text
 from hpo.storage.paths import file_of, is_url
-from hpo.storage.persistence import persistently
 from hpo.storage.postgres import PostgresServer
+from hpo.storage.retry import persistently
 from hpo.storage.sqlite import SqliteFile
+from hpo.storage.stored_event import (
+    Line,
+    check_rename,
+    checked_name,
+    copied_lines,
+    from_text,
+    lines,
+    no_study,
+    now,
+    to_text,
+)
+from hpo.trials.events import Draft, Event
 
 T = TypeVar("T")
 _BY_NAME = sa.select(tables.study).where(tables.study.c.name == sa.bindparam("name"))

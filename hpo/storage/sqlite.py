@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hpo.errors import StorageError
-from hpo.storage import deferral
+from hpo.storage import deferred_signals as deferral
 from hpo.storage.base import TURN
 from hpo.storage.database import Message
-from hpo.storage.holders import writer_of
-from hpo.storage.mounts import network_file_system, read_mountinfo
+from hpo.storage.lock_holders import writer_of
+from hpo.storage.network_file_systems import network_file_system, read_mountinfo
 from hpo.storage.paths import reaching, url_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from hpo.boundary import face
+from hpo.boundary.public import face
 from hpo.strategies.base import Strategy, Suggestion
 from hpo.strategies.bayesian import Bayesian
 from hpo.strategies.grid import Grid

@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from hpo.effort import Allowance
-from hpo.history import History
-from hpo.suggestion import Suggestion
+from hpo.trials.deadline import Allowance
+from hpo.trials.history import History
+from hpo.trials.suggestion import Suggestion
 
 __all__ = ["AnytimeStrategy", "Strategy", "Suggestion"]
 

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.boundary import public_class
-from hpo.effort import SPREAD, Allowance, Unlimited
-from hpo.encoding import key
+from hpo.boundary.public import public_class
 from hpo.errors import SpaceExhausted
-from hpo.history import History
+from hpo.problem.space import key
 from hpo.strategies.grid import at_least_one
-from hpo.suggestion import Suggestion, random_distinct
-from hpo.trial import DATA, LEARNED_KINDS
+from hpo.trials.deadline import SPREAD, Allowance, Unlimited
+from hpo.trials.history import History
+from hpo.trials.suggestion import Suggestion, random_distinct
+from hpo.trials.trial import DATA, LEARNED_KINDS
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +92,8 @@ _LATE = {"role": "fallback", "how": "no time for a model: fills the space evenly
 
 def _modelled(history: History, n: int, rng: np.random.Generator, allowance: Allowance) -> list[Suggestion]:
     """What the model promises most of; fewer than `n` when the allowance ends, random ones when the model fails."""
+    from hpo.bayes.blas_threads import single_threaded
     from hpo.bayes.propose import propose
-    from hpo.bayes.threads import single_threaded
 
     try:
         with single_threaded():

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.boundary import public_class
+from hpo.boundary.public import public_class
+from hpo.common.frozen import Frozen
+from hpo.common.scalars import whole
 from hpo.errors import SettingsError, SpaceExhausted, did_you_mean, listing
-from hpo.frozen import Frozen
-from hpo.history import History
-from hpo.parameters import Parameter, Value
-from hpo.scalars import whole
-from hpo.space import Params, Space
-from hpo.suggestion import Suggestion, distinct
+from hpo.problem.parameters import Parameter, Value
+from hpo.problem.space import Params, Space
+from hpo.trials.history import History
+from hpo.trials.suggestion import Suggestion, distinct
 
 
 @public_class

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Set
 
 import numpy as np
 
-from hpo.history import History
-from hpo.randomness import generator
-from hpo.space import Params
-from hpo.suggestion import Suggestion, distinct, missing
+from hpo.common.randomness import generator
+from hpo.problem.space import Params
+from hpo.trials.history import History
+from hpo.trials.suggestion import Suggestion, distinct, missing
 
 
 def initial_design(
@@ -17,7 +17,7 @@ def initial_design(
 ) -> list[Suggestion]:
     """Up to `n` configurations that need no model, none of them in `taken` (those of the history by default). The
     sequence is one per study and goes on from ask to ask. Raises SpaceExhausted."""
-    from hpo.bayes.halton import halton
+    from hpo.bayes.optimize.halton import halton
 
     space = history.problem.space
     taken = history.taken if taken is None else taken

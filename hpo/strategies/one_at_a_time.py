@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.boundary import public_class
-from hpo.encoding import key
+from hpo.boundary.public import public_class
 from hpo.errors import SpaceExhausted
-from hpo.history import History, oriented
-from hpo.metrics import is_feasible
-from hpo.space import Params, Space
+from hpo.problem.metrics import is_feasible
+from hpo.problem.space import Params, Space, key
 from hpo.strategies.grid import at_least_one, spread
-from hpo.suggestion import Suggestion, distinct
-from hpo.trial import Trial
+from hpo.trials.history import History, oriented
+from hpo.trials.suggestion import Suggestion, distinct
+from hpo.trials.trial import Trial
 
 _ROUNDS = 100
 _GOLDEN = 0.6180339887498949

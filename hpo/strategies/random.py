@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.boundary import public_class
-from hpo.history import History
-from hpo.suggestion import Suggestion, random_distinct
+from hpo.boundary.public import public_class
+from hpo.trials.history import History
+from hpo.trials.suggestion import Suggestion, random_distinct
 
 
 @public_class

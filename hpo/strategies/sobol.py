@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpo.boundary import public_class
-from hpo.history import History
-from hpo.space import Params
-from hpo.suggestion import Suggestion, distinct, missing
+from hpo.boundary.public import public_class
+from hpo.problem.space import Params
+from hpo.trials.history import History
+from hpo.trials.suggestion import Suggestion, distinct, missing
 
 
 @public_class

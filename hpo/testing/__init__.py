@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.boundary import face
+from hpo.boundary.public import face
 
-__all__ = ["engines", "executors", "storage"]
+__all__ = ["clusters", "executors", "storage"]
 __getattr__ = face(__name__, dict.fromkeys(__all__, ""))

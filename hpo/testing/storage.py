@@ -21,8 +21,8 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 
 from hpo.errors import StorageError, StudyNotFound
-from hpo.events import Draft
 from hpo.storage.base import Lease, Log, Storage
+from hpo.trials.events import Draft
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from hpo.bayes.threads import single_threaded
+from hpo.bayes.blas_threads import single_threaded
 
 settings.register_profile("without deadline", deadline=None)
 settings.load_profile("without deadline")

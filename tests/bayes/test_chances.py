@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from hpo.bayes.chances import LEAST, chances
-from hpo.metrics import Constraint, Objective
-from hpo.opening import open_study
-from hpo.parameters import Float
-from hpo.problem import Problem
-from hpo.space import Space
-from hpo.study import Study
+from hpo.problem.metrics import Constraint, Objective
+from hpo.problem.parameters import Float
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
+from hpo.study.open_study import open_study
+from hpo.study.study import Study
 
 PROBLEM = Problem(Space({"x": Float(0, 1)}), [Objective("y"), Constraint("c", upper=0.5)])
 

@@ -8,9 +8,9 @@ import pytest
 
 import hpo
 from hpo.bayes.data import MOST_FAILED, MOST_MODELLED, relevant
-from hpo.encoding import key
-from hpo.history import History
-from hpo.trial import Trial, TrialState
+from hpo.problem.space import key
+from hpo.trials.history import History
+from hpo.trials.trial import Trial, TrialState
 
 SPACE = hpo.Space({"x": hpo.Float(0, 1)})
 

@@ -6,7 +6,7 @@ import pytest
 
 import hpo
 from hpo.bayes.domain import domain_of
-from hpo.encoding import Encoder
+from hpo.problem.encoding import Encoder
 
 NAMES = "abc"
 

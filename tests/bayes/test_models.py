@@ -9,14 +9,14 @@ import pytest
 import hpo
 from hpo.bayes import data as data_module
 from hpo.bayes import models
+from hpo.bayes.acquisition.feasibility import doubt, trust
 from hpo.bayes.data import TrainingData, training_data
-from hpo.bayes.feasibility import doubt, trust
-from hpo.bayes.gp import build, fit
-from hpo.bayes.kernel import Layout, Theta
-from hpo.bayes.likelihood import Prior
+from hpo.bayes.gp.gp import build, fit
+from hpo.bayes.gp.kernel import Layout, Theta
+from hpo.bayes.gp.likelihood import Prior
 from hpo.bayes.models import SUCCESS, Found, fit_models
-from hpo.encoding import Encoder
-from hpo.trial import TrialState
+from hpo.problem.encoding import Encoder
+from hpo.trials.trial import TrialState
 
 THETAS = {
     "Standardize": Theta((-0.1, 1 / 3), 0.7, -4.0),

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hpo.bayes.acquisition import Acquisition, LogEI, LogProbability
-from hpo.bayes.gp import GP, build, condition, sample_at
-from hpo.bayes.kernel import Array, Theta
-from hpo.bayes.likelihood import Observations, log_marginal_likelihood
+from hpo.bayes.acquisition.log_ei import Acquisition, LogEI, LogProbability
+from hpo.bayes.gp.gp import GP, build, condition, sample_at
+from hpo.bayes.gp.kernel import Theta
+from hpo.bayes.gp.likelihood import Observations, log_marginal_likelihood
+from hpo.common.arrays import Array
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # importing them uses torch.jit.script

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import hpo
-from hpo.encoding import Encoder, key
-from hpo.pareto import hypervolume
+from hpo.problem.encoding import Encoder
+from hpo.problem.space import key
+from hpo.trials.pareto import hypervolume
 
 Params = Mapping[str, Any]
 WHY = {"role", "how", "predicted", "p_meets", "acquisition", "n_seen", "n_in_flight", "nearest", "seed"}

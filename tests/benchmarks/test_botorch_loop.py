@@ -13,7 +13,7 @@ import hpo
 from benchmarks.contenders.base import Opening, Proposal, Result
 from benchmarks.contenders.cube import decoded, encoded, from_unit, top, values
 from benchmarks.contenders.spec import Spec, parse
-from hpo.serialize import problem_to_json
+from hpo.problem.json_format import problem_to_json
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -20,9 +20,9 @@ from benchmarks.contenders.spec import Spec, parse
 from benchmarks.environments import PINS
 from benchmarks.problems.base import Outcome
 from benchmarks.process import ContenderProcess
-from hpo.measurement import Measurement
-from hpo.metrics import is_feasible
-from hpo.serialize import problem_to_json
+from hpo.problem.json_format import problem_to_json
+from hpo.problem.measurement import Measurement
+from hpo.problem.metrics import is_feasible
 
 MIXED = hpo.Space(
     {

@@ -30,10 +30,10 @@ from benchmarks.problems.functions import (
 from benchmarks.problems.mixed import GRADES, LEVELS, MODES, hartmann6_mixed
 from benchmarks.problems.scale import entries
 from benchmarks.problems.single import ACTIVE, HARTMANN6_SPACE, POWERS, lognormal_bowl4, rotated_ellipsoid8
-from hpo.measurement import Measurement
-from hpo.metrics import is_feasible
-from hpo.results import checked_result
-from hpo.serialize import problem_from_json, problem_to_json
+from hpo.problem.json_format import problem_from_json, problem_to_json
+from hpo.problem.measurement import Measurement
+from hpo.problem.metrics import is_feasible
+from hpo.trials.results import checked_result
 
 LIVE = ("svc_digits", "gbdt_diabetes", "cash_wine_digits")
 CHEAP = [name for name in BY_NAME if name not in LIVE and "hpolib" not in name and "hpobench" not in name]

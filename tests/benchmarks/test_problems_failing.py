@@ -17,7 +17,7 @@ from benchmarks.problems.functions import BRANIN_AT, HARTMANN6_AT
 from benchmarks.problems.noisy import log_normal, normal
 from benchmarks.problems.scale import entries
 from benchmarks.problems.single import BRANIN_SPACE, HARTMANN6_SPACE
-from hpo.trial import LEARNED_KINDS, RETRIED_KINDS
+from hpo.trials.trial import LEARNED_KINDS, RETRIED_KINDS
 
 SHARES = {"branin_crash": 0.30, "hartmann6_crash": 0.40, "ackley10_crash": 0.37, "mixed_oom": 0.36, "diverge_lr": 0.35}
 KINDS = {"branin_crash": "crash", "hartmann6_crash": "crash", "ackley10_crash": "crash", "mixed_oom": "oom"}

@@ -25,7 +25,7 @@ from benchmarks.problems.several_functions import (
     zdt1,
 )
 from benchmarks.problems.table import is_installed, table
-from hpo.pareto import hypervolume, is_non_dominated
+from hpo.trials.pareto import hypervolume, is_non_dominated
 
 
 def oracle(name: str, **arguments: Any) -> Any:

@@ -21,7 +21,7 @@ from benchmarks.environments import ROOT
 from benchmarks.problems.base import Outcome
 from benchmarks.process import ContenderProcess
 from benchmarks.worker import VERBOSE, Session, serve
-from hpo.serialize import problem_to_json
+from hpo.problem.json_format import problem_to_json
 
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("f", "minimize")])
 OPEN = {"do": "open", "problem": problem_to_json(PROBLEM), "seed": 9, "budget": 4, "q": 1}

@@ -90,7 +90,7 @@ def test_the_uncovered_share_by_counting_random_points() -> None:
 
 
 def test_the_uncovered_share_of_three_objectives_is_that_of_the_whole_front() -> None:
-    from hpo.pareto import hypervolume
+    from hpo.trials.pareto import hypervolume
 
     problem = hpo.Problem(SPACE, [hpo.Objective(name) for name in "abc"])
     points = np.random.default_rng(1).normal(size=(40, 3))

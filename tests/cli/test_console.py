@@ -14,15 +14,15 @@ from click.testing import CliRunner, Result
 
 from hpo.cli.main import main
 from hpo.cli.run import _again
-from hpo.events import Draft
-from hpo.metrics import Objective
-from hpo.opening import open_study
-from hpo.parameters import Categorical, Float
-from hpo.problem import Problem
-from hpo.serialize import problem_to_json
-from hpo.space import Space
+from hpo.problem.json_format import problem_to_json
+from hpo.problem.metrics import Objective
+from hpo.problem.parameters import Categorical, Float
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
 from hpo.storage import open_storage
 from hpo.strategies import Random
+from hpo.study.open_study import open_study
+from hpo.trials.events import Draft
 
 EVIL = "\x1b]0;pwned\x07\x1b[2J\r\u202e\x9b31m"
 STEERS = set("\x1b\x07\r\u202e\x9b")

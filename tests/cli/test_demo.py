@@ -14,10 +14,10 @@ import hpo
 from hpo.cli import demo as module
 from hpo.cli import demo_task
 from hpo.cli.demo import demo, table, trainings_to_reach, verdict
-from hpo.ended import Run
 from hpo.report import Comparison, Contender
 from hpo.report.comparison import Curve
-from hpo.trial import TrialState
+from hpo.running.run_result import Run
+from hpo.trials.trial import TrialState
 
 
 def trial(**changes: Any) -> hpo.Trial:

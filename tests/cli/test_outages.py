@@ -10,11 +10,11 @@ from click.testing import CliRunner
 import hpo
 from hpo.cli import run
 from hpo.cli.main import main
-from hpo.storage import persistence
+from hpo.storage import retry as persistence
 from hpo.strategies import Random
+from tests.running.test_outage import LOST, PROBLEM, Away
 from tests.servers.postgres import free_port
-from tests.storage.test_persistence import Clock
-from tests.test_outages import LOST, PROBLEM, Away
+from tests.storage.test_retry import Clock
 
 
 @pytest.mark.parametrize(("outage", "lasts"), [((), 120), (("--outage", "30s"), 30)], ids=["default", "given"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpo.opening import open_study
-from hpo.trial import TrialState
+from hpo.study.open_study import open_study
+from hpo.trials.trial import TrialState
 from tests.cli.conftest import Hpo
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StudyNotFound
-from hpo.opening import open_study
-from hpo.study import Study
-from hpo.trial import TrialState
+from hpo.study.open_study import open_study
+from hpo.study.study import Study
+from hpo.trials.trial import TrialState
 from tests.cli.conftest import Hpo
 
 

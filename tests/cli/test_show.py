@@ -15,18 +15,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hpo.budget import Budget
 from hpo.cli.main import main
 from hpo.cli.strict_json import json_text
-from hpo.events import Draft
 from hpo.executors import Subprocess
-from hpo.metrics import Constraint, Objective
-from hpo.opening import open_study
-from hpo.parameters import Categorical, Float
-from hpo.problem import Problem
-from hpo.runner import run
-from hpo.space import Space
-from hpo.study import Study
+from hpo.problem.metrics import Constraint, Objective
+from hpo.problem.parameters import Categorical, Float
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
+from hpo.running.budget import Budget
+from hpo.running.runner import run
+from hpo.study.open_study import open_study
+from hpo.study.study import Study
+from hpo.trials.events import Draft
 
 PROBLEM = Problem(
     Space({"z.last": Float(0, 1), "a.first": Categorical(["x", "y"])}),

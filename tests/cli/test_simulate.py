@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hpo.budget import Budget
 from hpo.cli.main import main
 from hpo.executors import Simulated
-from hpo.metrics import Constraint, Objective
-from hpo.opening import open_study
-from hpo.parameters import Float
-from hpo.problem import Problem
-from hpo.runner import run
-from hpo.space import Space
+from hpo.problem.metrics import Constraint, Objective
+from hpo.problem.parameters import Float
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
+from hpo.running.budget import Budget
+from hpo.running.runner import run
 from hpo.storage import open_storage
 from hpo.strategies import Sobol
+from hpo.study.open_study import open_study
 from tests.cli.conftest import STUDY
 
 PROBLEM = Problem(Space({"x": Float(0, 1)}), [Objective("accuracy"), Constraint("latency_ms", upper=15, unit="ms")])

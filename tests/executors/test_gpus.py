@@ -11,7 +11,7 @@ import pytest
 
 from hpo.errors import ExecutorError
 from hpo.executors import Pool, Processes, Subprocess, Work
-from hpo.executors.supervised import deal
+from hpo.executors.supervisor.pool import deal
 from hpo.testing.executors import collect
 
 SHOW = 'import json, os; print(json.dumps({"gpus": os.environ["CUDA_VISIBLE_DEVICES"]}))'

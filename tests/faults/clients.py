@@ -13,7 +13,7 @@ from pathlib import Path
 
 import hpo
 from hpo.strategies import Random
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 
 PATIENCE = 120.0
 CLIENT = Path(__file__).with_name("client.py")

@@ -21,7 +21,7 @@ from hpo.errors import SettingsError
 from hpo.executors import Failures, Processes, Simulated
 from hpo.strategies import Random
 from hpo.testing.executors import PATIENCE
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 
 
 def study(where: Path | str = ":memory:") -> hpo.Study:

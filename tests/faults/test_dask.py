@@ -23,7 +23,7 @@ from distributed import Client
 import hpo
 from hpo.executors import Dask, Work
 from hpo.testing.executors import await_that, behave, collect
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 
 KILLS = int(os.environ.get("HPO_ENGINE_KILLS", "6"))
 TRIALS = 5 * KILLS

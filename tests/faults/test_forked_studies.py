@@ -16,7 +16,7 @@ import hpo
 from hpo.errors import StorageError
 from hpo.storage import SqlStorage
 from hpo.strategies import Random
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 
 FORKS = 20
 THREADS = 6

@@ -15,11 +15,11 @@ import pytest
 import hpo
 from hpo.errors import ConnectionLost, StorageError
 from hpo.executors import Threads
-from hpo.progress import Progress
+from hpo.running.progress import Progress
 from hpo.storage import SqlStorage
-from hpo.storage.persistence import patient
+from hpo.storage.retry import patient
 from hpo.strategies import Random
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
 

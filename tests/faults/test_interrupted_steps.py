@@ -24,11 +24,11 @@ from typing import Any
 import pytest
 
 import hpo
-from hpo.events import Event
-from hpo.serialize import problem_to_json
+from hpo.problem.json_format import problem_to_json
 from hpo.storage import SqlStorage, Storage
 from hpo.strategies import Random
-from hpo.trial import TrialState
+from hpo.trials.events import Event
+from hpo.trials.trial import TrialState
 from tests.pairs import KINDS, pair_of
 
 MOST = int(os.environ.get("HPO_INTERRUPTS", "8"))

@@ -20,10 +20,10 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.encoding import key
+from hpo.problem.space import key
 from hpo.storage import open_storage
 from hpo.testing.executors import await_that
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 from tests.faults.zygote import Drive, check, is_supervised, read, zygote
 
 KILLS = int(os.environ.get("HPO_KILLS", "200"))

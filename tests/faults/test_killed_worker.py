@@ -22,7 +22,7 @@ import pytest
 import hpo
 from hpo.storage import open_storage
 from hpo.testing.executors import await_that
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 from tests.faults.zygote import Drive, Zygote, check_told, is_supervised, read, zygote
 
 log = logging.getLogger(__name__)

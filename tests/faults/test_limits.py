@@ -12,7 +12,7 @@ from hpo.executors import Processes
 from hpo.storage import SqlStorage
 from hpo.strategies import Random
 from hpo.testing.executors import behave, is_gone
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 
 TIMEOUT, GRACE = 12.0, 0.5
 MEMORY = 300 << 20

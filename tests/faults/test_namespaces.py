@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo.processes import is_gone
+from hpo.common.processes import is_gone
 from hpo.storage import open_storage
 from hpo.testing.executors import await_that
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 from tests.faults.zygote import read
 
 ROOT = Path(__file__).parents[2]
@@ -40,8 +40,8 @@ import sys
 from tests.faults.zygote import Drive, run
 run(Drive("shared", sys.argv[1], sys.argv[2], %d, executor=sys.argv[3], seconds=1.0, lease=6.0))
 """
-SAY = "from hpo.processes import this_process; print(this_process(), flush=True); input()"
-ASK = "import sys; from hpo.processes import is_gone; print(is_gone(sys.argv[1]))"
+SAY = "from hpo.common.processes import this_process; print(this_process(), flush=True); input()"
+ASK = "import sys; from hpo.common.processes import is_gone; print(is_gone(sys.argv[1]))"
 
 
 def python(code: str, *args: str, within: Sequence[str] = ()) -> subprocess.Popen[str]:
@@ -115,7 +115,7 @@ def test_a_namespace_with_the_proc_of_the_one_above() -> None:
     """`unshare --pid` without a /proc of its own: what /proc shows are other processes of the same numbers."""
     with named("unshare", "--pid", "--fork", "--kill-child") as inside:
         assert not is_gone(inside)
-    code = "import subprocess, sys; from hpo.processes import *; print(is_gone(this_process()))"
+    code = "import subprocess, sys; from hpo.common.processes import *; print(is_gone(this_process()))"
     seen = subprocess.run(
         ["unshare", "--pid", "--fork", sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

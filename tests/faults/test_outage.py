@@ -18,7 +18,7 @@ import pytest
 import hpo
 from hpo.strategies import Random
 from hpo.testing.executors import await_that
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 from tests.servers.postgres import Server, own_server
 
 AWAY = float(os.environ.get("HPO_OUTAGE_SECONDS", "15"))

@@ -1,4 +1,4 @@
-"""kill -9 of workers of Ray, again and again, while a study runs on them. Run as tests/executors/test_ray.py is."""
+"""kill -9 of workers of Ray, again and again, while a study runs on them. Run as tests/executors/cluster/test_ray.py is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 import hpo
 from hpo.executors import Ray
 from hpo.testing.executors import await_that
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 
 KILLS = int(os.environ.get("HPO_ENGINE_KILLS", "6"))
 TRIALS = 5 * KILLS

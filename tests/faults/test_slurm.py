@@ -25,7 +25,7 @@ from hpo.executors import CloseMode, Slurm, Work
 from hpo.strategies import Random
 from hpo.testing import executors as contracts
 from hpo.testing.executors import collect
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 from tests.servers import slurm
 from tests.servers.slurm import PATIENCE, Cluster, await_that, said
 

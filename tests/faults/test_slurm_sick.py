@@ -19,8 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from hpo.executors import Outcome, Pool, Slurm, Work, slurm_client, slurm_programs, slurm_waits
-from hpo.executors.slurm_folder import PoolFolder
+from hpo.executors import Outcome, Pool, Slurm, Work
+from hpo.executors.slurm import client as slurm_client
+from hpo.executors.slurm import programs as slurm_programs
+from hpo.executors.slurm import waits as slurm_waits
+from hpo.executors.slurm.folder import PoolFolder
 from tests.servers import slurm
 from tests.servers.slurm import Cluster, await_that, said
 

@@ -16,8 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 import hpo
-from hpo.encoding import key
-from hpo.trial import TrialState
+from hpo.problem.space import key
+from hpo.trials.trial import TrialState
 
 log = logging.getLogger(__name__)
 

@@ -25,10 +25,10 @@ import psutil
 
 import hpo
 from hpo.executors import Executor, Inline, Processes
-from hpo.progress import Progress
+from hpo.running.progress import Progress
 from hpo.storage import SqlStorage
 from hpo.strategies import Bayesian, Random
-from hpo.trial import TrialState
+from hpo.trials.trial import TrialState
 
 PROBLEM = hpo.Problem(
     hpo.Space({"x": hpo.Float(0.0, 1.0), "n": hpo.Int(1, 9)}), [hpo.Objective("y"), hpo.Constraint("size", upper=7)]
@@ -152,7 +152,9 @@ def is_supervised(pid: int) -> bool:
     """Whether this process is a supervisor, or runs a trial below one; the id may be another's by now."""
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and "hpo.executors.supervisor" in " ".join(process.cmdline())
+        return process.status() != psutil.STATUS_ZOMBIE and "hpo.executors.supervisor.program" in " ".join(
+            process.cmdline()
+        )
     except psutil.NoSuchProcess:
         return False
 

@@ -16,7 +16,7 @@ def modules() -> list[Path]:
 
 
 def name_of(path: Path) -> str:
-    """`hpo.bayes.gp`; a package's face has the package's name."""
+    """`hpo.bayes.gp.gp`; a package's face has the package's name."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import hpo
-from hpo import errors, events, executors, report, storage, strategies
-from hpo.strategies.settings import _BUILT_IN
+from hpo import errors, executors, report, storage, strategies
+from hpo.strategies.registry import _BUILT_IN
+from hpo.trials import events
 from tests.house.source import ROOT
 
 DOCS = ROOT / "docs"

@@ -13,9 +13,9 @@ import pytest
 import hpo
 from hpo.cli import demo
 from hpo.errors import MissingExtra
-from hpo.provenance import DISTRIBUTION
 from hpo.report import write_report
 from hpo.storage import open_storage
+from hpo.study.provenance import DISTRIBUTION
 from tests.house.source import HPO, imports, modules
 from tests.storage.test_migrations import look, restored
 

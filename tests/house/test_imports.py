@@ -56,7 +56,7 @@ def test_building_a_problem_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_hints_are_read_when_something_has_failed(tmp_path: Path) -> None:
-    hints = {"hpo.foreign_names", "hpo.misfits"}
+    hints = {"hpo.boundary.foreign_names", "hpo.boundary.signatures"}
     assert not hints & set(loaded(SPACE, tmp_path))
     failed = SPACE + "\ntry: hpo.Float(0, 1, q=2)\nexcept TypeError: pass"
     assert hints <= set(loaded(failed, tmp_path))

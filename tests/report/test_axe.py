@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from hpo.metrics import Constraint, Objective, Tracked
-from hpo.opening import open_study
-from hpo.parameters import Categorical, Float, Int
-from hpo.problem import Problem
+from hpo.problem.metrics import Constraint, Objective, Tracked
+from hpo.problem.parameters import Categorical, Float, Int
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
 from hpo.report import write_report
-from hpo.space import Space
 from hpo.strategies import Random
-from hpo.study import Study
+from hpo.study.open_study import open_study
+from hpo.study.study import Study
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ONE = (

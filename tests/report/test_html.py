@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from hpo.measurement import Measurement
-from hpo.metrics import Constraint, Metric, Objective, Tracked
-from hpo.opening import open_study
-from hpo.parameters import Categorical, Float, Int
-from hpo.problem import Problem
+from hpo.problem.measurement import Measurement
+from hpo.problem.metrics import Constraint, Metric, Objective, Tracked
+from hpo.problem.parameters import Categorical, Float, Int
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
 from hpo.report import Comparison, write_report
 from hpo.report.html import answer, question, render
-from hpo.space import Space
 from hpo.strategies import Random
-from hpo.study import Study
+from hpo.study.open_study import open_study
+from hpo.study.study import Study
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "link", "img", "br", "hr", "input"}

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.errors import SettingsError
-from hpo.history import History
-from hpo.measurement import Measurement
-from hpo.metrics import Constraint, Objective, shortfall
-from hpo.opening import open_study
-from hpo.parameters import Float
-from hpo.problem import Problem
+from hpo.problem.measurement import Measurement
+from hpo.problem.metrics import Constraint, Objective, shortfall
+from hpo.problem.parameters import Float
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
 from hpo.report import Comparison, Contender
 from hpo.report.html import answer
 from hpo.report.tables import (
@@ -32,9 +31,10 @@ from hpo.report.tables import (
     trial_rows,
     used_rows,
 )
-from hpo.space import Space
-from hpo.trial import Trial, TrialState
-from hpo.words import ago, duration, measured, miss
+from hpo.study.open_study import open_study
+from hpo.trials.formatting import ago, duration, measured, miss
+from hpo.trials.history import History
+from hpo.trials.trial import Trial, TrialState
 
 LATENCY = Constraint("latency_ms", upper=15, unit="ms")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.metrics import Constraint
+from hpo.problem.metrics import Constraint
 from hpo.report.window import LARGEST, Window, window
 
 LATENCY = Constraint("latency_ms", upper=15, unit="ms")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
-from hpo.events import Draft
 from hpo.storage import SqlStorage
+from hpo.trials.events import Draft
 
 
 def main(path: str, size: int, transactions: int) -> None:

@@ -21,8 +21,8 @@ from typing import IO
 import pytest
 
 from hpo.errors import StorageError
-from hpo.events import Draft
 from hpo.storage import SqlStorage
+from hpo.trials.events import Draft
 
 APPENDER = Path(__file__).with_name("appender.py")
 BIG = "x" * 1000

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StorageError
-from hpo.events import Draft
 from hpo.storage import SqlStorage, connections
+from hpo.trials.events import Draft
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

@@ -21,10 +21,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hpo.errors import StorageError
-from hpo.events import Draft
 from hpo.storage import SqlStorage, schema
 from hpo.storage.connections import Connections
 from hpo.storage.sqlite import SqliteFile
+from hpo.trials.events import Draft
 
 FIXTURES = Path(__file__).with_name("fixtures")
 

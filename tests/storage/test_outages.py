@@ -19,7 +19,7 @@ import sqlalchemy as sa
 import hpo
 from hpo.errors import ConnectionLost, StorageError
 from hpo.storage import SqlStorage
-from hpo.storage.persistence import patient
+from hpo.storage.retry import patient
 from hpo.strategies import Random
 
 SERVER = os.environ.get("HPO_TEST_PG", "")

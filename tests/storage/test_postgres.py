@@ -22,11 +22,11 @@ import sqlalchemy as sa
 
 import hpo
 from hpo.errors import StorageError, StudyNotFound
-from hpo.events import Draft
 from hpo.storage import SqlStorage, Storage, schema
 from hpo.storage.connections import Connections
 from hpo.storage.postgres import PostgresServer
 from hpo.testing.storage import StorageContract
+from hpo.trials.events import Draft
 
 SERVER = os.environ.get("HPO_TEST_PG", "")
 APPENDER = Path(__file__).with_name("appender.py")

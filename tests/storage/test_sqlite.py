@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import ConnectionLost, StorageError
-from hpo.events import Draft
 from hpo.storage import SqlStorage, sqlite
-from hpo.storage.opening import missing_file
+from hpo.storage.open_storage import missing_file
+from hpo.trials.events import Draft
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_a_copy_put_beside_the_log_of_another_file(filled: Path, tmp_path: Path)
     shutil.copy(filled, copy)
     code = f"""
 import os
-from hpo.events import Draft
+from hpo.trials.events import Draft
 from hpo.storage import SqlStorage
 storage = SqlStorage({str(filled)!r})
 for i in range(400):  # past a checkpoint: the log no longer begins with the file as it was copied

@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hpo
-from hpo.encoding import key
-from hpo.space import Space
+from hpo.problem.space import Space, key
 from hpo.strategies import Bayesian, Grid, OneAtATime, Random, Sobol, Strategy
 from tests.random_spaces import spaces
 

@@ -1,0 +1,1 @@
+"""The Gaussian process: kernel, likelihood, posterior, and the transforms of its inputs and outputs."""

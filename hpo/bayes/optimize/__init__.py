@@ -1,0 +1,1 @@
+"""Find the best candidates: start points, ascent, and linear constraints on the way."""

@@ -1,0 +1,1 @@
+"""Where calls of the user enter the library, and where its errors leave it."""

@@ -1,0 +1,305 @@
+"""What pools on engines share: the books, a thread that does all talking to the engine, and patience that ends.
+
+An engine's word is a hint. A work is delivered when the pool's thread first hears of its end, or of the loss of what ran
+it; whatever the engine says about it later finds its token gone and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+import uuid
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from hpo.errors import ExecutorError
+from hpo.executors.base import (
+    CloseMode,
+    Function,
+    Kind,
+    Outcome,
+    Pool,
+    Work,
+    answer_to,
+    only_function,
+    refuse_detach,
+)
+from hpo.executors.call import describe
+from hpo.executors.supervisor.command import Command
+from hpo.executors.supervisor.messages import Settings
+from hpo.executors.supervisor.pickling import pickle_function
+from hpo.executors.work_queue import Ledger
+
+TICK = 1.0
+"""Seconds between two looks at what does not announce itself: an engine's size, cancelled works that have not ended."""
+
+PATIENCE = 20.0
+"""Seconds beyond its grace after which a cancelled work is given up."""
+
+QUIET = 10.0
+"""Seconds for which works may wait for a place before a person is told."""
+
+
+@dataclass
+class Handed:
+    """A work that the engine has."""
+
+    token: str
+    """Its name at the engine, never used twice."""
+    work: Work
+    grace: float | None = None
+    """Once it is cancelled: seconds from SIGTERM to SIGKILL."""
+    due: float = float("inf")
+    """When patience with a cancelled work ends, on the monotonic clock."""
+    place: str = ""
+    """The machine that has it, once that is known."""
+    begun_at: float | None = None
+    """Unix time of its start, once that is known."""
+    since: float = field(default_factory=time.monotonic)
+    """When the engine got it, on the monotonic clock."""
+
+    def unended(self, kind: Kind, message: str) -> Outcome:
+        """The outcome of a work whose end nobody saw."""
+        seconds = 0.0 if self.begun_at is None else max(0.0, time.time() - self.begun_at)
+        return Outcome(id=self.work.id, kind=kind, message=message, started_at=self.begun_at, seconds=seconds)
+
+
+class EnginePool(Pool):
+    """Hands works over as the engine has places. Methods below `the engine` are called in the pool's thread only."""
+
+    engine: str
+    """Its name in messages."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.name = f"hpo-{uuid.uuid4().hex}"
+        """Of this pool, at the engine and at its far ends."""
+        self._settings = settings
+        self._ledger = Ledger()
+        self._handed: dict[str, Handed] = {}
+        self._n_handed = 0
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._avoided: frozenset[str] = frozenset()
+        self._notices: deque[str] = deque()
+        self._is_over = False
+        self._thread = threading.Thread(target=self._serve, name=f"hpo-{self.engine.lower()}", daemon=True)
+
+    @property
+    def grace(self) -> float:
+        """As the executor was given it."""
+        return self._settings.grace
+
+    def submit(self, *works: Work) -> None:
+        """Queue `works`; free places take them at once."""
+        for work in works:
+            if self._settings.command is not None:
+                self._settings.command.check(work.payload)
+            self._check(work)
+        self._ledger.add(works)
+        self._calls.put(_nothing)
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Outcomes not delivered yet, as soon as there is one. Raises ExecutorError when the engine is lost for good."""
+        return self._ledger.wait(timeout)
+
+    def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
+        """End queued works as cancelled; bring word to the far ends of the others."""
+        running = self._ledger.cancel_waiting(ids)
+        if running:
+            self._calls.put(lambda: self._cancel(running, self._settings.grace if grace is None else grace))
+
+    def avoid(self, places: Collection[str]) -> None:
+        """Start nothing there; what was handed over and has not begun moves too."""
+        avoided = frozenset(places)
+        if avoided != self._avoided:
+            self._avoided = avoided
+            self._calls.put(self._move)
+
+    def notices(self) -> list[str]:
+        """What the engine lacks."""
+        return [self._notices.popleft() for _ in range(len(self._notices))]
+
+    def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
+        """Drain or cancel, then let go of the engine."""
+        refuse_detach(mode, self.engine)
+        self._ledger.close()
+        if mode is CloseMode.KILL:
+            self.cancel(self._ledger.in_flight())
+        self._ledger.join()
+        self._calls.put(self._finish)
+        self._thread.join()
+        return self._ledger.deliver()
+
+    # the pool's thread
+
+    def _serve(self) -> None:
+        look = time.monotonic()
+        try:
+            while not self._is_over:
+                if time.monotonic() >= look:
+                    self._tend()
+                    self._press()
+                    look = time.monotonic() + TICK
+                self._feed()
+                self._obey(look - time.monotonic())
+        except BaseException as fault:
+            self._ledger.give_up(fault, f"{self.engine} was lost: {describe(fault)}")
+        finally:
+            self._let_go()
+
+    def _obey(self, patience: float) -> None:
+        """Do what was asked of this thread, after a sleep until there is something."""
+        try:
+            call = self._calls.get(timeout=max(0.0, patience))
+            while True:
+                call()
+                call = self._calls.get_nowait()
+        except queue.Empty:
+            return
+
+    def _feed(self) -> None:
+        free = self._places() - len(self._handed)
+        while free > 0 and (work := self._ledger.take()) is not None:
+            free -= 1
+            self._give(work)
+
+    def _give(self, work: Work) -> None:
+        self._n_handed += 1
+        handed = Handed(f"{self.name}-{self._n_handed}", work)
+        self._handed[handed.token] = handed
+        try:
+            self._hand_over(handed)
+        except Exception as error:
+            self._lose([handed.token], f"{self.engine} did not take the work: {describe(error)}")
+
+    def _give_again(self, tokens: Iterable[str]) -> None:
+        """Take back works that have not begun, and hand them over as if they had never been."""
+        for token in tokens:
+            work = self._handed.pop(token).work
+            self._forget(token)
+            self._give(work)
+
+    def _cancel(self, ids: set[str], grace: float) -> None:
+        cancelled = [handed for handed in self._handed.values() if handed.work.id in ids]
+        for handed in cancelled:
+            handed.grace = grace if handed.grace is None else min(handed.grace, grace)
+            handed.due = min(handed.due, time.monotonic() + grace + PATIENCE)
+        if cancelled:
+            self._end_there(cancelled)
+
+    def _press(self) -> None:
+        """Repeat what was asked: a far end may have come up, or moved, since. Give up what does not answer."""
+        for handed in [handed for handed in self._handed.values() if time.monotonic() >= handed.due]:
+            message = f"cancelled, and given up: its far end did not answer for {PATIENCE:g} s, it may still run"
+            self._end(handed.token, handed.unended("cancelled", message))
+            self._forget(handed.token)
+        if cancelled := [handed for handed in self._handed.values() if handed.grace is not None]:
+            self._end_there(cancelled)
+
+    def _end(self, token: str, outcome: Outcome) -> None:
+        """Deliver, unless the work was delivered or given up before."""
+        handed = self._handed.pop(token, None)
+        if handed is not None:
+            answer = answer_to(handed.work, outcome)
+            self._ledger.end(replace(answer, place=answer.place or handed.place))
+
+    def _lose(self, tokens: Iterable[str], why: str, place: str = "") -> None:
+        """Give works up: they end as infra, and what still runs of them is to end unheard."""
+        for token in list(tokens):
+            handed = self._handed.get(token)
+            if handed is not None:
+                handed.place = place or handed.place
+                self._end(token, handed.unended("infra", why))
+                self._forget(token)
+
+    def _waiting(self) -> str:
+        """What a notice says of the works in flight that nothing can run now; empty where there are none."""
+        n = len(self._ledger.in_flight())
+        return "" if not n else "1 trial waits" if n == 1 else f"{n} trials wait"
+
+    def _n_begun(self, places: Collection[str]) -> int:
+        """Works that run at these."""
+        return sum(handed.begun_at is not None and handed.place in places for handed in [*self._handed.values()])
+
+    def _finish(self) -> None:
+        self._is_over = True
+
+    # the engine
+
+    def _check(self, work: Work) -> None:
+        """Raise ExecutorError if the engine cannot run such a work. In the caller's thread."""
+
+    @abstractmethod
+    def _places(self) -> int:
+        """How many works the engine may have now."""
+
+    @abstractmethod
+    def _hand_over(self, handed: Handed) -> None:
+        """Give the engine a work. When it ends, `_end(token, outcome)` is put into `_calls`."""
+
+    @abstractmethod
+    def _end_there(self, cancelled: list[Handed]) -> None:
+        """Bring word to the far ends; called again each TICK while they run on. What did not start is ended here."""
+
+    @abstractmethod
+    def _forget(self, token: str) -> None:
+        """Let the engine drop what it has of a work that was given up; the work may be over or unknown."""
+
+    @abstractmethod
+    def _move(self) -> None:
+        """What has not begun at a place that is to be avoided now goes to another one."""
+
+    @abstractmethod
+    def _tend(self) -> None:
+        """Look after the engine, each TICK. An error breaks the pool."""
+
+    @abstractmethod
+    def _let_go(self) -> None:
+        """Leave nothing of this pool at the engine."""
+
+
+class Settable(Protocol):
+    """An executor that runs a function or its command at far ends."""
+
+    @property
+    def command(self) -> Sequence[str | Sequence[str]] | None: ...
+    @property
+    def reuse(self) -> bool: ...
+    @property
+    def logs(self) -> str | os.PathLike[str] | None: ...
+    @property
+    def grace(self) -> float: ...
+    @property
+    def env(self) -> Mapping[str, str]: ...
+
+
+def settings_for(executor: Settable, function: Function | None) -> Settings:
+    """What supervisors at the far ends shall run: `function`, or the executor's command.
+
+    Raises ExecutorError if there is neither or both, if the command is no list of arguments, or if the function cannot
+    be pickled.
+    """
+    if isinstance(executor.command, str):
+        raise ExecutorError(
+            f"the command must be a list of arguments, got the text {executor.command!r};"
+            f" as a list: {executor.command.split()!r}"
+        )
+    if executor.command is not None and function is not None:
+        raise ExecutorError(f"{type(executor).__name__} runs its command and no function; got {function!r}")
+    return Settings(
+        function=None if executor.command is not None else pickle_function(only_function(function, executor)),
+        command=None if executor.command is None else Command.of(executor.command),
+        is_reused=executor.reuse,
+        logs=None if executor.logs is None else Path(executor.logs).absolute(),
+        grace=executor.grace,
+        env=dict(executor.env),
+    )
+
+
+def _nothing() -> None:
+    """Wakes the pool's thread."""

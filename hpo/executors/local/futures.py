@@ -1,0 +1,177 @@
+"""Futures: works run on any executor of `concurrent.futures`, and on whatever speaks its language (loky, mpi4py)."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import pickle
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from hpo.boundary.public import public_class
+from hpo.executors.base import (
+    CloseMode,
+    Function,
+    Outcome,
+    Pool,
+    Work,
+    answer_to,
+    at_least_one_slot,
+    only_function,
+    refuse_detach,
+    refuse_limits,
+)
+from hpo.executors.call import call, describe
+from hpo.executors.supervisor.pickling import pickle_function
+from hpo.executors.work_queue import Ledger
+
+
+@public_class
+@dataclass(frozen=True)
+class Futures:
+    """Run up to `slots` works at once on the executor that `make()` returns.
+
+        Futures(lambda: ProcessPoolExecutor(4), slots=4)
+        Futures(lambda: joblib.externals.loky.get_reusable_executor(4), slots=4)
+
+    Such executors cannot stop what runs: `timeout`, `memory` and `env` are refused, `cancel` reaches only queued works,
+    and when one of their processes dies they break as a whole. All that ran then ends as "infra", which blames nobody and
+    lets trials be run again, and `make` is called for a new one. Where that matters use Processes.
+    """
+
+    make: Callable[[], concurrent.futures.Executor]
+    slots: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", at_least_one_slot("Futures", self.slots))
+
+    @property
+    def isolated(self) -> bool:
+        """No: how works run is the executor's business."""
+        return False
+
+    def start(self, function: Function | None = None) -> Pool:
+        """Open a pool that calls `function`. Raises ExecutorError if it cannot be pickled."""
+        return FuturesPool(pickle_function(only_function(function, self)), self.make, self.slots)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A future that is done, of which work, on which executor."""
+
+    work: Work
+    executor: concurrent.futures.Executor
+    future: concurrent.futures.Future[Outcome]
+
+
+class FuturesPool(Pool):
+    """Hands over no more works than there are slots, so that the others can still be cancelled.
+
+    A thread of its own takes what has ended: executors call back while they hold their own locks, where neither their
+    `submit` nor their `shutdown` may be called.
+    """
+
+    def __init__(self, pickled: bytes, make: Callable[[], concurrent.futures.Executor], slots: int) -> None:
+        self._pickled = pickled
+        self._make = make
+        self._slots = slots
+        self._ledger = Ledger()
+        self._lock = threading.RLock()
+        self._free = slots
+        self._executor = make()
+        self._ended: queue.SimpleQueue[_Ended | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="hpo-futures", daemon=True)
+        self._thread.start()
+
+    @property
+    def capacity(self) -> int:
+        """The number of slots."""
+        return self._slots
+
+    def submit(self, *works: Work) -> None:
+        """Queue `works`; free slots take them at once."""
+        refuse_limits(works, "Futures")
+        self._ledger.add(works)
+        self._feed()
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Outcomes not delivered yet, as soon as there is one."""
+        return self._ledger.wait(timeout)
+
+    def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
+        """End queued works as cancelled; running ones run on and end as they end."""
+        self._ledger.cancel_waiting(ids)
+
+    def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
+        """Drain, or give up what runs: its outcome is "cancelled" at once, though it may run on."""
+        refuse_detach(mode, "Futures")
+        self._ledger.close()
+        if mode is CloseMode.KILL:
+            for id in self._ledger.cancel_waiting(self._ledger.in_flight()):
+                message = "given up; this executor cannot stop it, it may still run"
+                self._ledger.end(Outcome(id=id, kind="cancelled", message=message))
+        self._ledger.join()
+        self._ended.put(None)
+        self._thread.join()
+        self._executor.shutdown(wait=mode is CloseMode.DRAIN)
+        return self._ledger.deliver()
+
+    def _feed(self) -> None:
+        with self._lock:
+            while self._free and (work := self._ledger.take()) is not None:
+                self._free -= 1
+                self._hand_over(work)
+
+    def _hand_over(self, work: Work) -> None:
+        executor = self._executor
+        try:
+            try:
+                future = executor.submit(call_pickled, self._pickled, work)
+            except concurrent.futures.BrokenExecutor:
+                executor = self._renewed(executor)
+                future = executor.submit(call_pickled, self._pickled, work)
+        except Exception as error:  # shut down by its owner, no process to be had
+            future = concurrent.futures.Future()
+            future.set_exception(error)
+        future.add_done_callback(lambda done: self._ended.put(_Ended(work, executor, done)))
+
+    def _serve(self) -> None:
+        try:
+            while (ended := self._ended.get()) is not None:
+                with self._lock:
+                    self._free += 1
+                self._ledger.end(self._outcome(ended))
+                self._feed()
+        except BaseException as fault:  # `make` has failed: nothing will run any more
+            self._ledger.break_off(fault)
+            raise
+
+    def _outcome(self, ended: _Ended) -> Outcome:
+        try:
+            return answer_to(ended.work, ended.future.result())
+        except concurrent.futures.BrokenExecutor as error:
+            self._renewed(ended.executor)
+            return Outcome(id=ended.work.id, kind="infra", message=f"the executor broke: {describe(error)}")
+        except BaseException as error:  # the function could not be loaded there, or its result not be brought back
+            return Outcome(id=ended.work.id, kind="infra", message=f"the executor failed: {describe(error)}")
+
+    def _renewed(self, broken: concurrent.futures.Executor) -> concurrent.futures.Executor:
+        """A new executor in place of a broken one; of all that notice, the first makes it."""
+        with self._lock:
+            if self._executor is broken:
+                broken.shutdown(wait=False)
+                self._executor = self._make()
+            return self._executor
+
+
+def call_pickled(pickled: bytes, work: Work) -> Outcome:
+    """At the other end: call the function."""
+    return call(_loaded(pickled), work)
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(pickled: bytes) -> Function:
+    function: Function = pickle.loads(pickled)  # noqa: S301 - written by the driver of this very program
+    return function

@@ -1,0 +1,75 @@
+"""Subprocess: works are runs of a command, in any language."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hpo.boundary.public import public_class
+from hpo.errors import ExecutorError
+from hpo.executors.base import Function, Pool
+from hpo.executors.local.processes import check_slots, log_folder
+from hpo.executors.supervisor.command import Command
+from hpo.executors.supervisor.messages import Settings
+from hpo.executors.supervisor.pool import SupervisedPool
+
+
+@public_class
+@dataclass(frozen=True)
+class Subprocess:
+    """Run `command` once for each work, up to `slots` at once; the payload is the params, a flat mapping.
+
+        Subprocess(["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]], slots=2)
+
+    Params also arrive as the JSON file named by HPO_PARAMS and as HPO_PARAM_<NAME> (HPO_PARAM_MODEL_LR). A list within
+    the list is left out while one of its params is absent. Metrics are JSON objects on lines of standard output, the
+    last value of each wins, or one JSON object in the file named by HPO_RESULT. An exit code other than 0 is an error.
+
+    Limits, kills and logs are those of `Processes`.
+    """
+
+    command: Sequence[str | Sequence[str]]
+    slots: int = 1
+    logs: str | os.PathLike[str] | None = None
+    """Folder for what the commands write: `<work id>.out` and `<work id>.err`; created if absent."""
+    grace: float = 5.0
+    """Seconds from SIGTERM to SIGKILL."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """For all works."""
+
+    devices: Sequence[str | int] = ()
+    """GPUs of this machine, dealt out over the slots: each work finds its own in CUDA_VISIBLE_DEVICES. With fewer
+    devices than slots they are shared."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", check_slots("Subprocess", self.slots, self.grace))
+        if isinstance(self.command, str):
+            raise ExecutorError(
+                f"the command must be a list of arguments, got the text {self.command!r};"
+                f" as a list: {self.command.split()!r}"
+            )
+        object.__setattr__(self, "command", Command.of(self.command).parts)
+
+    @property
+    def isolated(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The params its placeholders ask for, to be checked against a space."""
+        return Command.of(self.command).names
+
+    def start(self, function: Function | None = None) -> Pool:
+        """Start the supervisors. Raises ExecutorError if the program does not exist."""
+        if function is not None:
+            raise ExecutorError(f"Subprocess runs its command and no function; got {function!r}")
+        command = Command.of(self.command)
+        program = command.parts[0]
+        assert isinstance(program, str)
+        if "{" not in program and shutil.which(program, path=self.env.get("PATH")) is None:
+            raise ExecutorError(f"cannot run {program!r}: no such program, or not executable")
+        settings = Settings(command=command, logs=log_folder(self.logs), grace=self.grace, env=dict(self.env))
+        return SupervisedPool(settings, self.slots, [str(device) for device in self.devices])

@@ -1,0 +1,53 @@
+"""How long works take on a simulated clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpo.boundary.public import public_class
+from hpo.errors import ExecutorError
+
+Duration = Callable[[Mapping[str, Any], np.random.Generator], float]
+"""The payload of a work and a generator of its own in, the seconds that it takes out."""
+
+
+@public_class
+@dataclass(frozen=True)
+class Lognormal:
+    """Half of the works take less than `median` seconds, two thirds of them between `median / e^sigma` and
+    `median * e^sigma`. A sigma of 0.5 is what trainings of one model under varied settings often show."""
+
+    median: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.median < math.inf:
+            raise ExecutorError(f"Lognormal: median is seconds, above 0, got {self.median}")
+        if not 0 <= self.sigma < math.inf:
+            raise ExecutorError(f"Lognormal: sigma must be 0 or more, got {self.sigma}")
+
+    def __call__(self, payload: Mapping[str, Any], rng: np.random.Generator) -> float:
+        """Seconds of one work."""
+        return self.median * math.exp(self.sigma * float(rng.standard_normal()))
+
+
+@public_class
+@dataclass(frozen=True)
+class Recorded:
+    """One of these seconds, such as those of earlier trials, each as likely as another."""
+
+    seconds: Sequence[float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seconds", tuple(self.seconds))
+        if not self.seconds or not all(0 <= s < math.inf for s in self.seconds):
+            raise ExecutorError(f"Recorded: give one or more seconds, each 0 or more, got {self.seconds}")
+
+    def __call__(self, payload: Mapping[str, Any], rng: np.random.Generator) -> float:
+        """Seconds of one work."""
+        return float(self.seconds[int(rng.integers(len(self.seconds)))])

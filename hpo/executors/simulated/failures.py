@@ -1,0 +1,73 @@
+"""What goes wrong on simulated workers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from hpo.boundary.public import public_class
+from hpo.errors import ExecutorError
+
+
+@public_class
+@dataclass(frozen=True, kw_only=True)
+class Sick:
+    """Workers that lose each work which they are given, for a time, and take the next: a full disk, a file system that is
+    away. What they run already ends as it would have. Raises ExecutorError for what cannot be."""
+
+    workers: Collection[int] | None = None
+    """Their numbers, those of the first workers from 0 on; None for all."""
+    since: float = 0.0
+    """Simulated seconds from the start."""
+    until: float = math.inf
+    """When they are well again."""
+    after: float = 0.0
+    """Seconds that a work has run when it is lost."""
+    starts: bool = True
+    """Whether works start there at all. Those that do not are lost with a worker as well as by a scheduler that refuses
+    them: they have no place."""
+    message: str = "No space left on device"
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.since < math.inf and self.since <= self.until and 0 <= self.after < math.inf):
+            raise ExecutorError(
+                f"Sick: since, until and after are seconds, 0 or more, got {self.since}, {self.until}, {self.after}"
+            )
+
+    def has(self, worker: int, at: float) -> bool:
+        """Whether this worker is one of them at that time."""
+        return self.since <= at < self.until and (self.workers is None or worker in self.workers)
+
+
+@public_class
+@dataclass(frozen=True, kw_only=True)
+class Failures:
+    """What goes wrong on simulated workers. Raises ExecutorError for what cannot be."""
+
+    deaths: float = 0.0
+    """How often a worker dies, for each hour in which it works. Its work ends as "infra"."""
+    recovery: float = 60.0
+    """Seconds after which a worker that died is back."""
+    hangs: float = 0.0
+    """Share of the works that never end by themselves. Then every work needs a timeout."""
+    stragglers: float = 0.0
+    """Share of the works that take `slowdown` times as long as they should."""
+    slowdown: float = 10.0
+    sick: Sequence[Sick] = ()
+    """Workers that lose what they are given, as "infra"."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sick", tuple(self.sick))
+        for name in ("deaths", "recovery"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ExecutorError(f"Failures: {name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("hangs", "stragglers"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ExecutorError(f"Failures: {name} is a share of the works, from 0 to 1, got {getattr(self, name)}")
+        if not 1 <= self.slowdown < math.inf:
+            raise ExecutorError(f"Failures: slowdown must be 1 or more, got {self.slowdown}")
+
+    def sickness(self, worker: int, at: float) -> Sick | None:
+        """What becomes of a work that this worker is given now; None where it is well."""
+        return next((sick for sick in self.sick if sick.has(worker, at)), None)

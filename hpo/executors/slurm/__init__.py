@@ -1,0 +1,1 @@
+"""The executor for Slurm: tasks are jobs, which outlive their driver."""

@@ -1,0 +1,131 @@
+"""Slurm: works run as jobs of a cluster, go on without their driver, and are found again by the next one."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from pathlib import Path
+
+from hpo.boundary.public import public_class
+from hpo.errors import ExecutorError
+from hpo.executors.base import Function, Pool, Work, only_function
+from hpo.executors.local.processes import check_slots, log_folder
+from hpo.executors.slurm.commands import check_programs
+from hpo.executors.slurm.folder import PoolFolder
+from hpo.executors.slurm.pool import SlurmPool
+from hpo.executors.supervisor.command import Command
+from hpo.executors.supervisor.messages import Settings
+from hpo.executors.supervisor.pickling import pickle_function
+
+MIB = 1 << 20
+OVERHEAD = 100
+"""MiB a job needs beside its work: Python and the supervisor."""
+SPARE = 120.0
+"""Seconds a job may take beside its work, to start and to end."""
+
+
+@public_class
+@dataclass(frozen=True)
+class Slurm:
+    """Run up to `slots` works at once as jobs of a Slurm cluster, from a machine that has sbatch, squeue and scancel.
+
+        Slurm("/shared/hpo", slots=64, partition="gpu", gpus=1, options=("--account=vision",))
+
+    `folder` must be the same for this machine and all nodes. Through it works get to their jobs and outcomes back;
+    Slurm is only asked to start jobs, and believed when it says that one is lost. Each job is a Python of its own, which
+    takes about a second to start; in it, limits, kills and logs are those of `Processes`, or, with a `command`, those
+    of `Subprocess`.
+
+    Jobs go on when their driver ends; a pool started later, anywhere, finds them by `reattach`. Accounting is not used.
+    """
+
+    folder: str | os.PathLike[str]
+    slots: int = 1
+    _: KW_ONLY
+    command: Sequence[str | Sequence[str]] = ()
+    """What to run, as for `Subprocess`; empty: the function that `start` is given."""
+    partition: str | None = None
+    """None: the cluster's default."""
+    options: Sequence[str] = ()
+    """More options of sbatch, e.g. ("--account=vision", "--exclude=n7"); they win over those made from the other fields."""
+    cpus: float = 1
+    """For each work that does not say; rounded up."""
+    memory: int | None = None
+    """Bytes for each work that does not say; held to as `Work.memory` is. None: what the cluster gives, and its limits."""
+    gpus: int = 0
+    """For each work that asks for none itself."""
+    logs: str | os.PathLike[str] | None = None
+    """Folder for what the works write: `<work id>.out` and `<work id>.err`; created if absent."""
+    grace: float = 5.0
+    """Seconds from SIGTERM to SIGKILL."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """For all works, beside this process's environment."""
+    python: str = sys.executable
+    """The interpreter of the jobs. Another than this one must find hpo, and the function's module, by itself."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", check_slots("Slurm", self.slots, self.grace))
+        for name, texts in (("command", self.command), ("options", self.options)):
+            if isinstance(texts, str):
+                raise ExecutorError(
+                    f"Slurm: {name} must be a list of arguments, got the text {texts!r}; as a list: {texts.split()!r}"
+                )
+        if self.command:
+            Command.of(self.command)
+        Work(id="any", payload={}, cpus=self.cpus, memory=self.memory, gpus=self.gpus)
+
+    @property
+    def isolated(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The params that the placeholders of a command ask for, to be checked against a space."""
+        return Command.of(self.command).names if self.command else frozenset()
+
+    def start(self, function: Function | None = None) -> Pool:
+        """Write down what to run; jobs start with the first works.
+
+        Raises ExecutorError if Slurm's programs are missing, the function cannot be pickled or the folder cannot be
+        used. What Slurm refuses (no such partition) is raised by the pool's `wait`.
+        """
+        check_programs()
+        if self.command and function is not None:
+            raise ExecutorError(f"Slurm was given a command and runs no function; got {function!r}")
+        try:
+            parent = Path(self.folder).absolute()
+            settings = Settings(
+                function=None if self.command else pickle_function(only_function(function, self)),
+                command=Command.of(self.command) if self.command else None,
+                is_reused=False,
+                logs=log_folder(self.logs),
+                grace=self.grace,
+                env=dict(self.env),
+            )
+            own = PoolFolder.create(parent, settings)
+        except OSError as error:
+            raise ExecutorError(f"Slurm cannot use the folder {self.folder!s}: {error}") from error
+        return SlurmPool(self, parent, own, settings)
+
+    def with_defaults(self, work: Work) -> Work:
+        """The work with what it does not say for itself."""
+        return replace(
+            work, cpus=work.cpus or self.cpus, memory=work.memory or self.memory, gpus=work.gpus or self.gpus
+        )
+
+    def requests(self, work: Work) -> tuple[str, ...]:
+        """The options of sbatch for a work; works with equal ones may share an array."""
+        made = ["--nodes=1", "--ntasks=1", f"--cpus-per-task={math.ceil(work.cpus or self.cpus)}"]
+        if self.partition is not None:
+            made.append(f"--partition={self.partition}")
+        if work.memory is not None:
+            made.append(f"--mem={math.ceil(work.memory / MIB) + OVERHEAD}M")
+        if work.gpus:
+            made.append(f"--gres=gpu:{work.gpus}")
+        if work.timeout is not None:
+            made.append(f"--time={math.ceil((work.timeout + self.grace + SPARE) / 60)}")
+        return (*made, *self.options)

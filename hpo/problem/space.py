@@ -1,0 +1,398 @@
+"""Space: the joint domain of all parameters, with conditions and linear constraints.
+
+Params are plain dicts that hold the active parameters only. The canonical form lists them in the order of the space
+with their types made exact, so equal configurations are equal dicts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpo.boundary.public import public, public_class
+from hpo.common.frozen import Frozen
+from hpo.common.scalars import brief
+from hpo.common.text import forbidden
+from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
+from hpo.problem.enumeration import Walk
+from hpo.problem.linear_constraints import LinearConstraint, parse
+from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value, is_active, is_set, same_value
+from hpo.problem.polytope import MOST_SECONDS, Polytope
+from hpo.problem.shorthand import Given, parameter
+
+Params = dict[str, Any]
+
+_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_MOST_HINTS = 20
+"""Names that a similar one is looked up for in one message: each costs a walk through all names."""
+
+
+@public_class
+@dataclass(frozen=True)
+class Space:
+    """Parameters by name, and linear inequalities between the numeric ones.
+
+    Dots in names mark the stages of a workflow: `data.window`, `model.lr`. A constraint holds back a configuration
+    only while all the parameters it names are active. Every fault of a definition is reported at once, in one
+    SpaceError.
+    """
+
+    parameters: Mapping[str, Parameter]
+    """Given as Float, Int and Categorical, or as plain Python where that is clear: (1, 8), ["sgd", "adam"]; see
+    `hpo.problem.shorthand`."""
+    constraints: Sequence[str] = ()
+    linear: tuple[LinearConstraint, ...] = field(init=False, repr=False, compare=False)
+    order: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names, parents before the parameters they activate."""
+
+    if TYPE_CHECKING:  # what may be given is more than what is kept
+
+        def __init__(self, parameters: Mapping[str, Given], constraints: str | Sequence[str] = ()) -> None: ...
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.parameters, Mapping) or not self.parameters:
+            raise SpaceError('a space is a non-empty mapping of name to parameter, like {"lr": Float(1e-5, 1e-1)}')
+        given, faults = self._given_parameters()
+        object.__setattr__(self, "parameters", Frozen(given))
+        texts = [self.constraints] if isinstance(self.constraints, str) else self.constraints
+        object.__setattr__(self, "constraints", tuple(texts))
+        order, condition_faults = self._sorted_by_condition()
+        linear, linear_faults = self._parsed_constraints()
+        faults += condition_faults + linear_faults
+        if faults:
+            raise SpaceError(*faults)
+        object.__setattr__(self, "parameters", Frozen(self._with_exact_conditions()))
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "linear", linear)
+        if linear and not self._sample_box(rng := np.random.default_rng(0), 1, max(10, min(200, 100_000 // len(self)))):
+            self._sample_polytope(rng, 1, n_vertices=1)
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names in the order of the definition."""
+        return tuple(self.parameters)
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self.parameters[name]
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether there are finitely many configurations."""
+        return all(p.size is not None for p in self.parameters.values())
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether any parameter states its value in production."""
+        return any(map(is_set, self.parameters.values()))
+
+    def is_active(self, name: str, params: Mapping[str, object]) -> bool:
+        """Whether `name` exists, given the values of its parents in `params` (absent parents are inactive)."""
+        return is_active(self.parameters[name], params)
+
+    def fault(self, params: Mapping[str, object]) -> str | None:
+        """Everything wrong with `params`, or None: unknown, missing, inactive, out of range, constraint broken."""
+        unknown = [name for name in params if name not in self.parameters]
+        faults = [
+            f"unknown parameter {brief(name)} (have: {listing(self.names)})"
+            + (f".{hint}" if i < _MOST_HINTS and (hint := did_you_mean(str(name), self.names)) else "")
+            for i, name in enumerate(unknown)
+        ]
+        seen: Params = {}
+        for name in self.order:
+            active = self.is_active(name, seen)
+            if name in params and not active:
+                faults.append(f"{name} is inactive here: it needs {_condition_words(self.parameters[name])}")
+            elif active and name not in params:
+                faults.append(f"missing parameter {name!r}")
+            elif active:
+                p, seen[name] = self.parameters[name], params[name]
+                if wrong := p.fault(params[name]):
+                    faults.append(f"{name}={brief(params[name])} {wrong}")
+                else:
+                    seen[name] = p.canonical(params[name])
+        if not faults:
+            faults = [f"{c.text!r} does not hold" for c in self.linear if not c.holds(seen)]
+        return "; ".join(faults) or None
+
+    def contains(self, params: Mapping[str, object]) -> bool:
+        """Whether `params` is a configuration of this space."""
+        return self.fault(params) is None
+
+    @public
+    def canonical(self, params: Mapping[str, object]) -> Params:
+        """`params` in canonical form. Raises ParamsError naming every fault."""
+        if fault := self.fault(params):
+            given = listing(f"{name!r}: {brief(value)}" for name, value in params.items())
+            raise ParamsError(f"params {{{given}}}: {fault}")
+        return {name: self.parameters[name].canonical(params[name]) for name in self.names if name in params}
+
+    def snapped(self, params: Mapping[str, object]) -> Params:
+        """Complete `params` (values for all names) with each value snapped, and inactive parameters dropped.
+
+        Linear constraints are not looked at.
+        """
+        out: Params = {}
+        for name in self.order:
+            if self.is_active(name, out):
+                p, value = self.parameters[name], params[name]
+                out[name] = value if isinstance(p, Categorical) else p.snap(value)  # type: ignore[arg-type]
+        return self._in_order(out)
+
+    def _in_order(self, params: Params) -> Params:
+        return {name: params[name] for name in self.names if name in params}
+
+    # -- walking --------------------------------------------------------------------------------------------------
+
+    def at(self, u: Iterable[float]) -> Params:
+        """The configuration at position `u [len(space)]` of the unit cube, one coordinate a parameter in the order of
+        the space. Linear constraints are not looked at."""
+        out: Params = {}
+        position = dict(zip(self.names, u, strict=True))
+        for name in self.order:
+            if self.is_active(name, out):
+                out[name] = self.parameters[name].value_at(float(position[name]))
+        return self._in_order(out)
+
+    def start(self) -> Params:
+        """The configuration in production: the defaults, and the middle of each parameter that has none. Where this
+        breaks a linear constraint, the nearest (of many) configurations that does not."""
+        return dict(self._start)
+
+    @cached_property
+    def _start(self) -> Params:
+        middle = {name: p.default if is_set(p) else p.value_at(0.5) for name, p in self.parameters.items()}
+        params = self.snapped(middle)
+        if all(c.holds(params) for c in self.linear):
+            return params
+        candidates = self.sample(np.random.default_rng(0), 256)
+
+        def distance(candidate: Params) -> float:
+            return sum(
+                1.0 if (a in candidate) != (a in params) else self._gap(a, candidate[a], params[a])
+                for a in self.names
+                if a in candidate or a in params
+            )
+
+        return min(candidates, key=distance)
+
+    @public
+    def sample(self, rng: np.random.Generator, n: int) -> list[Params]:
+        """`n` configurations drawn uniformly (log-uniformly on log scales) from those the constraints allow.
+
+        Where less than a fiftieth of the space is allowed, draws are mixtures of vertices of the allowed polytope. Raises
+        SpaceError when nothing is.
+        """
+        out = self._sample_box(rng, n)
+        if len(out) < n:
+            out += self._sample_polytope(rng, n - len(out))
+        return out
+
+    def enumerate(self) -> Iterator[Params]:
+        """Every configuration of a finite space, each once, inactive parameters dropped. Raises SpaceError for other
+        spaces, and where constraints leave so little that listing on and on finds nothing more."""
+        if not self.is_finite:
+            raise SpaceError("the space has a continuous parameter; its configurations cannot be listed")
+        return map(self._in_order, self._walk.configurations())
+
+    def size(self, most: int) -> int | None:
+        """Number of configurations, or None when there are more than `most` or infinitely many, or when counting them
+        takes too long."""
+        if not self.is_finite or self._walk.at_least(most) > most:
+            return None
+        try:
+            count = sum(1 for _ in itertools.islice(self.enumerate(), most + 1))
+        except SpaceError:
+            return None
+        return count if count <= most else None
+
+    @cached_property
+    def _walk(self) -> Walk:
+        return Walk(self.parameters, self.order, self.linear)
+
+    def _sample_box(self, rng: np.random.Generator, n: int, patience: int = 200) -> list[Params]:
+        """Up to `n` draws, as many as the constraints allow within `patience` tries, and 50 more for each."""
+        out: list[Params] = []
+        tries = 0
+        while len(out) < n and tries < patience + 50 * len(out):
+            tries += 1
+            params = self.at(rng.random(len(self)))
+            if all(c.holds(params) for c in self.linear):
+                out.append(params)
+        return out
+
+    # -- building -------------------------------------------------------------------------------------------------
+
+    def _given_parameters(self) -> tuple[dict[str, Parameter], list[str]]:
+        """The parameters by name, and what is wrong with names and values."""
+        parameters: dict[str, Parameter] = {}
+        faults = []
+        for name, given in self.parameters.items():
+            if isinstance(name, str) and (fault := forbidden(name)):
+                faults.append(f"parameter name {brief(name)} {fault}")
+            elif not isinstance(name, str) or not _NAME.fullmatch(name):
+                faults.append(
+                    f"parameter name {brief(name)} is not letters, digits and underscores, with dots between stages"
+                )
+            try:
+                parameters[name] = parameter(given)
+            except SpaceError as error:
+                faults += [f"parameter {brief(name)}: {problem}" for problem in error.problems]
+        return parameters, faults
+
+    def _sorted_by_condition(self) -> tuple[tuple[str, ...], list[str]]:
+        faults: list[str] = []
+        for name, p in self.parameters.items():
+            for parent, values in p.active_if.items():
+                other = self.parameters.get(parent)
+                if other is None:
+                    hint = did_you_mean(parent, self.parameters) if len(faults) < _MOST_HINTS else ""
+                    faults.append(f"parameter {name!r}: active_if names {brief(parent)}, which is no parameter.{hint}")
+                elif isinstance(other, Float):
+                    faults.append(f"parameter {name!r}: active_if needs a Categorical or Int, {parent!r} is a Float")
+                else:
+                    faults += [
+                        f"parameter {name!r}: active_if[{parent!r}] lists {brief(v)}, which {fault}"
+                        for v in values
+                        if (fault := other.fault(v))
+                    ]
+        if faults:
+            return (), faults
+        waits_for = {name: len(p.active_if) for name, p in self.parameters.items()}
+        children: dict[str, list[str]] = {name: [] for name in self.parameters}
+        for name, p in self.parameters.items():
+            for parent in p.active_if:
+                children[parent].append(name)
+        place = {name: i for i, name in enumerate(self.parameters)}
+        order: list[str] = []
+        ready = [name for name, n in waits_for.items() if not n]
+        while ready:  # those without parents, then those whose parents are among them, and so on
+            order += ready
+            freed: list[str] = []
+            for child in (child for name in ready for child in children[name]):
+                waits_for[child] -= 1
+                if not waits_for[child]:
+                    freed.append(child)
+            ready = sorted(freed, key=place.__getitem__)
+        if loop := [name for name, n in waits_for.items() if n]:
+            faults.append(f"the conditions of {listing(map(repr, loop))} wait for one another")
+        return tuple(order), faults
+
+    def _with_exact_conditions(self) -> dict[str, Parameter]:
+        """The parameters, with the values of their conditions written as the parents hold them: 3 for 3.0."""
+        out = {}
+        for name, p in self.parameters.items():
+            exact = {n: tuple(map(self.parameters[n].canonical, values)) for n, values in p.active_if.items()}
+            out[name] = p if repr(exact) == repr(p.active_if) else replace(p, active_if=exact)
+        return out
+
+    def _parsed_constraints(self) -> tuple[tuple[LinearConstraint, ...], list[str]]:
+        linear: list[LinearConstraint] = []
+        faults: list[str] = []
+        for text in self.constraints:
+            try:
+                parsed = parse(text)
+            except SpaceError as error:
+                faults += error.problems
+                continue
+            for name in {n: None for c in parsed for n in c.coefficients}:
+                if name not in self.parameters:
+                    hint = did_you_mean(name, self.parameters) if len(faults) < _MOST_HINTS else ""
+                    faults.append(f"constraint {text!r} names {name!r}, which is no parameter.{hint}")
+                elif isinstance(self.parameters[name], Categorical):
+                    faults.append(f"constraint {text!r} names {name!r}, a Categorical; only numbers can be added")
+            for c in parsed:
+                linear.append(replace(c, tolerance=self._tolerance(c)))
+                if not math.isfinite(linear[-1].tolerance):
+                    faults.append(f"constraint {brief(text)} has sums beyond the largest 64-bit float, about 1.8e308")
+        return tuple(linear), faults
+
+    def _tolerance(self, c: LinearConstraint) -> float:
+        """What rounding may add to a sum: the last digit that is kept of Floats, and that of sums of whole numbers."""
+        named = [(abs(factor), self.parameters.get(name)) for name, factor in c.coefficients.items()]
+        sizes = [(f * max(abs(p.low), abs(p.high)), p) for f, p in named if isinstance(p, Float | Int)]
+        rounded = sum(size for size, p in sizes if isinstance(p, Float))
+        total = sum(size for size, _ in sizes)
+        return 1e-9 * rounded + 1e-12 * max(abs(c.upper), total) if math.isfinite(total + abs(c.upper)) else math.inf
+
+    def _gap(self, name: str, a: Value, b: Value) -> float:
+        p = self.parameters[name]
+        if isinstance(p, Categorical) and not p.ordered:
+            return float(not same_value(a, b))
+        return abs(p.position(a) - p.position(b))  # type: ignore[arg-type]
+
+    def _sample_polytope(self, rng: np.random.Generator, n: int, n_vertices: int | None = None) -> list[Params]:
+        """Draws for spaces where rejection fails: a random branch of the discrete choices, then a random mixture of
+        vertices of what the constraints allow there, of which `n_vertices` are looked for a draw. Where vertices are too
+        hard to find, walks in random order. Raises SpaceError."""
+        out: list[Params] = []
+        polytopes: dict[tuple[object, ...], Polytope] = {}
+        parents = {parent for p in self.parameters.values() for parent in p.active_if}
+        until = time.monotonic() + 2.0 * MOST_SECONDS
+        for _ in range(20 * n + 20):
+            if len(out) == n or time.monotonic() > until:
+                break
+            params = self.at(rng.random(len(self)))
+            rows = [c for c in self.linear if all(name in params for name in c.coefficients)]
+            names = list({name: None for c in rows for name in c.coefficients})
+            branch = (*(c.text for c in rows), *(params[name] for name in names if name in parents))
+            if branch not in polytopes:
+                polytopes[branch] = self._polytope(rows, names, {n: params[n] for n in names if n in parents})
+            if polytopes[branch].is_spent and self._walk.is_possible:
+                out += map(self._in_order, itertools.islice(self._walk.draws(rng), n - len(out)))
+                break
+            for x in polytopes[branch].draw(rng, n_vertices):
+                candidate = self.snapped({**self._middle(), **params, **dict(zip(names, x.tolist(), strict=True))})
+                if all(c.holds(candidate) for c in self.linear):
+                    out.append(candidate)
+                    break
+        if len(out) < n:
+            if out:
+                return [out[i % len(out)] for i in range(n)]
+            is_open = any(p.is_spent for p in polytopes.values())
+            ending = "; looking was given up for the time it takes: loosen or simplify them" if is_open else ""
+            raise SpaceError(f"no configuration found that meets {self._named_constraints()}{ending}")
+        return out
+
+    def _named_constraints(self) -> str:
+        return listing(map(brief, self.constraints))
+
+    def _polytope(self, rows: Sequence[LinearConstraint], names: Sequence[str], fixed: Params) -> Polytope:
+        """What `rows` allow of the parameters `names`, some of them `fixed`."""
+        numbers = [p for name in names if not isinstance(p := self.parameters[name], Categorical)]
+        ends = [(fixed.get(name, p.low), fixed.get(name, p.high)) for name, p in zip(names, numbers, strict=True)]
+        low, high = np.array(ends, dtype=float).reshape(-1, 2).T
+        return Polytope(
+            low,
+            high,
+            unit=np.array([getattr(p, "step", None) or 1.0 for p in numbers]),
+            is_whole=np.array([p.size is not None for p in numbers]),
+            matrix=np.array([[c.coefficients.get(name, 0.0) for name in names] for c in rows]),
+            limit=np.array([c.upper for c in rows]),
+        )
+
+    def _middle(self) -> Params:
+        return {name: p.value_at(0.5) for name, p in self.parameters.items()}
+
+
+def _condition_words(p: Parameter) -> str:
+    return " and ".join(f"{parent} in {list(values)!r}" for parent, values in p.active_if.items())
+
+
+def key(params: Mapping[str, object]) -> str:
+    """Equal for equal configurations: canonical params as JSON with sorted names (and -0.0 as 0.0)."""
+    plain = {name: 0.0 if value == 0 and type(value) is float else value for name, value in params.items()}
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))

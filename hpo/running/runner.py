@@ -1,0 +1,524 @@
+"""run(): ask, submit, wait, tell, until the budget is spent. The only loop of the library."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TypeVar
+
+from hpo.boundary.public import public
+from hpo.common.text import counted
+from hpo.errors import (
+    ExecutorError,
+    ResultError,
+    SettingsError,
+    SpaceExhausted,
+    StorageError,
+    StudyNotFound,
+    listing,
+)
+from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool
+from hpo.running.budget import Budget
+from hpo.running.display import Display, Show, display_of
+from hpo.running.failures import HOPELESS, Failures, blamed, has_results, hopeless_words, mended, no_result_words
+from hpo.running.leases import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
+from hpo.running.machines import Machines
+from hpo.running.objective import Evaluate, Objective, check_objective
+from hpo.running.outage import CALL, OUTAGE, Outage
+from hpo.running.progress import Progress
+from hpo.running.run_result import Run, interrupt
+from hpo.running.signals import Interrupts
+from hpo.running.starting import Starter
+from hpo.running.telling import Teller, failure_of
+from hpo.running.trial_limits import NOTICE, Limits
+from hpo.running.untold_results import kept
+from hpo.storage.base import PATIENCE
+from hpo.storage.retry import patient
+from hpo.study.study import Study
+from hpo.trials.formatting import duration
+from hpo.trials.history import History
+from hpo.trials.trial import Trial, TrialState
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+_TICK = 0.5
+
+
+@public
+def run(
+    study: Study,
+    objective: Objective | None = None,
+    *,
+    budget: Budget,
+    executor: Executor | None = None,
+    timeout: float | None = None,
+    memory: int | None = None,
+    cpus: float | None = None,
+    gpus: int = 0,
+    lease: float = LEASE,
+    notice: float = NOTICE,
+    idle: float | None = None,
+    outage: float | str = OUTAGE,
+    progress: bool | Show | Display | None = None,
+) -> Run:
+    """Run trials of `study` on `executor` (in this thread by default) until `budget` is spent.
+
+    objective: called with each trial; None for executors that run a command. It may raise TrialFailed(kind) to say
+        why there is no result; any other exception is a failure of kind error; NaN or infinity, of kind diverged.
+    timeout, memory: seconds and bytes per trial; need an isolated executor.
+    cpus, gpus: per trial, for executors that deal them out.
+    lease: seconds after which another driver may take over the trials of this one, when it is not heard of any more.
+    notice: seconds that running trials have after SIGTERM, which a preempted machine sends; then they are ended and
+        handed back, to be run again.
+    idle: seconds to wait with nothing to run while other drivers hold trials that they may hand back; a lease long by
+        default.
+    outage: seconds, or text like "2h", for which the run goes on while the storage does not answer: what runs goes on, what
+        has ended is kept until it can be stored, nothing is started. For so long it also tries trials that never start
+        (a scheduler that refuses them), where others ran before.
+    progress: by default a line that is kept up to date on a terminal (standard error) and in a notebook, elsewhere a plain
+        line on standard error for each trial that ends; False for nothing. A function is called in this thread with each
+        trial that ends and with each message, and nothing else is shown.
+
+    A first Ctrl-C asks for nothing more and lets running trials end; a second cancels them, and a third does not wait for
+    them to clean up. Either way no trial is left running, and the run raises KeyboardInterrupt when it is over; its
+    attribute `run` is the Run. Where trials outlive their driver, the first Ctrl-C and SIGTERM leave them, and the next
+    run takes them back. Trials that a killed run left running are run again: those of this machine first of all, those of
+    another when their lease is over. Several runs, on several machines, may share a study.
+
+    Raises ResultError when a result breaks the metrics' contracts, after the trials in flight have ended; ExecutorError
+    when a trial fails by a bug of the program (a NameError, a command that does not exist) and none has a result yet, and
+    when the first ten trials all fail, and when machines lose all that they are given, twelve trials in a row and for ten
+    minutes; those wait then, to be run again. StorageError when the storage does not answer for longer than `outage`;
+    results that it did not take are in a file that the message names. SettingsError when the budget cannot be kept to.
+    """
+    if not isinstance(study, Study):
+        raise SettingsError(
+            f"run: the first argument is a study, as open_study makes it, and is a {type(study).__name__} here. Write "
+            "hpo.run(study, objective, ...)"
+        )
+    if not isinstance(budget, Budget):
+        trials = budget if isinstance(budget, int) else 60
+        raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials={trials})")
+    patience = lease if idle is None else idle
+    limits = Limits(
+        timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice, idle=patience, outage=outage
+    )
+    executor = executor or Inline()
+    _check(objective, executor)
+    budget = budget.priced(cpus, gpus)
+    with display_of(progress, budget, sys.stderr) as display:
+        runner = _Runner(study, objective, budget, limits, display)
+        try:
+            ended = runner.run(executor)
+        except (KeyboardInterrupt, ResultError, ExecutorError) as stop:
+            raise stop.with_traceback(None)  # noqa: B904 - the same one, without the frames in between
+        if not runner.interrupts.count:
+            display.end(f"ended after {duration(ended.seconds)}: {ended.reason}")
+    if runner.interrupts.count:
+        raise interrupt(study, ended, runner._shown())
+    return ended
+
+
+def _check(objective: Objective | None, executor: object) -> None:
+    """Raise SettingsError for what nothing can be run with."""
+    if isinstance(executor, type) or not callable(getattr(executor, "start", None)):
+        raise SettingsError(f"run(executor={executor!r}): give an executor, such as hpo.executors.Processes(4)")
+    if objective is not None:
+        check_objective(objective)
+    elif not getattr(executor, "command", None):
+        raise SettingsError(f"run: no objective; {executor!r} calls one: run(study, objective, ...)")
+
+
+class _Runner:
+    def __init__(
+        self,
+        study: Study,
+        objective: Objective | None,
+        budget: Budget,
+        limits: Limits,
+        display: Display,
+    ) -> None:
+        self.study, self.objective, self.budget, self.limits, self.display = study, objective, budget, limits, display
+        self.clock = time.monotonic
+        self.began = self.clock()
+        self.looked = self.busy = time.monotonic()
+        self.me = owner()
+        self.starter = Starter(study, self.me, limits, is_command=objective is None)
+        self.running: dict[str, Trial] = {}
+        """What the study has not been told the end of, by the ids of its works."""
+        self.found: dict[str, Trial] = {}
+        """What was found running, and is not known yet to be this driver's."""
+        self.lost: set[str] = set()
+        """Works whose trials another driver has taken over."""
+        self.unseen: set[str] = set()
+        """Those of them of which it is not known yet who has them."""
+        self.ending, self.is_over = "", False
+        self.teller = Teller(study, self._say, is_command=objective is None)
+        self.results: list[Trial] = []
+        """Trials of this run that have completed or failed."""
+        self.failures = Failures(study)
+        self.ended: deque[tuple[Outcome, bool]] = deque()
+        """What the pool has delivered and the study has not been told yet, with whether a loss counts."""
+        self.machines = Machines(self.clock, float(limits.outage))
+        self.outage = Outage(float(limits.outage), self._say)
+        self.known: History | None = None
+        """As it was when the storage was last read: what is shown needs no storage."""
+        self.interrupts = Interrupts(self._say)
+
+    def run(self, executor: Executor) -> Run:
+        self.budget.check(self._await(self._history).problem)
+        self.display.begin(self._state())
+        settings = {"budget": self.budget.to_json(), "limits": asdict(self.limits)}
+        self._await(lambda: self.study.join(self.me, getattr(executor, "command", None) or (), settings=settings))
+        pool = executor.start(None if self.objective is None else Evaluate(self.objective))
+        with self.interrupts.watched(lambda: self._first_words(pool), self._last_words):
+            try:
+                reason = self._run_on(pool)
+            except BaseException as error:
+                self.interrupts.cleaning_up(lambda: pool.cancel(list(self.running), grace=0.0))
+                if isinstance(error, KeyboardInterrupt) and self.running and pool.grace:
+                    n = counted(len(self.running), "running trial")
+                    now = "interrupt again (Ctrl-C) to kill at once"
+                    self._say(f"interrupted again: {n} cancelled, with {pool.grace:g} s to end; {now}")
+                untold = self._abandon(pool, error)
+                if isinstance(error, KeyboardInterrupt) and self.interrupts.count:
+                    may_run = any("may still run" in trial.message for trial in self.teller.stopped)
+                    rest = "; what cannot be stopped may still run" if may_run else ""
+                    words = f"; {untold}" if untold else ""
+                    return self._ended(f"interrupted twice: running trials were cancelled{rest}{words}")
+                if untold and isinstance(error, StorageError):
+                    raise type(error)(f"{error} {untold[0].upper()}{untold[1:]}") from error
+                raise
+        return self._ended(reason)
+
+    def _run_on(self, pool: Pool) -> str:
+        """Run trials until the end. Returns why it is the end."""
+        self.clock, self.began = pool.clock, pool.clock()
+        self.machines = Machines(self.clock, float(self.limits.outage))
+        self.starter.timeout = self.limits.time_limit(self.budget, pool.grace)
+        if pool.survives:  # what another driver left is known by its id: that of no other study of this name
+            self.starter.name = f"{self.study.name}-{self.study.facts.get('id', '')[:12]}"
+        self._await(lambda: self._take_over(pool))
+        if again := self._await(lambda: mended(self.study)):
+            self._say(f"run again: {counted(len(again), 'trial')} that failed because of an error in the program")
+        with heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running)) as beating:
+            self._loop(pool, beating)
+            mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN
+            with self.interrupts.waiting():
+                self._arrive(pool.close(mode))
+            if untold := self._finish_or_keep():
+                return f"{self.ending}; {untold}"
+        return self.ending + no_result_words(self.study, self._shown())
+
+    def _ended(self, reason: str) -> Run:
+        was_told = self.interrupts.count > 0 or self.interrupts.terminated_at is not None
+        failed = sum(trial.state is TrialState.FAILED for trial in self.results)
+        left, n_completed = tuple(self.running.values()), len(self.results) - failed
+        return Run(reason, self._elapsed(), was_told, tuple(self.teller.stopped), left, n_completed, failed)
+
+    def _loop(self, pool: Pool, beating: Heartbeat) -> None:
+        while not self.is_over:
+            self.ending = self.ending or self._interruption(pool)
+            if self._is_detaching(pool):
+                return
+            if self.outage.may_try():
+                self._reach(lambda: self._talk(pool, beating))
+            if not self.is_over:
+                self._wait(pool)
+                self._end_overdue(pool)
+
+    def _talk(self, pool: Pool, beating: Heartbeat) -> None:
+        """All that the loop tells the study and learns from it; done again later where the storage does not answer."""
+        if self.outage.is_on:
+            self._history()  # else there may be nothing to ask
+        self._finish()
+        lease = self.limits.lease
+        rested = self.outage.over_at + lease  # other drivers have to renew theirs first
+        if not self.outage.is_on and time.monotonic() > max(self.looked + lease / 3, rested):
+            self.looked = time.monotonic()
+            self._take_over(pool)
+        self._lose(pool, beating.lost())
+        if not self.ending and not self._is_held():
+            self.ending = self._fill(pool)
+        if not self.running:
+            self._raise_what_holds()
+            if self.ending or not self._may_get_work():
+                self.ending, self.is_over = self.ending or self._what_is_over(), True
+
+    def _wait(self, pool: Pool) -> None:
+        """For something to end, or a pause to be over."""
+        for words in (*self.machines.news(), *pool.notices()):
+            self._say(words)
+        pool.avoid(self.machines.avoided())
+        due, is_idle = self.machines.due(), not self.n_live
+        pool.alarm(due)
+        with self.interrupts.waiting():
+            self._arrive(pool.wait(_TICK))
+            if is_idle and not (self.machines.is_pausing or self.clock() >= due):
+                time.sleep(_TICK)
+            elif is_idle and self.clock() < due:
+                time.sleep(min(_TICK, due - self.clock()))
+
+    def _is_held(self) -> bool:
+        """Whether nothing more is started: a result broke its contract, or a trial failed by what looks like a bug and no
+        other has proved that it is none, or the machines lose all."""
+        return self.teller.fault is not None or self.failures.show_a_bug or bool(self.machines.hopeless())
+
+    def _raise_what_holds(self) -> None:
+        if self.teller.fault is not None:
+            raise self.teller.fault
+        if self.failures.show_a_bug:
+            raise self.failures.bug()
+        if words := self.machines.hopeless():
+            n = len(self._history().waiting)
+            waits = f"{counted(n, 'trial')} {'waits' if n == 1 else 'wait'} to be run again. " if n else ""
+            raise ExecutorError(f"{words}. {waits}The run stops here. Mend the machines and run it again, to go on")
+
+    def _may_get_work(self) -> bool:
+        """Whether it is worth waiting: for machines, or for what other drivers may hand back."""
+        if self.machines.is_pausing:
+            return True
+        return time.monotonic() - self.busy < self.limits.idle and others_at_work(self.study, self.me)
+
+    def _what_is_over(self) -> str:
+        room = self.budget.room(self._history(), self._elapsed())
+        return room.reason if room.trials < 1 else "nothing more to run"
+
+    def _fill(self, pool: Pool) -> str:
+        """Start what capacity, budget and machines allow. Returns why nothing will ever be started again, or nothing."""
+        while (free := pool.capacity - len(self.running)) > 0:  # it is below 0 where a cluster has shrunk
+            room = self.budget.room(self._history(), self._elapsed())
+            if room.trials < 1:
+                return room.reason if room.is_final else ""
+            if (n := int(min(free, self.machines.room()))) < 1:
+                return ""
+            try:
+                trials = self.starter.claimed(n, self._room, self.machines.suspects)
+            except SpaceExhausted as error:
+                return "" if self.running else str(error)
+            if not trials:
+                return ""
+            self._submit(pool, trials)
+            if ending := self._interruption(pool):
+                return ending
+        return ""
+
+    def _submit(self, pool: Pool, trials: list[Trial]) -> None:
+        works = [self.starter.work(trial) for trial in trials]
+        self.running.update({work.id: trial for work, trial in zip(works, trials, strict=True)})
+        self.busy = time.monotonic()
+        pool.submit(*works)
+        self.machines.started({work.id: trial.number for work, trial in zip(works, trials, strict=True)})
+        if self.display.wants_starts:
+            self._history()
+            self.display.show(self._state())
+
+    @property
+    def n_live(self) -> int:
+        """How many works have not ended."""
+        return len(self.running) - len(self.ended)
+
+    def _arrive(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            kind, message = failure_of(outcome, is_command=self.objective is None)
+            if outcome.id in self.found:
+                self.running[outcome.id] = self.found.pop(outcome.id)
+            trial = self.running[outcome.id]
+            self.ended.append((outcome, self.machines.ended(trial.number, outcome, kind, message)))
+
+    def _finish(self) -> None:
+        """Tell the study what has ended; what it is told is forgotten here."""
+        while self.ended:
+            outcome, counts = self.ended[0]
+            trial = self._deliver(outcome, counts)
+            del self.running[outcome.id]
+            self.ended.popleft()
+            self.busy = time.monotonic()
+            if trial is not None:
+                self._show_end(trial, outcome)
+
+    def _deliver(self, outcome: Outcome, counts: bool) -> Trial | None:
+        """Tell the study how a work ended; None where that is another driver's business."""
+        if outcome.id in self.lost and outcome.kind is not None:
+            self.study.bill(self.running[outcome.id], outcome.seconds)
+            return None
+        had_fault = self.teller.fault is not None
+        trial = self.teller.tell(self.running[outcome.id], outcome, counts=counts)
+        if self.teller.fault is not None and not had_fault and (others := len(self.running) - 1):
+            self._say(f"a result is refused: nothing more is started; {counted(others, 'running trial')} may end first")
+        return trial
+
+    def _show_end(self, trial: Trial, outcome: Outcome) -> None:
+        if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
+            self.results.append(trial)
+        self.known = history = self.study.known
+        trace = self.failures.note(trial, outcome, history)
+        if self._is_held():
+            trace = ""  # it is in the error that the run ends with
+        elapsed, log_file = self._elapsed(), outcome.logs[-1] if trial.kind and outcome.logs else ""
+        room = self.budget.room(history, elapsed)
+        step = Progress(history, elapsed, trial, outcome.id, room=room, log=log_file, trace=trace, delay=self._delay())
+        self.display.show(step)
+        if len(history.failed) >= HOPELESS and len(blamed(history)) >= HOPELESS and not has_results(history):
+            raise ExecutorError(hopeless_words(self.study, outcome.log_tail))
+
+    # -- the storage ----------------------------------------------------------------------------------------------
+
+    def _reach(self, step: Callable[[], object]) -> bool:
+        """Do what needs the storage; whether it has answered. Raises StorageError when patience with it is over."""
+        try:
+            with patient(CALL):
+                step()
+        except StorageError as error:
+            since = self.interrupts.terminated_at
+            is_leaving = since is not None and time.monotonic() - since >= self.limits.notice
+            self.outage.bear(error, self.n_live, len(self.ended), is_leaving=is_leaving and not self.n_live)
+            if self.display.wants_starts and self.known is not None:
+                self.display.show(self._state())
+            return False
+        self.outage.end()
+        return True
+
+    def _await(self, step: Callable[[], T]) -> T:
+        """What a step at the beginning answers, as soon as the storage does."""
+        answers: list[T] = []
+        while not self._reach(lambda: answers.append(step())):
+            if self.interrupts.count or self.interrupts.terminated_at is not None:
+                raise KeyboardInterrupt
+            with self.interrupts.waiting():
+                time.sleep(_TICK)
+        return answers[0]
+
+    def _finish_or_keep(self) -> str:
+        """Tell what there is to tell, or else write it down; then what is said of it."""
+        try:
+            with patient(CALL if self.outage.is_on else PATIENCE):
+                self._finish()
+        except StorageError as error:
+            log.warning("what has ended cannot be stored: %s", error)
+            untold = [(self.running.pop(outcome.id), outcome) for outcome, _ in self.ended]
+            self.ended.clear()
+            return kept(self.study, self._shown().problem.metrics, untold, is_command=self.objective is None)
+        return ""
+
+    def _history(self) -> History:
+        self.known = self.study.history
+        return self.known
+
+    def _shown(self) -> History:
+        """The history for what is shown, which never waits for the storage."""
+        return self.known or self._history()
+
+    # -- trials of other drivers ----------------------------------------------------------------------------------
+
+    def _take_over(self, pool: Pool) -> None:
+        """Go on with what an earlier driver left: watch what still runs, hand back the rest."""
+        if pool.survives:
+            left = {self.starter.id(trial): trial for trial in left_behind(self.study)}
+            self.found.update({id: left[id] for id in pool.reattach(left)})
+            adopted = self.study.adopt(self.found.values(), self.me, self.limits.lease)
+            self.running.update(self.found)
+            self.lost |= self.found.keys() - {self.starter.id(trial) for trial in adopted}
+            self.found.clear()
+            if adopted:
+                self._say(f"watching again: {counted(len(adopted), 'trial')} that went on without a driver")
+        if reclaimed := reclaim(self.study):
+            numbers = listing(f"#{trial.number}" for trial in reclaimed)
+            self._say(f"run again: {counted(len(reclaimed), 'trial')} of a killed run: {numbers}")
+
+    def _lose(self, pool: Pool, ids: set[str]) -> None:
+        """Other drivers have taken these over; their works are ended, but for those that they watch now."""
+        self.unseen |= ids & self.running.keys()
+        self.lost |= self.unseen
+        if self.unseen:
+            now = self.study.trials
+            lost = {id: trial for id, trial in self.running.items() if id in self.unseen}
+            self.unseen.clear()
+            pool.cancel([id for id, trial in lost.items() if now[trial.number].attempt != trial.attempt])
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def _interruption(self, pool: Pool) -> str:
+        if self.interrupts.terminated_at is not None:
+            word, rest = "terminated", f"had {self.limits.notice:g} s to end"
+        elif self.interrupts.count:
+            word, rest = "interrupted", ""
+        else:
+            return ""
+        rest = "go on" if pool.survives else rest
+        return f"{word}: running trials {rest}" if rest else word
+
+    def _is_detaching(self, pool: Pool) -> bool:
+        if pool.survives and self._interruption(pool):
+            self.teller.hand_back = True  # what was not handed over yet
+            return True
+        return False
+
+    def _first_words(self, pool: Pool) -> str:
+        n, is_one, n_kept = counted(self.n_live, "running trial"), self.n_live == 1, len(self.ended)
+        kept = f"; {counted(n_kept, 'result')} cannot be stored at the moment" if n_kept and self.outage.is_on else ""
+        if not self.n_live:
+            end = f"{kept}; interrupt again (Ctrl-C) to end without" if kept else ""
+            return f"interrupted: no trial is running, and no more are started{end}"
+        if pool.survives:
+            them = "it" if is_one else "them"
+            return f"interrupted: {n} {'goes' if is_one else 'go'} on; the next run takes {them} back{kept}"
+        end = f"interrupt again (Ctrl-C) to cancel {'it' if is_one else 'them'}"
+        return f"interrupted: waiting for {n} to end{kept}; {end}"
+
+    def _last_words(self) -> str:
+        n, is_one = counted(self.n_live, "running trial"), self.n_live == 1
+        return f"terminated: {n} {'has' if is_one else 'have'} {self.limits.notice:g} s to end"
+
+    def _end_overdue(self, pool: Pool) -> None:
+        """End what still runs when the wall time and the overtime are over, or the notice after SIGTERM is."""
+        if self.teller.stopping or not self.running:
+            return
+        latest, since = self.budget.latest, self.interrupts.terminated_at
+        if since is not None and time.monotonic() - since >= self.limits.notice:
+            self.teller.stopping, self.teller.hand_back = "preempted: the machine was to be given back", True
+        elif latest is not None and self._elapsed() >= latest:
+            self.teller.stopping = f"stopped: the wall time of {self.budget.wall} is over"
+        if self.teller.stopping:
+            pool.cancel(list(self.running))
+
+    def _abandon(self, pool: Pool, error: BaseException) -> str:
+        """Leave nothing running, whatever happened; but what outlives its driver and is not to blame. What is to be said of
+        results that cannot be stored."""
+        is_meant = isinstance(error, KeyboardInterrupt | ResultError | ExecutorError | SettingsError | StudyNotFound)
+        mode = CloseMode.KILL if is_meant or not pool.survives else CloseMode.DETACH
+        self._arrive(pool.close(mode))
+        untold = self._finish_or_keep()
+        if mode is CloseMode.KILL:
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+            with suppress(StorageError), patient(CALL):  # else their leases run out
+                for id, trial in self.running.items():
+                    if id not in self.lost:
+                        self.teller.end(trial, f"the run ended: {why}")
+            self.running.clear()
+        return untold
+
+    def _room(self, history: History) -> float:
+        return self.budget.room(history, self._elapsed()).trials
+
+    def _say(self, message: str) -> None:
+        if self.known is None:
+            log.warning("%s", message)
+        else:
+            self.display.show(Progress(self.known, self._elapsed(), message=message, delay=self._delay()))
+
+    def _state(self) -> Progress:
+        history, elapsed = self._shown(), self._elapsed()
+        return Progress(history, elapsed, room=self.budget.room(history, elapsed), delay=self._delay())
+
+    def _delay(self) -> str:
+        return " | ".join(filter(None, [self.outage.words(self.n_live, len(self.ended)), self.machines.words()]))
+
+    def _elapsed(self) -> float:
+        return self.clock() - self.began

@@ -1,0 +1,146 @@
+"""Ask: one request for trials, until it is served.
+
+Each process that asks alone suggests and then looks, in the transaction that stores it, whether another has asked
+meanwhile. Where others ask too, it stands in a queue, and the first in it suggests while the rest wait: so nobody
+suggests in vain, and whoever takes longest is served like the others. A suggestion that was made in one's turn, or for
+which the time was over, is stored even if others were served meanwhile, as long as it is another configuration than
+theirs. What is suggested in a moment is suggested inside of the transaction.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+
+from hpo.errors import HpoError
+from hpo.storage.base import Lease, Log
+from hpo.study.ask_queue import Place
+from hpo.study.offer import Offer
+from hpo.study.study_log import Book
+from hpo.trials.events import Draft, Ledger
+from hpo.trials.history import History
+from hpo.trials.trial import Trial
+
+Suggest = Callable[[History, int, int], Sequence[Draft]]
+"""Makes drafts of at most n new trials from a history and the last event that it saw: (history, n, saw)."""
+
+
+@dataclass(eq=False)
+class Ask:
+    """For at most `n` trials: those that wait, then new ones. See `Study.ask` and `Study.claim`.
+
+    Waiting trials with numbers in `later` are left. `is_quick` says whether a suggestion made now takes so little time that
+    it may be made inside of a transaction; from `ends` on (`time.perf_counter`) no turn is waited for.
+    """
+
+    book: Book
+    n: int
+    owner: str
+    suggest: Suggest
+    is_quick: Callable[[], bool]
+    request: str = ""
+    ends: float = math.inf
+    lease: float | None = None
+    within: Callable[[History], float] | None = None
+    later: Collection[int] = ()
+    _offer: Offer | None = None
+    _is_served: bool = False
+    _ahead: int = 0
+    """How many are to be served before."""
+    _place: Place = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._place = Place(self.request or uuid.uuid4().hex)
+
+    def trials(self, *, is_first: bool = False) -> list[Trial]:
+        """What was given out, once it is stored. With `is_first` nothing was ever asked under this request."""
+        if self.request and not is_first and (found := self.book.answered(self.request)):
+            return found
+        with self.book.asking if self.ends == math.inf else nullcontext(), self._leaving():
+            while True:
+                is_inside = self.is_quick() and self.within is None  # which might itself look into the storage
+                self._offer = None if is_inside else self._prepared()
+                written = self.book.write(self._serve, self.request)
+                if written or self._is_served:
+                    return self.book.given_out(written)
+                self._pause()
+
+    def _prepared(self) -> Offer:
+        """Suggested outside of the transaction, in its turn where others ask too."""
+        history, saw, last_ask = self.book.seen()
+        most = self._room(history)
+        is_shared = self._place.is_taken or self.book.was_shared or self.book.is_shared(last_ask)
+        if is_shared and len(self._waiting(history)) < most and not self.is_quick():
+            self._await_turn()
+            history, saw, last_ask = self.book.seen()
+            most = self._room(history)
+        with self._place.kept(self.book.renew):
+            return self._offered(history, saw, last_ask, most)
+
+    def _await_turn(self) -> None:
+        while not self._is_late():
+            self.book.write(self._stand)
+            if not self._ahead:
+                return
+            self._pause()
+
+    def _serve(self, ledger: Ledger, log: Log) -> list[Draft]:
+        """What is given out; nothing, but a place in the queue, where it is not this one's turn or another has asked
+        meanwhile."""
+        self._is_served, offer, most = False, self._offer, self.n
+        needs_turn = bool(offer.new) if offer else len(self._waiting(ledger.history())) < most
+        if needs_turn and not self._is_late() and self._place.ahead(log, self.is_quick()):
+            return self._stand(ledger, log)
+        if offer and not offer.fits(ledger):
+            offer = offer.kept(ledger) if self._place.is_taken or self._is_late() else None
+            if offer:
+                most = self._room(ledger.history())
+            elif not self.is_quick():
+                return self._stand(ledger, log)
+        if offer is None:
+            history = ledger.history()
+            offer = self._offered(history, ledger.seq, ledger.last_ask, self._room(history))
+        drafts = offer.drafts(self.owner)[:most]
+        if self.lease is not None:
+            until = log.time() + self.lease
+            log.put([Lease(number, attempt, self.owner, until) for number, attempt in offer.attempts(drafts)])
+        self.book.was_shared = self.book.is_shared(ledger.last_ask)
+        self._place.leave(log)
+        self._is_served = True
+        return drafts
+
+    def _stand(self, _: Ledger, log: Log) -> list[Draft]:
+        self._ahead = self._place.take(log, self.is_quick())
+        return []
+
+    def _offered(self, history: History, saw: int, last_ask: int, most: int) -> Offer:
+        waiting = self._waiting(history)[:most]
+        n_new = most - len(waiting)
+        return Offer(history, last_ask, waiting, self.suggest(history, n_new, saw) if n_new else ())
+
+    def _waiting(self, history: History) -> Sequence[Trial]:
+        return [trial for trial in history.waiting if trial.number not in self.later]
+
+    def _room(self, history: History) -> int:
+        return self.n if self.within is None else max(0, int(min(self.n, self.within(history))))
+
+    def _is_late(self) -> bool:
+        return time.perf_counter() >= self.ends
+
+    def _pause(self) -> None:
+        time.sleep(max(0.0, min(self._place.pause(self._ahead), self.ends - time.perf_counter())))
+
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
+        """Whoever goes without being served lets the others pass."""
+        try:
+            yield
+        except BaseException:
+            if self._place.is_taken:
+                with suppress(HpoError), self.book.transaction() as log:
+                    self._place.leave(log)
+            raise

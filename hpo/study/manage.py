@@ -1,0 +1,166 @@
+"""Whole studies: renamed, deleted, copied, backed up."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hpo.boundary.public import public
+from hpo.errors import StorageError, StudyNotFound, TrialStateError, listing
+from hpo.storage import Storage, open_storage
+from hpo.storage.base import StudyRecord
+from hpo.storage.open_storage import missing_file
+from hpo.storage.paths import file_of, reaching, url_of
+from hpo.storage.retry import persistently
+from hpo.storage.stored_event import no_study
+from hpo.study.new_events import freed
+from hpo.study.study_log import Book
+from hpo.trials.events import Event
+from hpo.trials.trial import Trial, TrialState
+
+
+@public
+def rename_study(name: str, new: str, *, storage: str | Path | Storage = "hpo.db") -> None:
+    """Give a study another name. Whoever has it open goes on. Raises StudyNotFound, and StorageError where the new name is
+    taken or cannot be one."""
+    with _opened(storage) as store:
+
+        def step(again: bool) -> None:
+            if not (again and store.load(new) and not store.load(name)):  # done, and the answer got lost
+                store.rename(name, new)
+
+        persistently(step)
+
+
+@public
+def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: bool = False) -> None:
+    """Delete a study with all its trials, for good. Whoever has it open meets StudyNotFound at the next step.
+
+    Raises StudyNotFound, and TrialStateError while trials are running; with `force` these are lost, and a study that is
+    damaged goes too.
+    """
+    with _opened(storage) as store:
+        if force:
+            _delete(store, name, None)
+            return
+        while True:
+            events, running = _read(store, _record(store, name))
+            if running:
+                numbers = listing(f"#{trial.number}" for trial in running)
+                raise TrialStateError(
+                    f"study {name!r} has running trials ({numbers}), whose results would be lost; end their runs first, or "
+                    "delete it with force=True (`hpo delete --force`)"
+                )
+            if _delete(store, name, len(events)):
+                return
+
+
+@public
+def copy_study(
+    name: str, new: str = "", *, storage: str | Path | Storage = "hpo.db", to: str | Path | Storage | None = None
+) -> None:
+    """Copy a study under a `new` name, within its storage or `to` another, where it may keep its own.
+
+    The copy has every event and fact, the seed among them, and an id of its own; `facts["copied"]` says of which study it
+    is a copy, and up to which event. Trials that run there wait to be run again here. From then on the two
+    are apart. Raises StudyNotFound, and StorageError where the new name is taken or cannot be one.
+    """
+    with _opened(storage) as source:
+        if to is None:
+            _copy(source, name, new or name, source)
+        else:
+            with _opened(to, may_make=True) as target:
+                _copy(source, name, new or name, target)
+
+
+@public
+def back_up(path: str | Path, *, storage: str | Path | Storage = "hpo.db", replace: bool = False) -> Path:
+    """Write a storage with all its studies as they are now to the SQLite file `path`, complete or not at all, while others
+    go on working with it; returns the path. Of an SQLite file this is an exact copy, leases included; of others each study
+    is copied as by `copy_study`. Raises StorageError, also where the file exists and is not to be replaced."""
+    from hpo.storage import SqlStorage
+
+    file = file_of(path)
+    if file is None:
+        raise StorageError("a backup is an SQLite file; give its path. To copy to a server: copy_study(..., to=...)")
+    target = file.absolute()
+    with _opened(storage) as store, reaching(target):
+        _check_target(target, store, replace)
+        part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            if not (isinstance(store, SqlStorage) and store.copy_to(part)):
+                with closing(SqlStorage(part)) as copy:
+                    for name in store.names():
+                        _copy(store, name, name, copy)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    return target
+
+
+def _check_target(target: Path, store: Storage, replace: bool) -> None:
+    """Raises StorageError for a backup that would be written over something else."""
+    log = target.with_name(f"{target.name}-wal")
+    if store.url == url_of(Path(os.path.realpath(target))) or log.exists():
+        raise StorageError(f"{target} is a storage in use; give the backup another name")
+    if target.is_dir() or (target.exists() and not replace):
+        way_out = "" if target.is_dir() else ", or replace it: replace=True (`hpo backup --replace`)"
+        raise StorageError(f"{target} exists; give the backup another name{way_out}")
+    if not target.parent.is_dir():
+        raise StorageError(f"no folder {target.parent} for {target.name}; make it, or give another path")
+
+
+@contextmanager
+def _opened(where: str | Path | Storage, *, may_make: bool = False) -> Iterator[Storage]:
+    """The storage, closed at the end where it was opened here. Raises StudyNotFound for a file that does not exist,
+    StorageError for one that would be gone at the end."""
+    if not may_make and (path := missing_file(where)):
+        raise StudyNotFound(f"there is no file {path}; give the storage that holds the study")
+    if where == ":memory:":
+        raise StorageError("':memory:' is another, empty storage each time; give the MemoryStorage() that you have")
+    store = open_storage(where)
+    try:
+        yield store
+    finally:
+        if store is not where:
+            store.close()
+
+
+def _record(store: Storage, name: str) -> StudyRecord:
+    record = persistently(lambda _: store.load(name))
+    if record is None:
+        raise no_study(name, store.names())
+    return record
+
+
+def _read(store: Storage, record: StudyRecord) -> tuple[list[Event], list[Trial]]:
+    """The log of a study, and the trials that run at its end."""
+    book = Book(record, store)
+    events = book.events()
+    return events, [trial for trial in book.ledger_of(events).trials if trial.state is TrialState.RUNNING]
+
+
+def _delete(store: Storage, name: str, last: int | None) -> bool:
+    def step(again: bool) -> bool:
+        is_done = again and store.load(name) is None  # and the answer got lost
+        return is_done or store.delete(name, last)
+
+    return persistently(step)
+
+
+def _copy(source: Storage, name: str, new: str, target: Storage) -> None:
+    record = _record(source, name)
+    events, running = _read(source, record)
+    at = datetime.now(UTC).isoformat(timespec="microseconds")
+    of = {"from": name, "id": record.facts.get("id", ""), "events": len(events), "at": at}
+    facts = {**record.facts, "id": uuid.uuid4().hex, "copied": of}
+    for trial in running:
+        draft = freed(trial, f"it ran in {name!r} when this study was copied from there")
+        events.append(Event(len(events) + 1, at, draft.kind, draft.number, draft.data))
+    made = persistently(lambda _: target.create(new, record.definition, facts, events))
+    if made.facts.get("id") != facts["id"]:
+        raise StorageError(f"there is a study {new!r} in {target.url} already; give the copy another name")

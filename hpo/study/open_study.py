@@ -1,0 +1,98 @@
+"""open_study: make a study, or go on with it."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from hpo.boundary.public import public
+from hpo.common.randomness import fresh_seed
+from hpo.common.redact import stored_text
+from hpo.common.scalars import plain
+from hpo.common.text import forbidden
+from hpo.errors import DefinitionChanged, SettingsError, StudyNotFound, did_you_mean, listing
+from hpo.problem.json_format import problem_to_json
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
+from hpo.storage import Storage, open_storage
+from hpo.storage.open_storage import missing_file
+from hpo.storage.retry import persistently
+from hpo.strategies import Bayesian, Strategy
+from hpo.strategies.registry import to_json
+from hpo.study.provenance import provenance
+from hpo.study.study import Study
+
+
+@public
+def open_study(
+    name: str,
+    problem: Problem | None = None,
+    *,
+    storage: str | Path | Storage = "hpo.db",
+    seed: int | None = None,
+    strategy: Strategy | None = None,
+    author: str = "",
+    reason: str = "",
+    data: str = "",
+) -> Study:
+    """Create the study `name`, or resume it.
+
+    Without a problem the study must exist. `storage` is a file (SQLite), ":memory:", a database URL or a Storage. A
+    study that was given no seed draws one and keeps it. `strategy` defaults to the stored one, Bayesian when new. `data`
+    names the data that is trained on, such as `fingerprint("train.csv")`: results on other data do not compare.
+
+    Raises StudyNotFound, DefinitionChanged (the stored problem, seed or data differ from the given; field by field),
+    SettingsError for an argument that cannot be; then nothing was created.
+    """
+    if not isinstance(name, str) or not name.strip():
+        given = 'a Problem: open_study("digits", problem)' if isinstance(name, Problem) else repr(name)
+        raise SettingsError(f"a study needs a name that says what is tuned, got {given}")
+    if problem is not None and not isinstance(problem, Problem):
+        hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
+        raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
+    if not isinstance(data, str):
+        raise SettingsError(f'open_study(data={data!r}): name the data by a text, such as hpo.fingerprint("train.csv")')
+    seed, settings = _checked_seed(seed), to_json(strategy or Bayesian())
+    if problem is None and (file := missing_file(storage)):
+        raise StudyNotFound(f"no study {name!r}: there is no file {file}; give a problem to create both")
+    store = open_storage(storage)
+    record = persistently(lambda _: store.load(name))
+    if record is None:
+        if problem is None:
+            known = persistently(lambda _: store.names())
+            raise StudyNotFound(
+                f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
+                + (f"It has: {listing(known)}" if known else "It has none yet; give a problem to create it")
+            )
+        if fault := forbidden(name):
+            raise SettingsError(f"study name {name!r} {fault}")
+        facts = {
+            "id": uuid.uuid4().hex,
+            "seed": fresh_seed() if seed is None else seed,
+            "strategy": settings,
+            **provenance(author, reason, data),
+        }
+        record = persistently(lambda _: store.create(name, problem_to_json(problem), facts))
+    study = Study(record, store, strategy)
+    if problem is not None:
+        differences = study.problem.differences(problem)
+        if seed is not None and seed != study.seed:
+            differences.append(f"seed: stored {study.seed}, given {seed}")
+        stored = stored_text(study.facts.get("data", ""))
+        if data and stored_text(data) != stored:
+            differences.append(f"data: stored {stored or 'none'}, given {stored_text(data)}")
+        if differences:
+            raise DefinitionChanged(
+                name,
+                differences,
+                "Leave the problem out to go on with the stored one, edit limits with study.edit_metric(...), "
+                "or pick a new name",
+            )
+    return study
+
+
+def _checked_seed(given: object) -> int | None:
+    seed = plain(given)
+    if seed is None or (isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0):
+        return seed
+    raise SettingsError(f"seed={given!r} is not a whole number of at least 0, like seed=42; leave it out to draw one")

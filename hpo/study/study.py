@@ -1,0 +1,546 @@
+"""Study: the whole optimisation of one problem."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, overload
+
+from hpo.boundary.public import face, public_members
+from hpo.common.frozen import frozen
+from hpo.common.randomness import generator
+from hpo.common.redact import masked, redact_all
+from hpo.common.scalars import whole
+from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
+from hpo.problem.json_format import metric_to_json
+from hpo.problem.metrics import Metric, Results
+from hpo.problem.problem import Problem
+from hpo.storage import Storage, open_storage
+from hpo.storage.base import Lease, Log, StudyRecord
+from hpo.storage.open_storage import missing_file
+from hpo.storage.retry import persistently
+from hpo.strategies import Grid, Random, Sobol, Strategy
+from hpo.strategies.base import AnytimeStrategy
+from hpo.strategies.registry import from_json, to_json
+from hpo.study.asking import Ask
+from hpo.study.new_events import (
+    MOST_DEATHS,
+    accepted,
+    asked,
+    checked_seconds,
+    corrected,
+    failed_again,
+    handed_back,
+    opened,
+    outrun,
+    said,
+    told,
+    took,
+    unseen,
+)
+from hpo.study.provenance import provenance
+from hpo.study.replay import Replay
+from hpo.study.replay import replay as replayed
+from hpo.study.study_log import Book, Look
+from hpo.trials.deadline import Timed
+from hpo.trials.events import Draft, Event, Ledger, check_step
+from hpo.trials.history import History, summary
+from hpo.trials.results import checked_result, compared, may_leap, on_data
+from hpo.trials.trial import FAILURE_KINDS, Trial, TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_QUICK_KINDS, _QUICK_SECONDS = (Grid, Random, Sobol), 0.02
+"""Strategies without a model, and how long their suggestions may compute to be made inside of a transaction."""
+
+
+@public_members
+class Study:
+    """Ask for configurations, tell what was measured. Made by `open_study`.
+
+    Safe to use from many threads; any number of processes may share one storage. Everything is kept in the storage's
+    log before a call returns, and nothing is remembered elsewhere: opening the study again goes on where it stopped.
+    """
+
+    def __init__(self, record: StudyRecord, storage: Storage, strategy: Strategy | None = None) -> None:
+        self._record = record
+        self._facts: Mapping[str, Any] = frozen(record.facts)
+        self._storage = storage
+        self._strategy = strategy
+        self._book = Book(record, storage)
+        self._seconds_each = math.inf
+        """Of computing, that a suggestion took last time."""
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The name it is stored under."""
+        return self._record.name
+
+    @property
+    def problem(self) -> Problem:
+        """The problem, with the limits as last edited."""
+        return self.history.problem
+
+    @property
+    def seed(self) -> int:
+        """The seed all randomness of this study derives from."""
+        seed: int = self._record.facts["seed"]
+        return seed
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Who made the study, when, why and with what code; the seed and the strategy."""
+        return self._facts
+
+    @property
+    def storage(self) -> Storage:
+        """Where it is stored."""
+        return self._storage
+
+    @property
+    def strategy(self) -> Strategy:
+        """What suggests: as given, else the stored one, which is made when it is first needed. Raises SettingsError where
+        that one is not installed."""
+        if self._strategy is None:
+            self._strategy = from_json(self.facts.get("strategy"))
+        return self._strategy
+
+    # -- the loop -------------------------------------------------------------------------------------------------
+
+    @overload
+    def ask(self, n: None = None, *, owner: str = "", max_seconds: float | None = None, request: str = "") -> Trial: ...
+    @overload
+    def ask(self, n: int, *, owner: str = "", max_seconds: float | None = None, request: str = "") -> list[Trial]: ...
+    def ask(
+        self, n: int | None = None, *, owner: str = "", max_seconds: float | None = None, request: str = ""
+    ) -> Trial | list[Trial]:
+        """The next trial to run, or with `n` a list of at most `n`: distinct, and aware of everything in flight.
+
+        Waiting trials (enqueued or to be repeated) are served first. `owner` marks trials that belong to a driver.
+        Asking again with the same `request`, a text of your choice, gives the same trials: for callers that may lose an
+        answer.
+        Where other processes ask too, each has its turn to suggest.
+        With `max_seconds`, work for which there is no time is skipped in named steps (`why["skipped"]`: reused, screened,
+        spread), so that the answer comes in about that time; replaying skips the same. The wait for the turn counts, and
+        is over then.
+        Raises SpaceExhausted when every configuration of a finite space has been given out.
+        """
+        count = 1 if n is None else whole(n)
+        if count is None or count < 1:
+            raise SettingsError(f"ask({n!r}): ask() gives one trial, ask(8) a list of up to eight")
+        if max_seconds is not None and not max_seconds > 0:
+            raise SettingsError(f"ask(max_seconds={max_seconds!r}): give the seconds the answer may take, more than 0")
+        ends = math.inf if max_seconds is None else time.perf_counter() + max_seconds
+        trials = self._asked(count, owner, request=request, ends=ends)
+        return trials if n is not None else trials[0]
+
+    def claim(
+        self,
+        n: int,
+        owner: str,
+        *,
+        lease: float,
+        within: Callable[[History], float] | None = None,
+        later: Collection[int] = (),
+        request: str = "",
+        is_first: bool = False,
+    ) -> list[Trial]:
+        """Up to `n` trials for a driver that runs them: as `ask`, with a lease.
+
+        Whoever holds a trial must `renew` it before `lease` seconds of the storage's clock are over; else `reclaim`
+        gives it to another. `within` says how many more may start, given the history; nobody else is given a trial
+        between its answer and these trials, so that drivers together do not start more. Waiting trials with numbers in
+        `later` are not given out. `request` is as for `ask`; with `is_first` it was never asked under that name.
+        """
+        count = whole(n)
+        if count is None:
+            raise SettingsError(f"claim({n!r}): give the number of trials as a whole number")
+        return self._asked(count, owner, lease=lease, within=within, later=later, request=request, is_first=is_first)
+
+    def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
+        """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
+        taken them, or they have ended."""
+        trials = list(trials)
+        held = {trial.number: trial.attempt for trial in trials}
+        kept = persistently(lambda _: self._storage.renew(self._record.id, owner, held, lease))
+        return [trial for trial in trials if trial.number not in kept]
+
+    def adopt(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
+        """Watch over running trials from now on, in place of the drivers that had them; their attempts go on. Returns
+        those that are still as given: the others have been taken, or have ended."""
+        trials = list(trials)
+
+        def decide(ledger: Ledger, log: Log) -> list[Draft]:
+            mine = [trial for trial in trials if _same_attempt(ledger.trials[trial.number], trial)]
+            log.put([Lease(trial.number, trial.attempt, owner, log.time() + lease) for trial in mine])
+            return [Draft("adopted", trial.number, {"owner": owner}) for trial in mine]
+
+        return self._book.trials_of(self._book.write(decide))
+
+    def held(self) -> frozenset[int]:
+        """Numbers of the trials whose lease has not run out."""
+
+        def look(_: bool) -> frozenset[int]:
+            with self._book.transaction() as log:
+                now = log.time()
+                return frozenset(lease.number for lease in log.leases() if lease.until >= now)
+
+        return persistently(look)
+
+    def reclaim(self, dead: Collection[str] = (), living: Iterable[Trial] = ()) -> list[Trial]:
+        """Hand back the trials whose lease has run out, and those of owners known to be `dead`; not those known to be
+        `living`. Returns them: waiting, or failed once they have been lost with ten drivers."""
+        spared = {(trial.number, trial.attempt) for trial in living}
+
+        def decide(ledger: Ledger, log: Log) -> list[Draft]:
+            now, over, idle, extra = log.time(), [], [], []
+            leases = {lease.number: lease for lease in log.leases() if lease.number >= 0}  # below 0: who asks
+            for lease in leases.values():
+                trial = ledger.trials[lease.number]
+                if trial.state is not TrialState.RUNNING or trial.attempt != lease.attempt:
+                    idle.append(lease.number)
+                    extra += outrun(trial, lease)
+                elif lease.until < now and (lease.number, lease.attempt) not in spared:
+                    over.append(lease.number)
+            log.drop([*idle, *over])
+            running = [t for t in ledger.trials if dead and t.state is TrialState.RUNNING]
+            lost = [t for t in running if t.owner in dead and (t.number, t.attempt) not in spared]
+            unheard = [t for n in over if (t := ledger.trials[n]).owner not in dead]
+            died = [(t, handed_back(t, "infra", "its driver died", most=MOST_DEATHS)) for t in lost]
+            silence = "its driver was not heard of any more"
+            silent = [(t, handed_back(t, "infra", silence, most=MOST_DEATHS)) for t in unheard]
+            return [
+                *(unseen(draft, t, leases.get(t.number), now) for t, draft in died),
+                *(unseen(draft, t, leases.get(t.number), now, may_run=True) for t, draft in silent),
+                *extra,
+            ]
+
+        return self._book.trials_of([event for event in self._book.write(decide) if event.kind != "extra"])
+
+    def tell(
+        self,
+        trial: Trial | int,
+        values: Results,
+        *,
+        replace: bool = False,
+        reason: str = "",
+        seconds: float | None = None,
+    ) -> Trial:
+        """Record what was measured: a number or Measurement for each metric of the problem (tracked ones may be absent),
+        or one alone where one metric is required. Telling the same values again changes nothing; to correct them,
+        `replace=True` and a `reason`.
+
+        A result counts whichever attempt of the trial it comes from; one that comes after another attempt's is kept in
+        the log and changes nothing but the bill. `seconds` is how long the attempt took: what a budget by time charges for.
+        What of the result is dropped, and why it is set aside, is in the trial's `notes`.
+        Raises a ResultError when the result breaks the metrics' contracts (nothing is recorded), TrialNotFound.
+        """
+        number = _number(trial)
+
+        def decide(problem: Problem, current: Trial, look: Look) -> list[Draft]:
+            checked = checked_result(problem.metrics, values, f"trial {number}")
+            if may_leap(checked, problem.metrics, look(False), number):
+                checked = compared(checked, problem.metrics, look(True), number)
+            if replace and current.state is TrialState.COMPLETED:
+                return corrected(current, checked, reason)
+            return told(current, checked, trial.attempt if isinstance(trial, Trial) else current.attempt, seconds)
+
+        return said(self._book.change(number, decide))
+
+    def fail(
+        self,
+        trial: Trial | int,
+        kind: str = "error",
+        message: str = "",
+        *,
+        seconds: float | None = None,
+        counts: bool = True,
+    ) -> Trial:
+        """Record that a trial gave no result. oom, diverged, timeout, crash and error are laid to its params, and
+        the region is learned; infra and preempted are laid to the machines: the trial waits to be run again, three
+        times at most, and nothing is learned. With `counts=False` it is none of the three times: the machine loses
+        others too, or the attempt never started. The failure of an attempt changes nothing once another has taken its
+        place, or has brought the result, nor does the same one again; the `seconds` that it took are paid for."""
+        number = _number(trial)
+        _check_kind(kind)
+
+        def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
+            if isinstance(trial, Trial) and trial.attempt != current.attempt:
+                return took(current, trial.attempt, seconds)
+            if isinstance(trial, Trial) and current.kind == kind:
+                return []
+            check_step(current, TrialState.FAILED)  # one that was cancelled by hand stays so
+            draft = handed_back(current, kind, message, seconds, counts=counts)
+            if draft.kind == "requeued":
+                check_step(current, TrialState.WAITING)
+            return [draft]
+
+        return self._book.change(number, decide)
+
+    def cancel(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
+        """End a trial that will not be run, or not to its end. Its configuration may be suggested again. A trial that has
+        been given out again since is left alone."""
+        return self._step(trial, TrialState.CANCELLED, "cancelled", reason, seconds)
+
+    def requeue(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
+        """Have a trial run again: the next ask gives it out, as its next attempt. For a running one whose driver is gone,
+        and for one that failed by a fault that has been mended. One that has been handed back since is left alone."""
+        return self._step(trial, TrialState.WAITING, "requeued", reason, seconds)
+
+    def requeue_failed(self, reason: str = "", *, kind: str | None = None) -> list[Trial]:
+        """Have all failed trials run again, or those of one kind: the next asks give them out first. They do not count in
+        a budget of trials until then. Returns them. Raises SettingsError for a kind that does not exist."""
+        if kind is not None:
+            _check_kind(kind)
+        return self._book.trials_of(self._book.write(lambda ledger, _: failed_again(ledger, reason, kind)))
+
+    def bill(self, trial: Trial, seconds: float | None) -> Trial:
+        """Record how long an attempt took whose trial has gone on without it: another attempt has taken its place, or
+        somebody has ended the trial by hand. Nothing else is changed."""
+        return self._book.change(trial.number, lambda _, current, __: took(current, trial.attempt, seconds))
+
+    def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
+        """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
+        written = self._book.write(lambda ledger, _: [opened(ledger, params, "enqueued", {"note": note})])
+        return self._book.trials_of(written)[0]
+
+    def add(self, params: Mapping[str, Any], values: Results, note: str = "", *, data: str = "") -> Trial:
+        """Record a result from elsewhere: production, an earlier study, a colleague.
+
+        `data` names the data it was measured on, as in `open_study`. A result of other data than the study's is kept and
+        set aside: it is never among the answers, and the models do not learn from it. Raises ParamsError, ResultError.
+        """
+        if not isinstance(data, str):
+            raise SettingsError(f'add(data={data!r}): name the data by a text, such as hpo.fingerprint("train.csv")')
+
+        def decide(ledger: Ledger, _: Log) -> list[Draft]:
+            metrics = ledger.problem.metrics
+            checked = on_data(checked_result(metrics, values, "the added result"), data, self.facts.get("data", ""))
+            checked = compared(checked, metrics, ledger.trials)
+            facts = {"note": note, "data": data} if data else {"note": note}
+            return [opened(ledger, params, "added", {**checked.to_json(), **facts})]
+
+        return said(self._book.trials_of(self._book.write(decide))[0])
+
+    def accept(self, trial: Trial | int, *, reason: str) -> Trial:
+        """Let a result that was set aside count, as it is: among the answers, and for the models. For one that is wrong,
+        `tell` the right one with `replace=True`. Raises TrialStateError for a trial without a result, SettingsError without
+        a reason."""
+        if not isinstance(reason, str) or not reason.strip():
+            raise SettingsError('accept: why the result is right belongs into the log: accept(trial, reason="...")')
+        return self._book.change(_number(trial), lambda _, current, __: accepted(current, reason))
+
+    # -- answers --------------------------------------------------------------------------------------------------
+
+    @property
+    def known(self) -> History:
+        """The history as the last step of this study object found it: what others have done since then may be missing."""
+        return self._book.known()
+
+    @property
+    def history(self) -> History:
+        """Everything known now, frozen."""
+        return self._book.history()
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials in order of number."""
+        return self.history.trials
+
+    @property
+    def best(self) -> Trial:
+        """The best feasible trial. Raises NoFeasibleTrial while there is none; see `closest`."""
+        return self.history.best
+
+    @property
+    def recommended(self) -> Trial:
+        """The trial to deploy when measurements are noisy: the best by the models' means, with every limit probably met.
+        Without noise, `best` is what it says. Raises NoFeasibleTrial like `best`."""
+        from hpo.bayes.recommend import recommended
+
+        history = self.history
+        return recommended(history) if history.best and self.problem.objectives else history.best
+
+    def closest(self) -> Trial:
+        """The trial that misses the limits by least."""
+        return self.history.closest()
+
+    @property
+    def pareto_front(self) -> tuple[Trial, ...]:
+        """The feasible trials that no other dominates."""
+        return self.history.pareto_front
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a trial: number, state, `param.*`, `metric.*`, `ok.*`, seconds, role. Needs pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtra("to_frame needs pandas: pip install pandas. study.trials works without") from error
+        return pd.DataFrame(self.history.records())
+
+    # -- the record -----------------------------------------------------------------------------------------------
+
+    def join(
+        self,
+        owner: str,
+        command: Sequence[str | Sequence[str]] = (),
+        *,
+        reason: str = "",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record who `owner` is, which will run trials: its code, machine, versions, the command it runs, if any, and the
+        `settings` of its run. What looks like a secret in a command line is not stored."""
+        facts = {**provenance(reason=reason), "data": self.facts.get("data", "")}
+        data = {"owner": owner, "command": masked(command), "facts": facts, "settings": redact_all(settings or {})}
+        self._book.write(lambda *_: [Draft("joined", None, data)])
+
+    def origin(self, trial: Trial) -> Mapping[str, Any]:
+        """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where
+        none is known."""
+        joined = [e.data for e in self.events() if e.kind == "joined" and e.data["owner"] == trial.owner]
+        return joined[-1] if joined else {"owner": trial.owner, "command": [], "facts": self.facts}
+
+    def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
+        """Change a metric's limits, range, unit, description or owner; the edit is logged with its reason. Feasibility is
+        judged anew, a range counts for results to come; role and goal stay what they are. Raises MetricError, NotFound."""
+        if not isinstance(metric, Metric):
+            raise MetricError(
+                f"edit_metric({metric!r}): give the whole metric as it is to become: Constraint(name, upper=...)"
+            )
+        if not reason.strip():
+            raise MetricError(f'metric {metric.name!r}: an edit needs a reason: edit_metric(..., reason="...")')
+
+        def decide(ledger: Ledger, _: Log) -> list[Draft]:
+            old = ledger.problem.metric(metric.name)
+            if type(old) is not type(metric) or getattr(old, "goal", None) != getattr(metric, "goal", None):
+                raise MetricError(
+                    f"metric {metric.name!r}: its role and goal are what the trials were measured for and cannot change "
+                    f"(stored {old!r}). Make a new study"
+                )
+            ledger.problem.with_metric(metric)
+            return (
+                [Draft("edited", None, {"metric": metric_to_json(metric), "reason": reason})] if old != metric else []
+            )
+
+        self._book.write(decide)
+        return self.problem
+
+    def note(self, text: str) -> None:
+        """Keep a remark with the study: what was found, decided, or went wrong. Nothing follows from it."""
+        if not isinstance(text, str) or not text.strip():
+            raise SettingsError(f"note({text!r}): a note needs a text")
+        self._book.write(lambda *_: [Draft("noted", None, {"text": text})])
+
+    def events(self) -> list[Event]:
+        """The log: every step ever recorded, in order."""
+        return self._book.events()
+
+    def replay(self, *, trust: bool = False) -> Replay:
+        """Derive every suggestion again from what its ask saw, and say where the first differs.
+
+        A strategy of yours is found again where the study was opened with one of its kind; with `trust`, every module
+        that the log names is imported, whoever wrote it. Raises SettingsError for a strategy that is not found.
+        """
+        strategy_of = partial(from_json, given=self._strategy, trust=trust)
+        return replayed(self._book.first_problem, self.seed, self.events(), strategy_of)
+
+    def __repr__(self) -> str:
+        return f"<Study {self.name!r}: {summary(self.history)}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Study], tuple[str, object, str, Strategy | None]]:
+        """Pickled and copied as its name and its storage's URL, and opened again there: the copy is the same study.
+        Passwords of a URL are left out. Raises TypeError for a study in memory, which no other process can reach."""
+        url = self._storage.url
+        if url == ":memory:":
+            raise TypeError(
+                f"study {self.name!r} lives in the memory of this process, so it can be neither pickled nor copied. Keep "
+                f'it in a file: open_study({self.name!r}, ..., storage="hpo.db"); or pass on study.history, a value'
+            )
+        return _reopened, (self.name, self.facts.get("id"), url, self._strategy)
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _asked(
+        self,
+        n: int,
+        owner: str,
+        *,
+        request: str = "",
+        ends: float = math.inf,
+        lease: float | None = None,
+        within: Callable[[History], float] | None = None,
+        later: Collection[int] = (),
+        is_first: bool = False,
+    ) -> list[Trial]:
+        def is_quick() -> bool:
+            with suppress(SettingsError):  # a strategy that is not installed is not missed where trials wait
+                if type(self.strategy) in _QUICK_KINDS:
+                    return n * self._seconds_each <= _QUICK_SECONDS
+                return time.perf_counter() >= ends and isinstance(self.strategy, AnytimeStrategy)
+            return False
+
+        suggest = partial(self._suggested, owner=owner, ends=ends)
+        ask = Ask(self._book, n, owner, suggest, is_quick, request, ends, lease, within, later)
+        return ask.trials(is_first=is_first)
+
+    def _suggested(self, history: History, n: int, saw: int, *, owner: str, ends: float = math.inf) -> list[Draft]:
+        first, strategy = len(history.trials), self.strategy
+        rng, begun = generator(self.seed, "suggest", first), time.thread_time()
+        if ends < math.inf and isinstance(strategy, AnytimeStrategy):
+            suggestions = strategy.suggest_within(history, n, rng, Timed(ends - time.perf_counter()))
+        else:
+            suggestions = strategy.suggest(history, n, rng)
+        self._seconds_each = (time.thread_time() - begun) / n
+        name = to_json(strategy)
+        return [asked(first + i, s, name, saw, (first, n), owner) for i, s in enumerate(suggestions)]
+
+    def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str, seconds: float | None) -> Trial:
+        number = _number(trial)
+
+        def decide(_: Problem, current: Trial, __: Look) -> list[Draft]:
+            if isinstance(trial, Trial) and trial.attempt != current.attempt:
+                return took(current, trial.attempt, seconds)
+            check_step(current, state)
+            data = {"reason": reason, "seconds": checked_seconds(seconds)}
+            may_run = seconds is None and current.state is TrialState.RUNNING and current.owner
+            return [Draft(kind, number, {**data, "may_run": True} if may_run else data)]
+
+        return self._book.change(number, decide)
+
+
+def _reopened(name: str, id: object, url: str, strategy: Strategy | None) -> Study:
+    """The study of this name and id. Raises StudyNotFound where it is gone."""
+    storage = None if missing_file(url) else open_storage(url)
+    record = storage.load(name) if storage else None
+    if storage is None or record is None or record.facts.get("id") != id:
+        raise StudyNotFound(f"the study {name!r} that was pickled is no longer in {url}; open another with open_study")
+    return Study(record, storage, strategy)
+
+
+def _check_kind(kind: object) -> None:
+    if kind not in FAILURE_KINDS:
+        hint = did_you_mean(str(kind), FAILURE_KINDS)
+        raise SettingsError(f"failure kind {kind!r} is not one of {listing(FAILURE_KINDS)}.{hint}")
+
+
+def _same_attempt(now: Trial, seen: Trial) -> bool:
+    return now.state is TrialState.RUNNING and (now.attempt, now.owner) == (seen.attempt, seen.owner)
+
+
+def _number(trial: Trial | int) -> int:
+    if isinstance(trial, Trial):
+        return trial.number
+    number = whole(trial)
+    if number is None:
+        raise TrialNotFound(f"{trial!r} is no trial; give a trial, or its number as an int")
+    return number
+
+
+if not TYPE_CHECKING:  # which would take any name then
+    __getattr__ = face(__name__, {})

@@ -1,0 +1,243 @@
+"""Book: the log of one study, and the ledger of it that this process keeps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from hpo.errors import StorageError, StudyDamaged, StudyNotFound, TrialNotFound
+from hpo.problem.json_format import problem_from_json
+from hpo.problem.problem import Problem
+from hpo.storage.base import Log, Storage, StudyRecord
+from hpo.storage.forks import renewed_in_children
+from hpo.storage.group_commit import Decide, Step, Steps
+from hpo.storage.retry import persistently
+from hpo.trials.events import Draft, Event, Ledger, trial_after
+from hpo.trials.history import History
+from hpo.trials.trial import Trial
+
+Look = Callable[[bool], Sequence[Trial]]
+"""The study's trials as far as this process has read the log, or with True as they stand."""
+
+_WAYS_OUT = "Restore a backup of it; other studies there can be read all the same"
+_NEAR = 8
+"""Events of others that are read at once rather than looked through."""
+
+
+class Book:
+    """Safe to use from many threads. What a method returns is stored; nothing is remembered that is not.
+
+    The ledger is in nobody's hands while it is changed, in a transaction or not: should that fail or be interrupted
+    anywhere, it is gone, and the next who needs it makes it anew from the log.
+    """
+
+    def __init__(self, record: StudyRecord, storage: Storage) -> None:
+        self._id, self._name = record.id, record.name
+        self._storage = storage
+        self.first_problem = _first_problem(record, storage)
+        """The problem as first given, before any edit."""
+        self._seed = int(record.facts["seed"])
+        self._ledger: Ledger | None = None
+        self.was_shared = False
+        """Whether, when the last ask of this process was served, others had been since the one before."""
+        self._last_given: int | None = None
+        """The last event by which an ask of this process gave out trials."""
+        self.renew_locks()
+        renewed_in_children(self)
+
+    def renew_locks(self) -> None:
+        """New locks: those that another thread holds while a process is forked are never released in the child."""
+        self.asking = threading.RLock()
+        """For threads of this process that ask, as long as it takes: they would only make suggestions in vain."""
+        self._lock = threading.RLock()
+        self._steps = Steps(self._attempt)
+
+    def history(self) -> History:
+        """Everything known now."""
+        with self._lock:
+            return self._refreshed().history()
+
+    def known(self) -> History:
+        """Everything known since the last step here; reads nothing, but at first."""
+        with self._lock:
+            return (self._ledger or self._refreshed()).history()
+
+    def events(self, after: int = 0) -> list[Event]:
+        """The log after event `after`."""
+        with self._named():
+            return persistently(lambda _: self._storage.events(self._id, after))
+
+    def ledger_of(self, events: Sequence[Event]) -> Ledger:
+        """What `events`, a beginning of the log, add up to."""
+        with self._named():
+            return self._read(events)
+
+    def write(self, decide: Decide, request: str = "") -> list[Event]:
+        """Append what `decide` makes of the ledger as it stands; nobody else appends in between. With a `request` for which
+        something was written already, that is returned."""
+
+        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
+            if ledger.seq < log.last:
+                ledger.apply(log.events(ledger.seq))
+            return decide(ledger, log)
+
+        return self._steps.write(decide_there, request=request)
+
+    def change(self, number: int, decide: Callable[[Problem, Trial, Look], Sequence[Draft]]) -> Trial:
+        """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
+        what concerns the trial is read: with many processes that tell, reading all would be most of their work. Raises
+        TrialNotFound."""
+        found: list[Trial] = []
+        now: list[Trial] = []
+
+        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
+            if 0 < log.last - ledger.seq <= _NEAR:
+                ledger.apply(log.events(ledger.seq))
+            unread = log.events(ledger.seq, number) if ledger.seq < log.last and isinstance(number, int) else []
+            problem, trial = ledger.trial_after(number, unread)
+            if trial is None:
+                ledger.apply(log.events(ledger.seq))
+                trial = _known(ledger, number)
+            found[:] = [trial]
+
+            def look(is_all_read: bool) -> Sequence[Trial]:
+                if is_all_read:
+                    ledger.apply(log.events(ledger.seq))
+                return ledger.trials
+
+            return decide(problem, trial, look)
+
+        def fold(written: Sequence[Event]) -> None:
+            now[:] = found
+            for event in written:
+                now[:] = [trial_after(now[0], event, self._seed)]
+
+        self._steps.write(decide_there, fold)
+        return now[0]
+
+    def seen(self) -> tuple[History, int, int]:
+        """Everything known now, the last event, and the last that gave out a trial."""
+        with self._lock:
+            ledger = self._refreshed()
+            return ledger.history(), ledger.seq, ledger.last_ask
+
+    def answered(self, request: str) -> list[Trial]:
+        """The trials that were given out for this request; none before."""
+
+        def look(_: bool) -> list[Event]:
+            with self.transaction() as log:
+                return log.answered(request)
+
+        found = persistently(look)
+        self.seen()
+        return self.trials_of(found)
+
+    def is_shared(self, last_ask: int) -> bool:
+        """Whether others ask, too: the last event that gave out trials, `last_ask`, is none of this process."""
+        if self._last_given is None:  # what was there before this process
+            self._last_given = last_ask
+        return self._last_given != last_ask
+
+    def given_out(self, written: Sequence[Event]) -> list[Trial]:
+        """The trials of these events, which an ask of this process has written."""
+        if written:
+            self._last_given = written[-1].seq
+        return self.trials_of(written)
+
+    def renew(self, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
+        """See `Storage.renew`."""
+        return self._storage.renew(self._id, owner, held, seconds)
+
+    def trials_of(self, events: Sequence[Event]) -> list[Trial]:
+        """The trials that these concern, as they are now or were after these."""
+        with self._lock:
+            ledger = self._ledger
+            if ledger is None or (events and ledger.seq < events[-1].seq):  # found there, after their answer got lost
+                ledger = self._refreshed()
+            return [ledger.trials[event.number] for event in events if event.number is not None]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Log]:
+        """Exclusive access to the log."""
+        with self._named(), self._storage.transaction(self._id) as log:
+            yield log
+
+    def _attempt(self, steps: Sequence[Step]) -> None:
+        with self._writing() as (ledger, log):
+            for step in steps:
+                step.write(ledger, log)
+                _fold(ledger, step.news(ledger))
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Ledger, Log]]:
+        """The ledger and the log in one transaction. What is written is to be applied to the ledger inside: events that
+        it refuses are not stored."""
+        with self._lock:
+            with self.transaction() as log:
+                ledger = self._ledger
+                if ledger is None or ledger.seq > log.last:  # more than there is: the storage has been set back
+                    ledger = self._read(log.events())
+                self._ledger = None
+                yield ledger, log
+            self._ledger = ledger
+
+    def _refreshed(self) -> Ledger:
+        """The ledger, with all that is stored. Where it does not fit to the log, the log counts."""
+        ledger = self._ledger or self._read(())
+        seen = ledger.seq
+        news = self.events(seen)
+        self._ledger = None
+        try:
+            ledger.apply(news)
+        except Exception:
+            ledger = self.ledger_of(self.events() if seen else news)
+        self._ledger = ledger
+        return ledger
+
+    def _read(self, events: Sequence[Event]) -> Ledger:
+        ledger = Ledger(self.first_problem, self._seed)
+        ledger.apply(events)
+        return ledger
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors inside that concern the study as a whole name it, and say what to do."""
+        try:
+            yield
+        except StudyNotFound as error:
+            raise StudyNotFound(
+                f"study {self._name!r} is no longer in {self._storage.url}: it was deleted while it was open here. Nothing "
+                "more is recorded of it"
+            ) from error
+        except StudyDamaged as error:
+            raise StudyDamaged(
+                f"study {self._name!r} in {self._storage.url} cannot be read: {error}. {_WAYS_OUT}"
+            ) from error
+
+
+def _fold(ledger: Ledger, written: Sequence[Event]) -> None:
+    """Apply events that are about to be stored. What does not fit is a fault of whoever made them, not of the log."""
+    try:
+        ledger.apply(written)
+    except StudyDamaged as error:
+        raise error.__cause__ or StorageError(str(error)) from error
+
+
+def _first_problem(record: StudyRecord, storage: Storage) -> Problem:
+    try:
+        if not isinstance(record.facts["seed"], int):
+            raise TypeError("the seed is no whole number")
+        return problem_from_json(record.definition)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise StudyDamaged(
+            f"study {record.name!r} in {storage.url} cannot be read: its definition: {type(error).__name__}: {error}. "
+            f"{_WAYS_OUT}"
+        ) from error
+
+
+def _known(ledger: Ledger, number: int) -> Trial:
+    if not isinstance(number, int) or not 0 <= number < len(ledger.trials):
+        have = f"the study has 0-{len(ledger.trials) - 1}" if ledger.trials else "the study has none yet"
+        raise TrialNotFound(f"no trial {number}; {have}")
+    return ledger.trials[number]

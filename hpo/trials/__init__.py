@@ -1,0 +1,1 @@
+"""What is known: trials, the events they are made of, and their history."""

@@ -1,0 +1,165 @@
+"""Contracts of metrics: declared ranges, and the goal that nobody gave."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.errors import MetricError
+from hpo.problem.json_format import metric_from_json, metric_to_json
+from hpo.problem.measurement import Measurement
+from hpo.problem.metrics import Constraint, Metric, Objective, Tracked, is_feasible, is_in_range, shortfall
+from hpo.problem.parameters import Float
+from hpo.problem.problem import Problem
+from hpo.problem.space import Space
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+SPACE = Space({"x": Float(0, 1)})
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ((0, 1), (0.0, 1.0)),
+        ([0, 1], (0.0, 1.0)),
+        ((0, None), (0.0, None)),
+        ((None, np.float32(1)), (None, 1.0)),
+        ((0, math.inf), (0.0, None)),
+        ((-math.inf, 1), (None, 1.0)),
+        ((0, 10**400), (0.0, None)),
+    ],
+)
+def test_ranges_are_pairs_with_or_without_ends(given: Any, stored: Any) -> None:
+    for metric in (
+        Objective("y", range=given),
+        Constraint("y", upper=0.5, range=given),
+        Tracked("y", range=given),
+    ):
+        assert metric.range == stored
+        data = metric_to_json(metric)
+        assert metric_from_json(data) == metric
+        assert eval(repr(metric)) == metric
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(1, 0), (1, 1), (0,), (0, 1, 2), "01", 5, (math.nan, 1), (0, math.nan), (None, None), ("a", 1), (False, True), ()],
+)
+def test_what_is_no_range_is_refused(given: Any) -> None:
+    with pytest.raises(MetricError, match=r"^metric 'y': range=.*range=\(0, 1\)"):
+        Objective("y", range=given)
+
+
+def test_limits_lie_within_the_range() -> None:
+    with pytest.raises(
+        MetricError, match=r"^metric 'y': the limit 90 is outside its range 0\.\.1\. Do both have the same"
+    ):
+        Objective("y", threshold=90, range=(0, 1))
+    with pytest.raises(MetricError, match="the limit -1 is outside its range at least 0"):
+        Constraint("y", lower=-1, upper=5, range=(0, None))
+    assert Constraint("y", lower=0, upper=1, range=(0, 1)).range == (0, 1)
+
+
+def test_a_range_is_part_of_the_definition_where_there_is_one() -> None:
+    plain, ranged = (Problem(SPACE, [Objective("y", range=r)]) for r in (None, (0, 1)))
+    assert plain.hash == "fe336e1679f67281", "as before there were ranges"
+    assert ranged.hash != plain.hash
+    assert plain.differences(ranged) == ["y.range: stored nothing, given 0.0, 1.0"]
+    assert "range" not in metric_to_json(plain.metrics[0])
+
+
+@given(st.tuples(FINITE, FINITE).filter(lambda ends: ends[0] < ends[1]), FINITE)
+def test_ends_belong_to_the_range(ends: tuple[float, float], value: float) -> None:
+    metric = Tracked("y", range=ends)
+    if ends[0] <= value <= ends[1]:
+        assert is_in_range(metric, value)
+    elif min(abs(value - end) / max(abs(end), abs(value)) for end in ends) > 1e-8:
+        assert not is_in_range(metric, value), "not even by rounding"
+    assert is_in_range(metric, ends[0])
+    assert is_in_range(metric, ends[1])
+    assert is_in_range(Tracked("y"), value)
+
+
+@given(FINITE, FINITE, FINITE)
+def test_shortfalls_are_finite_and_0_exactly_where_the_limits_are_met(a: float, b: float, value: float) -> None:
+    metric: Metric = Constraint("c", lower=min(a, b), upper=max(a, b))
+    missed = shortfall(metric, value)
+    assert 0 <= missed <= sys.float_info.max
+    assert (missed == 0) == (min(a, b) <= value <= max(a, b))
+    assert is_feasible([metric], {"c": Measurement(value)}) == (missed == 0)
+
+
+LESS = (
+    *("loss", "val_loss", "logloss", "log_loss", "RMSE", "testErrorRate", "mean squared error", "mae", "MSE", "err"),
+    *("latency_ms", "fit-time", "train.perplexity", "cost", "valLoss", "RMSELog", "regret", "NLL", "word_error_rate"),
+)
+MORE = (
+    *(
+        "accuracy",
+        "score",
+        "y",
+        "lossless_ratio",
+        "neg_log_loss",
+        "neg_mean_squared_error",
+        "-loss",
+        "1 - error",
+        "timely",
+    ),
+    *(
+        "time_saved",
+        "error_free_rate",
+        "runtimes_ok",
+        "negRMSE",
+        "frames_per_time",
+        "glossy",
+        "flossing",
+        "terror",
+        "auc",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", LESS)
+def test_a_goal_that_the_name_speaks_against_is_asked_for(name: str) -> None:
+    with pytest.warns(
+        UserWarning, match=r"is maximized, as no goal is given, and by its name less is better"
+    ) as caught:
+        metric = Objective(name)
+    assert str(caught[0].message).startswith(f"objective {name!r} is maximized")
+    assert str(caught[0].message).endswith('Write goal="minimize", or goal="maximize" if more is meant')
+    assert caught[0].filename == __file__, "the line that defines it is shown"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for said in (Objective(name, "maximize"), Objective(name, goal="minimize")):
+            assert said.name == name
+        again = [
+            pickle.loads(pickle.dumps(metric)),
+            dataclasses.replace(metric, unit="s"),
+            metric_from_json(metric_to_json(metric)),
+        ]
+    assert [m.goal for m in again] == ["maximize"] * 3
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_other_names_are_not_asked_about(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Objective(name) == Objective(name, "maximize")
+
+
+def test_a_goal_that_nobody_gave_is_the_plain_word() -> None:
+    unsaid, said = Objective("y"), Objective("y", "maximize")
+    assert unsaid == said
+    assert repr(unsaid) == repr(said)
+    assert type(unsaid.goal) is str
+    assert hash(unsaid) == hash(said)
+    assert metric_to_json(unsaid) == metric_to_json(said) == {"role": "objective", "name": "y", "goal": "maximize"}
