@@ -33,7 +33,7 @@ oldest:  ## the fast tests with the oldest versions that pyproject.toml allows, 
 	$(OLDEST)/python -m pip install --quiet -c constraints-oldest.txt -e ".[demo,frame,upgrade,postgres,dask]" \
 		pytest pytest-timeout pytest-xdist hypothesis sybil
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(OLDEST)/python -m pytest -n 2 --dist worksteal tests \
-		$(addprefix --ignore=tests/,bayes benchmarks executors faults test_scalars.py)
+		$(addprefix --ignore=tests/,bayes benchmarks executors faults common/test_scalars.py)
 
 soak: $(STAMP)  ## the fault tests at large counts, for hours; goes on where it stopped
 	$(BIN)/python -m tests.faults.soak

@@ -287,7 +287,7 @@ def test_an_import_of_a_foreign_name_says_what_to_write(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith(
         "ImportError: cannot import name 'create_study' from 'hpo'. Write study = hpo.open_study("
     )
-    for code in ("from hpo import study, trial, space", "from hpo.strategies import grid", "import hpo.cli"):
+    for code in ("from hpo import problem, study, trials", "from hpo.strategies import grid", "import hpo.cli"):
         subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 

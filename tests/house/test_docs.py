@@ -14,7 +14,7 @@ import hpo
 from hpo import errors, executors, report, storage, strategies
 from hpo.strategies.registry import _BUILT_IN
 from hpo.trials import events
-from tests.house.source import ROOT
+from tests.house.source import HPO, ROOT, modules
 
 DOCS = ROOT / "docs"
 API = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
@@ -130,8 +130,24 @@ def test_every_page_is_in_the_index() -> None:
             assert str(page.relative_to(DOCS).with_suffix("")) in index
 
 
-def test_every_room_is_in_the_picture() -> None:
+def test_every_room_and_every_file_is_in_the_picture() -> None:
     picture = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
     for path in (ROOT / "hpo").iterdir():
         if path.name not in ("__init__.py", "py.typed", "__pycache__"):
             assert f"`{path.stem}`" in picture or f"`{path.stem}/`" in picture, path.name
+
+
+def test_every_file_is_explained_in_one_line() -> None:
+    page = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^### `(\w+)/`\n(.*?)(?=^##)", page, re.MULTILINE | re.DOTALL)
+    listed = {
+        (room, file)
+        for room, text in sections
+        for cell in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        for file in re.findall(r"`([\w/]*\w)`", cell)
+    }
+    inside = [
+        path.relative_to(HPO).with_suffix("") for path in modules() if path.name not in ("__init__.py", "__main__.py")
+    ]
+    files = {(path.parts[0], "/".join(path.parts[1:])) for path in inside if len(path.parts) > 1}
+    assert {(room, file) for room, file in files if not file.startswith("migrations/")} == listed

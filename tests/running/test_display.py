@@ -168,7 +168,7 @@ def train(trial):
     time.sleep(3 * display.TICK)
     print("silent" if sys.stdout.write("") == 0 else "")
     return {"y": 1.0, "ms": 0.1}
-from hpo import display
+from hpo.running import display
 display.TICK = 0.05
 hpo.run(study, train, budget=hpo.Budget(trials=1))
 """
@@ -190,7 +190,7 @@ def train(trial):
     for child in children:
         os.waitpid(child, 0)
     return {"y": 1.0, "ms": 0.1}
-from hpo import display
+from hpo.running import display
 display.TICK = 0.001
 hpo.run(study, train, budget=hpo.Budget(trials=2))
 """

@@ -1,6 +1,7 @@
 """The folder in which a pool and its Slurm jobs meet: what is to run, who runs it, how it ended.
 
-    <folder>/<pool>/settings        the function or command, pickled once
+    <folder>/<pool>/layout          the version of this layout
+                    settings        the function or command, pickled once
                     batches/17      the works of one array; the array's task i runs work number 17 + i
                     claims/18       who runs work 18, or has decided that nobody will
                     stops/18        it is to end; how long it may take to
@@ -40,6 +41,8 @@ NOBODY = "nobody: its driver has ended it"
 
 PLACE = "hpo runs this job on "
 """What the job's script says first, before the name of its node."""
+LAYOUT = 2
+"""Of these files and of what is pickled in them. Another one is refused: it could be misread."""
 RESERVE = 1 << 14
 """Bytes set aside for an outcome, so that a disk that is full when a training ends takes it all the same."""
 
@@ -60,6 +63,7 @@ class PoolFolder:
         folder.path.mkdir(mode=0o700)  # what is pickled here is run by jobs of this user
         for part in _PARTS:
             (folder.path / part).mkdir(mode=0o700)
+        publish(folder.path / "layout", str(LAYOUT).encode())
         publish(folder.path / "settings", pickle.dumps(settings))
         return folder
 
@@ -101,9 +105,15 @@ class PoolFolder:
         except (FileNotFoundError, PermissionError, NotADirectoryError):
             return False
 
+    def check_layout(self) -> None:
+        """Raises ValueError where another version of hpo has made it."""
+        if read_text(self.path / "layout") != str(LAYOUT):
+            raise unreadable(self.path, "another version of hpo has made it")
+
     def settings(self) -> Settings:
-        """What to run. Raises ValueError where another may have written it."""
+        """What to run. Raises ValueError where another may have written it, or another version of hpo."""
         path = self.path / "settings"
+        self.check_layout()
         if not self.is_believed:
             raise unreadable(path, "its folder belongs to another user, or others may write into it")
         settings: Settings = pickle.loads(read(path))  # noqa: S301 - written by the driver

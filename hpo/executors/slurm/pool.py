@@ -141,9 +141,20 @@ class SlurmPool(Pool):
                 array = Array(folder, first, range(len(works)), sent_at=-float("inf"))
                 for number, work in enumerate(works, first):
                     if work.id in wanted - found:
+                        self._check(folder)
                         found.add(work.id)
                         self._adopt(Flight(work, number, array))
         return found
+
+    def _check(self, folder: PoolFolder) -> None:
+        try:
+            folder.check_layout()
+        except ValueError as error:
+            raise ExecutorError(
+                f"trials of this study run as Slurm jobs of another version of hpo (folder {folder.path}). Go on with that "
+                "version until they have ended; or end their jobs with scancel and remove the folder: then the trials "
+                "start again"
+            ) from error
 
     def _adopt(self, flight: Flight) -> None:
         self._client.has_sent = True

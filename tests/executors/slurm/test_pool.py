@@ -49,6 +49,22 @@ def test_a_folder_that_is_removed_is_no_place_to_find_works(
     assert pool.reattach(["a"]) == set()
 
 
+@pytest.mark.parametrize("layout", [None, "1", "3"])
+def test_works_of_another_version_are_not_misread(tmp_path: Path, pool: Pool, layout: str | None) -> None:
+    other = PoolFolder.create(tmp_path, Settings())
+    other.add(0, [Work(id="a", payload={})])
+    (other.path / "layout").unlink()
+    if layout is not None:
+        (other.path / "layout").write_text(layout)
+    assert pool.reattach(["b"]) == set()
+    with pytest.raises(ExecutorError, match=f"another version of hpo .folder {other.path}.. Go on with that version"):
+        pool.reattach(["a"])
+    with pytest.raises(ValueError, match="another version of hpo has made it"):
+        other.settings()
+    assert other.outcome(0) is None
+    assert other.is_there
+
+
 def test_who_looks_for_nothing_does_not_look(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> list[PoolFolder]:
         raise AssertionError("it looked")
