@@ -155,14 +155,14 @@ def asks_of_processes(url: str, n_processes: int, each: int) -> records.Record:
     }
 
 
-def _together(url: str, name: str, work: Callable[..., None], shares: Sequence[Any]) -> records.Record:
+def _together(url: str, name: str, task: Callable[..., None], shares: Sequence[Any]) -> records.Record:
     """What comes of processes that do `work` at once, each its share."""
     context = multiprocessing.get_context("fork")
     start = context.Barrier(len(shares) + 1)
     pipes, processes = [], []
     for share in shares:
         here, there = Pipe(duplex=False)
-        process = context.Process(target=_answered, args=(work, url, name, share, start, there))
+        process = context.Process(target=_answered, args=(task, url, name, share, start, there))
         process.start()
         there.close()
         pipes.append(here)
@@ -188,13 +188,13 @@ def _together(url: str, name: str, work: Callable[..., None], shares: Sequence[A
     }
 
 
-def _answered(work: Callable[..., None], url: str, name: str, share: Any, start: Barrier, answer: Connection) -> None:
+def _answered(task: Callable[..., None], url: str, name: str, share: Any, start: Barrier, answer: Connection) -> None:
     study = hpo.open_study(name, storage=url)
     waits: list[float] = []
     error = ""
     start.wait()
     try:
-        work(study, share, waits)
+        task(study, share, waits)
     except HpoError as failure:
         error = str(failure)
     answer.send((waits, error))
@@ -221,12 +221,12 @@ def tells_of_threads(url: str, n_threads: int, rows: int) -> records.Record:
     trials = study.ask(rows)
     start = threading.Barrier(n_threads + 1)
 
-    def work(k: int) -> None:
+    def task(k: int) -> None:
         start.wait()
         for trial in trials[k::n_threads]:
             study.tell(trial, _values(trial))
 
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(n_threads)]
+    threads = [threading.Thread(target=task, args=(k,)) for k in range(n_threads)]
     for thread in threads:
         thread.start()
     start.wait()

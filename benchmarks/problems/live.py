@@ -20,7 +20,7 @@ from hpo.problem.space import key
 SAMPLE = 500
 """Images of the digits that are trained on; the 178 wines and 442 patients are all used."""
 FOLDS = 3
-_MOST_ITERATIONS = 300
+_MAX_ITERATIONS = 300
 
 
 def remembered(
@@ -139,7 +139,7 @@ def cash_wine_digits(params: Mapping[str, Any]) -> float:
             own["trees"], max_depth=own["depth"], max_features=own["features"], random_state=0
         ),
         "neighbors": lambda: KNeighborsClassifier(own["k"], weights=own["weights"]),
-        "logistic": lambda: LogisticRegression(C=own["C"], max_iter=_MOST_ITERATIONS),
+        "logistic": lambda: LogisticRegression(C=own["C"], max_iter=_MAX_ITERATIONS),
     }
     return float(np.mean([accuracy(build[params["model"]](), name) for name in ("wine", "digits")]))
 

@@ -26,7 +26,7 @@ from hpo.bayes.several_objectives import Front
 from hpo.common.arrays import Array, Mask
 
 _DRAWS = 256
-_MOST_IN_FLIGHT = 1000
+_MAX_IN_FLIGHT = 1000
 _EXHAUSTED = 1e-6  # share of the first gain at which the draws have nothing more to tell
 
 
@@ -81,14 +81,14 @@ def pool_draws(
     ones = np.ones(len(X))
     if target.objective is None:
         models = [(gp, utility if isinstance(utility, LogProbability) else _SUCCEEDS) for gp, utility in target.limits]
-        both = np.concatenate([in_flight[-_MOST_IN_FLIGHT:], X])
+        both = np.concatenate([in_flight[-_MAX_IN_FLIGHT:], X])
         missed = [_shortfall(_drawn(gp, both, rng), limit) for gp, limit in models]
         value, p = -np.sum(missed, axis=0), len(both) - len(X)
         return value[p:], value[:p].max(axis=0, initial=-np.inf), ones
-    if len(in_flight) > _MOST_IN_FLIGHT:
+    if len(in_flight) > _MAX_IN_FLIGHT:
         mean, variance = target.objective.posterior(in_flight)
         prospects = mean + 2.0 * np.sqrt(variance)
-        in_flight = in_flight[np.sort(np.argsort(-prospects, kind="stable")[:_MOST_IN_FLIGHT])]
+        in_flight = in_flight[np.sort(np.argsort(-prospects, kind="stable")[:_MAX_IN_FLIGHT])]
     both, p = np.concatenate([in_flight, X]), len(in_flight)
     if front is None:
         value, reach = _drawn(target.objective, both, rng), np.full(_DRAWS, target.best)

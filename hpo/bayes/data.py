@@ -17,7 +17,7 @@ from hpo.trials.trial import LEAP, LEARNED_KINDS, Trial
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
+class MetricData:
     """One metric as a model sees it: larger is better for an objective, as measured for a constraint.
 
     Attributes:
@@ -53,15 +53,15 @@ class TrainingData:
     X_failed: Array
     X_in_flight: Array
     feasible: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    objectives: tuple[Series, ...]
-    constraints: tuple[Series, ...]
+    objectives: tuple[MetricData, ...]
+    constraints: tuple[MetricData, ...]
     n_completed: int
     n_failed: int
 
 
-MOST_MODELLED = 1500
+MAX_MODELLED = 1500
 """Completed trials that the surrogates are built on at most: an exact GP costs the third power of their number."""
-MOST_FAILED = 500
+MAX_FAILED = 500
 _LARGEST = 1e300
 """Of larger values and limits the models see this: sums and differences of theirs overflow."""
 
@@ -73,17 +73,17 @@ def relevant(history: History) -> History:
     Rank goes by how far the limits are missed, then by the mean rank in the objectives.
     """
     completed, failed = history.completed, _learned(history)
-    if len(completed) <= MOST_MODELLED and len(failed) <= MOST_FAILED:
+    if len(completed) <= MAX_MODELLED and len(failed) <= MAX_FAILED:
         return history
-    kept = {t.number for t in failed[-MOST_FAILED:]} | {t.number for t in history.in_flight}
-    if len(completed) <= MOST_MODELLED:
+    kept = {t.number for t in failed[-MAX_FAILED:]} | {t.number for t in history.in_flight}
+    if len(completed) <= MAX_MODELLED:
         kept |= {t.number for t in completed}
     else:
         values = np.array([[oriented(o, t) for o in history.problem.objectives] for t in completed])
         ranks = np.argsort(np.argsort(-values, axis=0, kind="stable"), axis=0, kind="stable").sum(axis=1)
         order = np.lexsort((ranks, history.violations()))
-        best, rest = np.split(order, [MOST_MODELLED // 2])
-        spread = rest[np.linspace(0, len(rest) - 1, MOST_MODELLED - len(best)).round().astype(np.intp)]
+        best, rest = np.split(order, [MAX_MODELLED // 2])
+        spread = rest[np.linspace(0, len(rest) - 1, MAX_MODELLED - len(best)).round().astype(np.intp)]
         kept |= {completed[i].number for i in np.concatenate([best, spread])}
     return replace(history, trials=tuple(t for t in history.trials if t.number in kept))
 
@@ -113,7 +113,7 @@ def _learned(history: History) -> list[Trial]:
     return [t for t in history.failed if t.kind in LEARNED_KINDS]
 
 
-def _series(history: History, metric: Objective | Constraint) -> Series:
+def _series(history: History, metric: Objective | Constraint) -> MetricData:
     sign = -1.0 if isinstance(metric, Objective) and metric.goal == "minimize" else 1.0
     told = [t.values[metric.name] for t in history.completed]
     y = np.clip(sign * np.array([m.value for m in told], dtype=float), -_LARGEST, _LARGEST)
@@ -122,7 +122,7 @@ def _series(history: History, metric: Objective | Constraint) -> Series:
         y[leaps] = np.minimum(y[leaps], y[~leaps].max())
     lower, upper = metric.limits
     limits = sorted([sign * (-np.inf if lower is None else lower), sign * (np.inf if upper is None else upper)])
-    return Series(
+    return MetricData(
         metric=metric,
         sign=sign,
         y=y,

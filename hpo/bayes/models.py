@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from hpo.bayes.acquisition.feasibility import trust
+from hpo.bayes.acquisition.feasibility import calibration
 from hpo.bayes.acquisition.log_ei import LogProbability
-from hpo.bayes.data import Series, TrainingData
+from hpo.bayes.data import MetricData, TrainingData
 from hpo.bayes.gp.gp import GP, LARGE, build, fit, usual_theta
 from hpo.bayes.gp.kernel import Theta
 from hpo.bayes.gp.likelihood import Prior
@@ -23,7 +23,7 @@ from hpo.bayes.gp.transforms import (
     YeoJohnson,
     choose,
     choose_by_error,
-    foresight,
+    loo_log_score,
 )
 from hpo.common.arrays import Array
 
@@ -36,7 +36,7 @@ _SUCCESS_PRIOR = Prior(
 _ALWAYS_UP_TO = 100
 _GROWTH = 0.05
 _CALM, _WARPED = "calm", "warped"
-_CALM_PRIOR = Prior(calm=0.1)
+_SMOOTH_PRIOR = Prior(smooth=0.1)
 _PREFERENCE = 2.0  # nats that finer structure must gain
 SUCCESS = "success"
 """Key of what was found for the success model. Those of metrics begin with `metric:`."""
@@ -79,14 +79,14 @@ class Found:
 class MetricModel:
     """The surrogate of one metric: `gp` models `transform.forward(series.y)`.
 
-    `rivals` model the same outputs under other assumptions and foretell them about as well.
+    `alternatives` model the same outputs under other assumptions and foretell them about as well.
     """
 
-    series: Series
+    series: MetricData
     transform: Transform
     gp: GP
     found: Found
-    rivals: tuple[GP, ...] = ()
+    alternatives: tuple[GP, ...] = ()
 
     @property
     def limit(self) -> LogProbability | None:
@@ -113,7 +113,7 @@ class Models:
     constraints: tuple[MetricModel, ...]
     success: GP | None
     success_found: Found | None = None
-    trust: float = 1.0
+    calibration: float = 1.0
     """How far the scores of `success` are to be believed; see `feasibility.trust`."""
 
     @property
@@ -126,7 +126,7 @@ class Models:
         if self.success is None:
             return None
         mean, variance = self.success.posterior(X)
-        return np.asarray(ndtr(self.trust * mean / np.sqrt(variance)))
+        return np.asarray(ndtr(self.calibration * mean / np.sqrt(variance)))
 
     def fitted(self) -> dict[str, Any]:
         """What was found by metric, for the next ask to start from. Plain values."""
@@ -134,7 +134,9 @@ class Models:
         return {**out, SUCCESS: self.success_found.to_json()} if self.success_found else out
 
 
-def fit_models(data: TrainingData, fitted: Mapping[str, Any], *, search: bool = True, hedge: bool = False) -> Models:
+def fit_models(
+    data: TrainingData, fitted: Mapping[str, Any], *, search: bool = True, use_alternatives: bool = False
+) -> Models:
     """Fit every surrogate, each starting from what an earlier ask found (`fitted`, empty at first).
 
     Without `search`, hyperparameters are used as they were found, and the usual ones where none were. Before any trial
@@ -144,13 +146,20 @@ def fit_models(data: TrainingData, fitted: Mapping[str, Any], *, search: bool = 
     success, success_found = None, None
     if len(data.X_failed):
         success, success_found = _success_model(data, Found.read(fitted.get(SUCCESS), n_groups), search)
-    belief = trust(success) if success else 1.0
+    belief = calibration(success) if success else 1.0
     if not len(data.X):
         return Models((), (), success, success_found, belief)
 
-    def model(series: Series, transform: Transform | None) -> MetricModel:
+    def model(series: MetricData, transform: Transform | None) -> MetricModel:
         found = Found.read(fitted.get(_key(series)), n_groups)
-        return _metric_model(data, series, transform, found, search=search, hedge=hedge and len(data.objectives) == 1)
+        return _metric_model(
+            data,
+            series,
+            transform,
+            found,
+            search=search,
+            use_alternatives=use_alternatives and len(data.objectives) == 1,
+        )
 
     objectives = tuple(model(s, None) for s in data.objectives)
     constraints = tuple(model(s, _constraint_transform(s)) for s in data.constraints)
@@ -186,14 +195,20 @@ class _Assumptions:
         kind, *traits = name.split(", ")
         return cls(transform or _TRANSFORMS.get(kind, Standardize.of)(y), _CALM in traits, _WARPED in traits)
 
-    def rivals(self, *, can_warp: bool) -> tuple[_Assumptions, ...]:
+    def alternatives(self, *, can_warp: bool) -> tuple[_Assumptions, ...]:
         """The same outputs, one of the other assumptions changed."""
         warped = (replace(self, is_warped=not self.is_warped),) if can_warp else ()
         return replace(self, is_calm=not self.is_calm), *warped
 
 
 def _metric_model(
-    data: TrainingData, series: Series, transform: Transform | None, before: Found, *, search: bool, hedge: bool
+    data: TrainingData,
+    series: MetricData,
+    transform: Transform | None,
+    before: Found,
+    *,
+    search: bool,
+    use_alternatives: bool,
 ) -> MetricModel:
     """The metric's surrogate; without a given transform, under the one that predicts best what is left out.
 
@@ -203,10 +218,10 @@ def _metric_model(
     for shape; unless what is left out says otherwise.
     """
     y, groups = series.y, data.encoder.groups
-    hedge = hedge and transform is None and len(y) <= LARGE
+    use_alternatives = use_alternatives and transform is None and len(y) <= LARGE
 
     def others(chosen: _Assumptions) -> tuple[_Assumptions, ...]:
-        return chosen.rivals(can_warp=bool(data.encoder.is_numeric.any())) if hedge else ()
+        return chosen.alternatives(can_warp=bool(data.encoder.is_numeric.any())) if use_alternatives else ()
 
     def given(assumed: _Assumptions) -> dict[str, Any]:
         return {
@@ -221,8 +236,8 @@ def _metric_model(
         """Those of `others` that predict what is left out as well as `gp`, but for a few nats."""
         if not others:
             return ()
-        wanted = foresight(y, shared, *gp.leave_one_out()) - _PREFERENCE
-        return tuple(other for other in others if foresight(y, shared, *other.leave_one_out()) > wanted)
+        wanted = loo_log_score(y, shared, *gp.leave_one_out()) - _PREFERENCE
+        return tuple(other for other in others if loo_log_score(y, shared, *other.leave_one_out()) > wanted)
 
     if before.holds(data.n_completed) or not search:
         chosen, thetas = _Assumptions.read(before.transform, y, transform), before.thetas
@@ -237,7 +252,7 @@ def _metric_model(
             fits[name] = fit(
                 **given(assumed),
                 start=fits[name].theta if name in fits else before.thetas.get(name),
-                prior=_CALM_PRIOR if assumed.is_calm else None,
+                prior=_SMOOTH_PRIOR if assumed.is_calm else None,
                 is_rough=is_rough,
             )
         return fits[name]
@@ -245,12 +260,12 @@ def _metric_model(
     choice = choose_by_error if len(data.objectives) > 1 else choose
     chosen = _Assumptions(transform or choice(y, lambda t: fitted_under(_Assumptions(t)).leave_one_out()))
     if transform is None:
-        calm = replace(chosen, is_calm=True)
-        chosen = calm if plausible([fitted_under(calm)], fitted_under(chosen), chosen.transform) else chosen
+        smooth = replace(chosen, is_calm=True)
+        chosen = smooth if plausible([fitted_under(smooth)], fitted_under(chosen), chosen.transform) else chosen
     gp = fitted_under(chosen, is_rough=len(y) <= LARGE)
-    rivals = plausible([fitted_under(rival) for rival in others(chosen)], gp, chosen.transform)
+    alternatives = plausible([fitted_under(alternative) for alternative in others(chosen)], gp, chosen.transform)
     thetas = {name: fitted.theta for name, fitted in fits.items()}
-    return MetricModel(series, chosen.transform, gp, Found(data.n_completed, chosen.name, thetas), rivals)
+    return MetricModel(series, chosen.transform, gp, Found(data.n_completed, chosen.name, thetas), alternatives)
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Transform]] = {
@@ -260,18 +275,18 @@ _TRANSFORMS: Mapping[str, Callable[[Array], Transform]] = {
 }
 
 
-def _key(series: Series) -> str:
+def _key(series: MetricData) -> str:
     return f"metric:{series.metric.name}"
 
 
-def _constraint_transform(series: Series) -> Transform:
+def _constraint_transform(series: MetricData) -> Transform:
     """Around a single limit the bilog keeps what decides feasibility and tames what is far from it; between two limits
     the values are only made symmetric."""
     limits = [end for end in (series.lower, series.upper) if np.isfinite(end)]
     return Bilog.of(series.y, limits[0]) if len(limits) == 1 else YeoJohnson.of(series.y)
 
 
-def _known_noise(series: Series, transform: Transform) -> Array | None:
+def _known_noise(series: MetricData, transform: Transform) -> Array | None:
     """Told variances in transformed units, by the slope of the transform; unknown ones are left to the learned noise."""
     if np.isnan(series.sem).all():
         return None

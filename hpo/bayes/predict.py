@@ -17,7 +17,7 @@ from hpo.trials.trial import LEARNED_KINDS
 
 
 @dataclass(frozen=True, eq=False)
-class Expected:
+class PosteriorMeanObjective:
     """The posterior mean of every objective and constraint, in its own unit and without noise."""
 
     encoder: Encoder
@@ -26,7 +26,7 @@ class Expected:
     """How trials fail where more of them are expected to fail than not."""
 
     @classmethod
-    def of(cls, history: History) -> Expected:
+    def of(cls, history: History) -> PosteriorMeanObjective:
         """Fit the models to a history with completed trials."""
         encoder = Encoder(history.problem.space)
         with single_threaded():

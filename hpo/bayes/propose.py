@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hpo.bayes.acquisition.feasibility import doubt
+from hpo.bayes.acquisition.feasibility import risk_margin
 from hpo.bayes.acquisition.log_ei import Acquisition, LogProbability
 from hpo.bayes.acquisition.pending import N_FANTASIES, acquisition
 from hpo.bayes.candidate_pool import greedy, pool_draws
@@ -25,12 +25,12 @@ from hpo.bayes.optimize.halton import halton
 from hpo.bayes.optimize.maximize import Climbable, Domain, maximize, perturb
 from hpo.bayes.several_objectives import Front
 from hpo.bayes.target import aim, meets_constraints
-from hpo.bayes.time_estimates import Seconds
+from hpo.bayes.time_estimates import CostModel
 from hpo.common.arrays import Array, Mask
 from hpo.errors import SpaceExhausted
 from hpo.problem.encoding import Encoder
 from hpo.problem.space import Params, key
-from hpo.trials.deadline import REUSED, SCREENED, Allowance, Unlimited
+from hpo.trials.deadline import REUSED, SCREENED, NoTimeLimit, TimeLimit
 from hpo.trials.history import History
 from hpo.trials.suggestion import Suggestion, random_distinct
 
@@ -39,29 +39,31 @@ N_STARTS = 6
 N_INCUMBENTS = 3
 N_GLANCED = 16
 """Candidates from which a trial is chosen while the model does not foretell results."""
-MOST_LISTED = 2000
+MAX_LISTED = 2000
 """Finite spaces up to this size are compared point by point."""
-MOST_CLIMBED = 16
+MAX_CLIMBED = 16
 """Points of one batch that are searched for one by one; the rest come from a pool."""
-MOST_FANTASIZED = 64
+MAX_FANTASIZED = 64
 """Points in flight beyond which all come from a pool."""
 POOL = 1024
-MOST_POOLED = 1000
+MAX_POOLED = 1000
 """Picks from one pool; it has twice as many candidates, and at least `POOL`."""
 
 
-def propose(history: History, n: int, rng: np.random.Generator, allowance: Allowance | None = None) -> list[Suggestion]:
-    """Up to `n` configurations, distinct and not taken; fewer, perhaps none, when all others are taken or `allowance`
+def propose(
+    history: History, n: int, rng: np.random.Generator, time_limit: TimeLimit | None = None
+) -> list[Suggestion]:
+    """Up to `n` configurations, distinct and not taken; fewer, perhaps none, when all others are taken or `time_limit`
     does not suffice."""
-    allowance = allowance or Unlimited()
+    time_limit = time_limit or NoTimeLimit()
     data = training_data(history, Encoder(history.problem.space))
-    seconds = Seconds(len(data.X) + len(data.X_failed), len(data.objectives) + len(data.constraints) or 1)
-    if not allowance.model(seconds.build):
+    seconds = CostModel(len(data.X) + len(data.X_failed), len(data.objectives) + len(data.constraints) or 1)
+    if not time_limit.model(seconds.build):
         return []
-    search = not needs_search(data, history.fitted) or allowance.search(seconds.search(cold=not history.fitted))
-    models = fit_models(data, history.fitted, search=search, hedge=n > 1 or len(data.X_in_flight) > 0)
+    search = not needs_search(data, history.fitted) or time_limit.search(seconds.search(cold=not history.fitted))
+    models = fit_models(data, history.fitted, search=search, use_alternatives=n > 1 or len(data.X_in_flight) > 0)
     chooser = _Chooser(data.history, set(history.taken), len(history.trials), data, models, rng, n)
-    out = chooser.choose(n, allowance, seconds, () if search else (REUSED,))
+    out = chooser.choose(n, time_limit, seconds, () if search else (REUSED,))
     return [Suggestion(s.params, s.why, models.fitted() if search and not i else {}) for i, s in enumerate(out)]
 
 
@@ -85,33 +87,33 @@ class _Chooser:
         self.meets = meets_constraints(data)
         self.skipped: tuple[str, ...] = ()
         self.in_flight = data.X_in_flight
-        self.aim = aim(data, models, doubt(history.trials))
+        self.aim = aim(data, models, risk_margin(history.trials))
         width = N_FANTASIES * max(len(models.objectives), 1)
-        self.normals = rng.standard_normal((min(len(self.in_flight), MOST_FANTASIZED) + min(n, MOST_CLIMBED), width))
+        self.normals = rng.standard_normal((min(len(self.in_flight), MAX_FANTASIZED) + min(n, MAX_CLIMBED), width))
         self.listed = self._listed()
         self.domain: Domain = domain_of(self.encoder)
         several = len(models.objectives) > 1 and not self.aim.is_feasibility
         self.front = Front.of(models, data.X, self.meets) if several else None
         self.incumbents = self.front.spread(N_INCUMBENTS) if self.front else _incumbents(data, models, history)
 
-    def choose(self, n: int, allowance: Allowance, seconds: Seconds, skipped: tuple[str, ...]) -> list[Suggestion]:
+    def choose(self, n: int, time_limit: TimeLimit, seconds: CostModel, skipped: tuple[str, ...]) -> list[Suggestion]:
         """Up to `n` configurations; fewer when all others are taken, or the allowance ends."""
         out: list[Suggestion] = []
         self.skipped = skipped
-        climbed = min(n, MOST_CLIMBED) if n <= MOST_FANTASIZED else 0
-        while len(out) < climbed and len(self.in_flight) <= MOST_FANTASIZED:
+        climbed = min(n, MAX_CLIMBED) if n <= MAX_FANTASIZED else 0
+        while len(out) < climbed and len(self.in_flight) <= MAX_FANTASIZED:
             rest = n - len(out) - 1
-            if not allowance.climb(seconds.climb, seconds.screen(POOL + 2 * rest) if rest else 0.0):
+            if not time_limit.climb(seconds.climb, seconds.screen(POOL + 2 * rest) if rest else 0.0):
                 self.skipped = (*skipped, SCREENED)
                 break
             pick = self._next()
             if pick is None:
                 return out
             out.append(pick)
-        if len(out) < n and not allowance.screen(seconds.screen(POOL + 2 * (n - len(out)))):
+        if len(out) < n and not time_limit.screen(seconds.screen(POOL + 2 * (n - len(out)))):
             return out
         while len(out) < n:
-            picks = self._from_pool(min(n - len(out), MOST_POOLED))
+            picks = self._from_pool(min(n - len(out), MAX_POOLED))
             out += picks
             if not picks:
                 break
@@ -120,15 +122,15 @@ class _Chooser:
     def _next(self) -> Suggestion | None:
         number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
         is_second = number % 2 == 1
-        rivals = self.aim.rivals if len(self.in_flight) else ()
+        alternatives = self.aim.alternatives if len(self.in_flight) else ()
         function: Climbable
-        if is_second and self.aim.is_blind:
+        if is_second and self.aim.is_uninformative:
             # Such a model is least certain of the corners, and would go from one to the next.
-            function, how, best = self._function(), _BLIND, self._best_of_few
-        elif is_second and rivals:
+            function, how, best = self._function(), _UNINFORMATIVE, self._best_of_few
+        elif is_second and alternatives:
             # One wrong model would be wrong for all that is in flight at once.
-            rival = rivals[number // 2 % len(rivals)]
-            function, how, best = acquisition(rival, self.in_flight, self.normals), _RIVAL, self._best
+            alternative = alternatives[number // 2 % len(alternatives)]
+            function, how, best = acquisition(alternative, self.in_flight, self.normals), _ALTERNATIVE, self._best
         else:
             function, how, best = self._function(), "", self._best
         found = best(function)
@@ -137,9 +139,9 @@ class _Chooser:
         # Every second trial looks elsewhere while the best candidate promises next to nothing. What is in flight makes its
         # surroundings promise little, which is no sign of that.
         is_lone = is_second and not how and not len(self.in_flight)
-        may_be_bold = is_lone and not self.front and self.aim.next_to_nothing > 0.0
-        if may_be_bold and function.value(self._row(found))[0] < np.log(self.aim.next_to_nothing):
-            function = acquisition(self.aim.bolder, self.in_flight, self.normals)
+        may_explore = is_lone and not self.front and self.aim.stall_threshold > 0.0
+        if may_explore and function.value(self._row(found))[0] < np.log(self.aim.stall_threshold):
+            function = acquisition(self.aim.exploring, self.in_flight, self.normals)
             found, how = self._best(function) or found, _STALLED
         X = self._row(found)
         (pick,) = self._suggestions([found], X, function.value(X), how=how)
@@ -199,7 +201,7 @@ class _Chooser:
 
     def _listed(self) -> list[Params] | None:
         space = self.history.problem.space
-        return None if space.size(MOST_LISTED) is None else list(space.enumerate())
+        return None if space.size(MAX_LISTED) is None else list(space.enumerate())
 
     def _from_list(self, function: Climbable) -> Params | None:
         assert self.listed is not None
@@ -276,8 +278,8 @@ class _Chooser:
 
 
 _STALLED = "next to nothing is to be gained near the best: a look where little is known"
-_BLIND = "results are not foretold better than by their average yet: the best of a few spread over the space"
-_RIVAL = "promising under other assumptions about the objective: what is in flight does not rely on one model"
+_UNINFORMATIVE = "results are not foretold better than by their average yet: the best of a few spread over the space"
+_ALTERNATIVE = "promising under other assumptions about the objective: what is in flight does not rely on one model"
 _HOW = {
     "feasibility": "no trial meets every limit yet: here all are most probably met",
     "exploit": "predicted better than what is known",

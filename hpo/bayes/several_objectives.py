@@ -25,7 +25,7 @@ import numpy as np
 from scipy.special import gammaln, log_ndtr, ndtri
 
 from hpo.bayes.acquisition.log_ei import Acquisition, log_normal_cdf
-from hpo.bayes.acquisition.pending import N_FANTASIES, Limits, conditioned, probable
+from hpo.bayes.acquisition.pending import N_FANTASIES, ConstraintTerms, conditioned, probable
 from hpo.bayes.gp.gp import GP, condition, sample_at
 from hpo.bayes.models import MetricModel, Models
 from hpo.bayes.optimize.halton import halton
@@ -33,7 +33,7 @@ from hpo.common.arrays import Array, Mask
 from hpo.trials.pareto import is_non_dominated
 
 _DIRECTIONS = {2: 32, 3: 48}
-_MOST_DIRECTIONS = 64
+_MAX_DIRECTIONS = 64
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 _NODES, _WEIGHTS = 0.5 * _NODES + 0.5, 0.5 * _WEIGHTS
 _FALL = 24.0  # twice the nats by which the probability falls over the inner integral
@@ -74,7 +74,7 @@ class Front:
         reach = _reach((Y[best] - reference) / scale, directions)
         return cls(models, X[rows[best]], Y[best], reference, directions, scale, reach)
 
-    def improvement(self, limits: Limits, in_flight: Array, normals: Array) -> HypervolumeImprovement:
+    def improvement(self, limits: ConstraintTerms, in_flight: Array, normals: Array) -> HypervolumeImprovement:
         """The acquisition function, given points in flight `[p, d]` and standard normals `[>= p, >= m s]`."""
         gps = [m.gp for m in self.models.objectives]
         reach = self.reach
@@ -221,7 +221,7 @@ def _directions(m: int) -> Array:
     if m == 2:
         angle = (np.arange(_DIRECTIONS[2]) + 0.5) / _DIRECTIONS[2] * 0.5 * np.pi
         return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    count = _DIRECTIONS.get(m, _MOST_DIRECTIONS)
+    count = _DIRECTIONS.get(m, _MAX_DIRECTIONS)
     normal = ndtri(0.5 + 0.5 * np.clip(halton(count, m, np.random.default_rng(0)), 1e-3, 1.0 - 1e-6))
     return np.asarray(normal / np.linalg.norm(normal, axis=1, keepdims=True))
 

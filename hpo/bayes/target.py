@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpo.bayes.acquisition.feasibility import LikelySuccess
-from hpo.bayes.acquisition.pending import Limits, Target
+from hpo.bayes.acquisition.pending import ConstraintTerms, Target
 from hpo.bayes.data import TrainingData
 from hpo.bayes.gp.gp import GP, LARGE
 from hpo.bayes.gp.transforms import leave_one_out_normal, log_density
@@ -15,46 +15,46 @@ from hpo.bayes.models import MetricModel, Models
 from hpo.common.arrays import Mask
 
 _STALLED = 3e-3  # share of what separates the best from the median result
-_BOLD = 1.0  # prior standard deviations above the best
-_SIGHT = 1.0  # standard errors by which a model must foretell more than an average does
-_LOUD = 0.1  # noise variance / variance of the function, from which on noise may hide the function
+_EXPLORE = 1.0  # prior standard deviations above the best
+_INFORMATIVE = 1.0  # standard errors by which a model must foretell more than an average does
+_NOISY = 0.1  # noise variance / variance of the function, from which on noise may hide the function
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
+class AcquisitionTarget:
     """The target of the acquisition function, and the words for it.
 
-    `next_to_nothing`: an expected improvement, in the model's units, that is not worth a trial.
+    `stall_threshold`: an expected improvement, in the model's units, that is not worth a trial.
     """
 
     target: Target
     is_feasibility: bool
-    next_to_nothing: float = 0.0
-    rivals: tuple[Target, ...] = ()
-    """The same target under rival models of the objective."""
-    is_blind: bool = False
+    stall_threshold: float = 0.0
+    alternatives: tuple[Target, ...] = ()
+    """The same target under alternative models of the objective."""
+    is_uninformative: bool = False
     """Whether the objective's model sees noise, and does not foretell results better than their average does."""
 
     @property
-    def bolder(self) -> Target:
+    def exploring(self) -> Target:
         """The same with a mark well above the best: only where little is known can it be reached."""
         assert self.target.objective is not None
-        margin = _BOLD * float(np.sqrt(self.target.objective.theta.outputscale))
+        margin = _EXPLORE * float(np.sqrt(self.target.objective.theta.outputscale))
         return replace(self.target, margin=margin)
 
 
-def aim(data: TrainingData, models: Models, doubt: float) -> Aim:
+def aim(data: TrainingData, models: Models, risk_margin: float) -> AcquisitionTarget:
     """Improve on the best feasible trial; while there is none, be feasible.
 
     The best is judged by the model's mean at the trials, so that a lucky measurement does not set the mark. A single
-    objective's own threshold is no limit here: to improve is to approach it. `doubt`: see feasibility.doubt.
+    objective's own threshold is no limit here: to improve is to approach it. `risk_margin`: see feasibility.risk_margin.
     """
-    limits: Limits = [(m.gp, limit) for m in models.constraints if (limit := m.limit)]
+    limits: ConstraintTerms = [(m.gp, limit) for m in models.constraints if (limit := m.limit)]
     if models.success:
-        limits = [*limits, (models.success, LikelySuccess(models.trust, doubt))]
+        limits = [*limits, (models.success, LikelySuccess(models.calibration, risk_margin))]
     meets = meets_constraints(data)
     if not models.objectives or not meets.any():
-        return Aim(Target(None, -np.inf, limits), is_feasibility=True)
+        return AcquisitionTarget(Target(None, -np.inf, limits), is_feasibility=True)
 
     def improve(gp: GP) -> Target:
         return Target(gp, float(gp.posterior_mean(data.X[meets]).max()), limits)
@@ -64,16 +64,16 @@ def aim(data: TrainingData, models: Models, doubt: float) -> Aim:
     size = max(float(np.abs(y).max()), 1e-290)  # dividing by it keeps sums finite
     gap = float((y[meets] / size).max() - np.median(y / size))
     slope = size * float(first.transform.slope(y[meets].max(keepdims=True))[0])
-    return Aim(
+    return AcquisitionTarget(
         improve(first.gp),
         is_feasibility=False,
-        next_to_nothing=_STALLED * max(gap, 0.0) * slope,
-        rivals=tuple(improve(gp) for gp in first.rivals),
-        is_blind=len(models.objectives) == 1 and _is_blind(first),
+        stall_threshold=_STALLED * max(gap, 0.0) * slope,
+        alternatives=tuple(improve(gp) for gp in first.alternatives),
+        is_uninformative=len(models.objectives) == 1 and _is_uninformative(first),
     )
 
 
-def _is_blind(model: MetricModel) -> bool:
+def _is_uninformative(model: MetricModel) -> bool:
     """Whether there is noise, and what is left out is predicted better by the model than by the mean and variance of the
     rest only within chance: the log density gained is below its own standard error (Vehtari, Gelman and Gabry 2017,
     section 5.1).
@@ -81,10 +81,10 @@ def _is_blind(model: MetricModel) -> bool:
     Never of fewer than three results, nor of more than `LARGE`.
     """
     t, theta = model.transform.forward(model.series.y), model.gp.theta
-    if not 3 <= len(t) <= LARGE or theta.noise <= _LOUD * theta.outputscale:
+    if not 3 <= len(t) <= LARGE or theta.noise <= _NOISY * theta.outputscale:
         return False
     gained = log_density(t, *model.gp.leave_one_out()) - log_density(t, *leave_one_out_normal(t))
-    return bool(gained.sum() < _SIGHT * gained.std() * np.sqrt(len(t)))
+    return bool(gained.sum() < _INFORMATIVE * gained.std() * np.sqrt(len(t)))
 
 
 def meets_constraints(data: TrainingData) -> Mask:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Seconds:
+class CostModel:
     """Durations fitted to measurements on one core of an ordinary server; `effort.Timed` corrects them as it goes.
 
     n: rows of the models.    m: models.

@@ -35,7 +35,7 @@ def engine(
     logs: str | None,
     devices: Sequence[Any],
 ) -> Executor:
-    """The executor of `type` (this machine by default), the rest of the table being its fields; `slots` works at once.
+    """The executor of `type` (this machine by default), the rest of the table being its fields; `slots` tasks at once.
 
     Raises SettingsError for a type or a field that does not exist, is needed or is of another type, ExecutorError for a
     field that cannot be.

@@ -42,7 +42,7 @@ DEFAULT_TRIALS = 100
     "--spread", type=click.FloatRange(min=0), help="Sigma of the logarithm of durations whose median is --duration."
 )
 @click.option(
-    "--failures", type=click.FloatRange(min=0), default=0.0, help="Deaths of a worker for each hour it works."
+    "--failures", type=click.FloatRange(min=0), default=0.0, help="Deaths of a worker for each hour that it works."
 )
 @click.option(
     "--stragglers", type=click.FloatRange(0, 1), default=0.0, help="Share of trials that take ten times as long."

@@ -1,4 +1,4 @@
-"""Where work runs: in this thread, in threads, in processes, as commands, on executors of others, on a simulated clock.
+"""Where tasks run: in this thread, in threads, in processes, as commands, on executors of others, on a simulated clock.
 
 Names are loaded when they are first used, so that a supervising process loads only what it needs.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hpo.executors.base import Kind as Kind
     from hpo.executors.base import Outcome as Outcome
     from hpo.executors.base import Pool as Pool
-    from hpo.executors.base import Work as Work
+    from hpo.executors.base import Task as Task
     from hpo.executors.cluster.dask import Dask as Dask
     from hpo.executors.cluster.ray import Ray as Ray
     from hpo.executors.local.futures import Futures as Futures
@@ -53,7 +53,7 @@ _HOME = {
     "Ray": "cluster.ray",
     "Subprocess": "local.subprocess",
     "Threads": "local.threads",
-    "Work": "base",
+    "Task": "base",
 }
 
 __all__ = list(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,9 +1,9 @@
-"""What an executor is: it runs work somewhere and says how each piece ended.
+"""What an executor is: it runs tasks somewhere and says how each piece ended.
 
 An `Executor` is a value that says where and how many (`Processes(4)`). `start(function)` opens a `Pool`, which lives:
 
     with Processes(4).start(function) as pool:
-        pool.submit(Work(id="17", payload={"x": 0.5}, timeout=60))
+        pool.submit(Task(id="17", payload={"x": 0.5}, timeout=60))
         for outcome in pool.wait():
             ...
 
@@ -29,28 +29,28 @@ Function = Callable[[dict[str, Any]], Mapping[str, Any]]
 """What function executors run: a payload in, a plain JSON mapping out."""
 
 Kind = Literal["error", "timeout", "oom", "crash", "cancelled", "infra"]
-"""How a work failed: error (the function raised, the command returned another code than 0), timeout, oom (beyond its
+"""How a task failed: error (the function raised, the command returned another code than 0), timeout, oom (beyond its
 memory limit, MemoryError, or ended by the kernel for want of memory), crash (the process died: a signal, os._exit),
 cancelled (by `cancel` or `close`), infra (not its own fault: the machine or the process that watched it was lost)."""
 
 
 class CloseMode(StrEnum):
-    """What `close` does with work that has not ended."""
+    """What `close` does with tasks that have not ended."""
 
     DRAIN = "drain"
     """Let all of it end."""
     KILL = "kill"
     """Cancel all of it."""
     DETACH = "detach"
-    """Leave what was handed over as it is, for a later pool to `reattach`; only where works outlive their driver."""
+    """Leave what was handed over as it is, for a later pool to `reattach`; only where tasks outlive their driver."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class Task:
     """One call of the function, or one run of the command."""
 
     id: str
-    """Unique among the works in flight; also the name of its log files."""
+    """Unique among the tasks in flight; also the name of its log files."""
     payload: Mapping[str, Any]
     """Plain JSON; copied, so that later changes of the original do not matter."""
     timeout: float | None = None
@@ -66,23 +66,23 @@ class Work:
 
     def __post_init__(self) -> None:
         if not self.id:
-            raise ExecutorError("a work needs an id; '' was given")
+            raise ExecutorError("a task needs an id; '' was given")
         if self.gpus < 0:
-            raise ExecutorError(f"work {self.id!r}: gpus must be 0 or more, got {self.gpus}")
+            raise ExecutorError(f"task {self.id!r}: gpus must be 0 or more, got {self.gpus}")
         for name, limit in (("timeout", self.timeout), ("memory", self.memory), ("cpus", self.cpus)):
             if limit is not None and not limit > 0:
-                raise ExecutorError(f"work {self.id!r}: {name} must be above 0 or None, got {limit}")
+                raise ExecutorError(f"task {self.id!r}: {name} must be above 0 or None, got {limit}")
         try:
             payload = plain(self.payload)
         except TypeError as error:
-            raise ExecutorError(f"work {self.id!r}: the payload {error}") from error
+            raise ExecutorError(f"task {self.id!r}: the payload {error}") from error
         object.__setattr__(self, "payload", payload)
         object.__setattr__(self, "env", dict(self.env))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one work ended: with a `value`, or with a `kind` of failure and a message."""
+    """How one task ended: with a `value`, or with a `kind` of failure and a message."""
 
     id: str
     value: Mapping[str, Any] | None = None
@@ -91,13 +91,13 @@ class Outcome:
     log_tail: str = ""
     """After a failure: the last lines of the traceback, or of what the process wrote."""
     logs: tuple[str, ...] = ()
-    """Files that keep all the work wrote, where a log folder was given."""
+    """Files that keep all the task wrote, where a log folder was given."""
     started_at: float | None = None
     """Unix time of its start; None if it never started."""
     seconds: float = 0.0
     """From its start until it, and every process it started, was gone."""
     place: str = ""
-    """The machine that had it, as its executor calls it; empty where all works share one, or none had it."""
+    """The machine that had it, as its executor calls it; empty where all tasks share one, or none had it."""
     reported: Mapping[str, Any] | None = None
     """After a timeout of a command: what it had reported by then, if anything."""
 
@@ -109,19 +109,19 @@ class Outcome:
 class Pool(ABC):
     """A started executor. Safe to use from many threads at once.
 
-    Each submitted work is delivered exactly once, by `wait` or by `close`, in the order in which works end.
+    Each submitted task is delivered exactly once, by `wait` or by `close`, in the order in which tasks end.
     """
 
     @property
     @abstractmethod
     def capacity(self) -> int:
-        """How many works run at once; more may be submitted, and wait their turn."""
+        """How many tasks run at once; more may be submitted, and wait their turn."""
 
     @abstractmethod
-    def submit(self, *works: Work) -> None:
-        """Take all of `works`, or none. Returns at once.
+    def submit(self, *tasks: Task) -> None:
+        """Take all of `tasks`, or none. Returns at once.
 
-        Raises ExecutorError if the pool is closed, an id is already in flight, or a work asks for what this executor
+        Raises ExecutorError if the pool is closed, an id is already in flight, or a task asks for what this executor
         cannot do.
         """
 
@@ -136,21 +136,21 @@ class Pool(ABC):
     def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
         """Ask that these end now as "cancelled"; returns at once, the outcomes come by `wait`.
 
-        Queued works never start. On isolated executors, running ones get SIGTERM, and SIGKILL after `grace` seconds
-        (None: the executor's own); on the others they run on and end as they end. A work that ended just before keeps
+        Queued tasks never start. On isolated executors, running ones get SIGTERM, and SIGKILL after `grace` seconds
+        (None: the executor's own); on the others they run on and end as they end. A task that ended just before keeps
         its outcome; ids that are not in flight are ignored.
         """
 
     @abstractmethod
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
-        """Take no more work, end what is in flight as `mode` says, let go of everything, and return the outcomes not
+        """Take no more tasks, end what is in flight as `mode` says, let go of everything, and return the outcomes not
         delivered yet. Closing again returns [].
 
-        Raises ExecutorError, and closes nothing, for DETACH where works do not outlive their driver.
+        Raises ExecutorError, and closes nothing, for DETACH where tasks do not outlive their driver.
         """
 
     def clock(self) -> float:
-        """Seconds on the clock by which works start and end: monotonic, of no particular origin."""
+        """Seconds on the clock by which tasks start and end: monotonic, of no particular origin."""
         return time.monotonic()
 
     def alarm(self, at: float) -> None:
@@ -160,16 +160,16 @@ class Pool(ABC):
 
     @property
     def grace(self) -> float | None:
-        """Seconds from SIGTERM to SIGKILL of a work that is cancelled; None where running works cannot be stopped."""
+        """Seconds from SIGTERM to SIGKILL of a task that is cancelled; None where running tasks cannot be stopped."""
         return None
 
     @property
     def survives(self) -> bool:
-        """Whether works go on when their driver ends, so that `reattach` can find them again."""
+        """Whether tasks go on when their driver ends, so that `reattach` can find them again."""
         return False
 
     def reattach(self, ids: Iterable[str]) -> set[str]:
-        """Take back works that another pool of this executor submitted and left, ended or not. Returns those found: they
+        """Take back tasks that another pool of this executor submitted and left, ended or not. Returns those found: they
         are in flight in this pool from now on. The others were never handed over, or are lost."""
         return set()
 
@@ -193,12 +193,12 @@ class Pool(ABC):
 
 
 class Executor(Protocol):
-    """Where work runs, as a value: it may be started many times."""
+    """Where tasks run, as a value: it may be started many times."""
 
     @property
     def isolated(self) -> bool:
-        """Whether each work runs in processes of its own: then timeouts, memory limits and `env` are honoured, running
-        work can be cancelled, and a crash fails only its own work."""
+        """Whether each task runs in processes of its own: then timeouts, memory limits and `env` are honoured, running
+        tasks can be cancelled, and a crash fails only its own task."""
         ...
 
     def start(self, function: Function | None = None) -> Pool:
@@ -221,11 +221,11 @@ def plain(value: object) -> dict[str, Any]:
     return copy
 
 
-def answer_to(work: Work, outcome: Outcome) -> Outcome:
-    """`outcome`, if it is that of `work`; else that no outcome came: none may answer for another work."""
-    if outcome.id == work.id:
+def answer_to(task: Task, outcome: Outcome) -> Outcome:
+    """`outcome`, if it is that of `task`; else that no outcome came: none may answer for another task."""
+    if outcome.id == task.id:
         return outcome
-    return Outcome(id=work.id, kind="infra", message=f"the outcome of another work, {outcome.id!r}, came in its place")
+    return Outcome(id=task.id, kind="infra", message=f"the outcome of another task, {outcome.id!r}, came in its place")
 
 
 def only_function(function: Function | None, executor: object) -> Function:
@@ -247,18 +247,18 @@ def at_least_one_slot(name: str, slots: Any) -> int:
 
 
 def refuse_detach(mode: CloseMode, executor: str) -> None:
-    """Raise ExecutorError if works of a driver that lets go of them would be lost."""
+    """Raise ExecutorError if tasks of a driver that lets go of them would be lost."""
     if mode is CloseMode.DETACH:
-        raise ExecutorError(f"works of {executor} end with their driver and cannot be left; close with DRAIN or KILL")
+        raise ExecutorError(f"tasks of {executor} end with their driver and cannot be left; close with DRAIN or KILL")
 
 
-def refuse_limits(works: Iterable[Work], executor: str) -> None:
-    """Raise ExecutorError if a work asks for what only an isolated executor can do."""
-    for work in works:
-        asked = [name for name in ("timeout", "memory", "env", "gpus") if getattr(work, name)]
+def refuse_limits(tasks: Iterable[Task], executor: str) -> None:
+    """Raise ExecutorError if a task asks for what only an isolated executor can do."""
+    for task in tasks:
+        asked = [name for name in ("timeout", "memory", "env", "gpus") if getattr(task, name)]
         if asked:
             raise ExecutorError(
-                f"work {work.id!r} asks for {' and '.join(asked)}, but {executor} runs it inside this process, where it"
+                f"task {task.id!r} asks for {' and '.join(asked)}, but {executor} runs it inside this process, where it"
                 " can be neither stopped nor limited. Leave them out, or use Processes"
             )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
-from hpo.executors.base import Function, Kind, Outcome, Work, plain
+from hpo.executors.base import Function, Kind, Outcome, Task, plain
 
 MESSAGE_CHARACTERS = 1000
 TAIL_LINES = 20
@@ -20,11 +20,11 @@ _OUR_FRAMES = (__file__, str(Path(__file__).parents[1] / "evaluation.py"))
 """Files between a pool and the user's function."""
 
 
-def call(function: Function, work: Work) -> Outcome:
-    """Call `function(work.payload)` and say how it ended; never raises.
+def call(function: Function, task: Task) -> Outcome:
+    """Call `function(task.payload)` and say how it ended; never raises.
 
     A function may fork. A child that comes back from it ends here, with the exit code it would have as a program: it is a
-    copy of whatever called the function, and must not do that one's work a second time.
+    copy of whatever called the function, and must not do that one's task a second time.
 
     SystemExit is an error like any other: a training that calls `sys.exit` must not end its driver.
     KeyboardInterrupt becomes "cancelled".
@@ -33,7 +33,7 @@ def call(function: Function, work: Work) -> Outcome:
     value, kind, message, log_tail = None, None, "", ""
     process = os.getpid()
     try:
-        value = plain_value(function(plain(work.payload)))
+        value = plain_value(function(plain(task.payload)))
     except BaseException as error:
         if os.getpid() != process:
             _leave(error)
@@ -43,7 +43,7 @@ def call(function: Function, work: Work) -> Outcome:
     if os.getpid() != process:
         _leave(None)
     return Outcome(
-        id=work.id,
+        id=task.id,
         value=value,
         kind=kind,
         message=message,

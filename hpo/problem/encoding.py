@@ -24,7 +24,7 @@ from hpo.problem.parameters import LOG_OF_LARGEST, Categorical, Float, Int
 from hpo.problem.space import Params, Space
 
 _HOT = 0.35 * math.sqrt(0.5)
-_MOST_LEVELS = 1000
+_MAX_LEVELS = 1000
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Encoder:
             groups += [i] * width
             if isinstance(p, Categorical) and not p.ordered:
                 levels[name] = np.eye(p.size) * _HOT
-            elif p.size is not None and p.size <= _MOST_LEVELS:
+            elif p.size is not None and p.size <= _MAX_LEVELS:
                 levels[name] = np.array([[_position(p, v)] for v in p.values()])
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "groups", np.array(groups, dtype=np.intp))

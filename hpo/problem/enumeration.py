@@ -1,4 +1,4 @@
-"""Walk: the configurations of a space one after another, in order or drawn, where draws from the box seldom hit.
+"""Enumeration: the configurations of a space one after another, in order or drawn, where draws from the box seldom hit.
 
 Depth first along the order of the conditions, and without recursion: a space may have thousands of parameters. What the
 linear constraints cannot allow any more is never walked.
@@ -17,20 +17,20 @@ import numpy as np
 
 from hpo.common.scalars import brief
 from hpo.errors import SpaceError, listing
-from hpo.problem.exact_sums import Sums, sums
+from hpo.problem.exact_sums import ExactSums, sums
 from hpo.problem.linear_constraints import LinearConstraint
 from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value, is_active
 
 Params = dict[str, Any]
 T = TypeVar("T")
 
-_MOST_IN_VAIN = 100_000
+_MAX_IN_VAIN = 100_000
 """Steps without finding a further configuration, after which a walk gives up."""
 _ABSENT, _END = object(), object()
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
+class Enumeration:
     """Walks over `parameters` in `order`, parents before the parameters they activate, within `linear`."""
 
     parameters: Mapping[str, Parameter]
@@ -86,11 +86,11 @@ class Walk:
             name = self.order[len(levels) - 1]
             at.forget(name)
             in_vain += 1
-            if in_vain > _MOST_IN_VAIN:
+            if in_vain > _MAX_IN_VAIN:
                 constraints = listing({brief(c.text): None for c in self.linear})
                 raise SpaceError(
                     f"listing the space was given up: no further configuration that meets {constraints} was found in "
-                    f"{_MOST_IN_VAIN} steps"
+                    f"{_MAX_IN_VAIN} steps"
                 )
             value: Any = next(levels[-1], _END)
             if value is _END:
@@ -174,11 +174,11 @@ class Walk:
         return {parent for p in self.parameters.values() for parent in p.active_if}
 
     @cached_property
-    def _sums(self) -> list[Sums]:
+    def _sums(self) -> list[ExactSums]:
         return sums(self.linear, self.parameters, self.order)
 
     @cached_property
-    def _sums_of(self) -> dict[str, list[Sums]]:
+    def _sums_of(self) -> dict[str, list[ExactSums]]:
         return _by_name((name, s) for s in self._sums for name in s.weights)
 
     @cached_property
@@ -204,9 +204,9 @@ class _Place:
     """Where a walk is: what it has chosen, what that adds to each sum, and by how much the least that a constraint on
     parameters which always exist can end at has risen."""
 
-    walk: Walk
+    walk: Enumeration
     chosen: Params = field(default_factory=dict)
-    so_far: dict[Sums, int] = field(init=False)
+    so_far: dict[ExactSums, int] = field(init=False)
     ends: dict[int, float] = field(init=False)
     _before: dict[str, list[float]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Sums: which values still let a weighted sum of parameters end between two numbers, told exactly.
+"""ExactSums: which values still let a weighted sum of parameters end between two numbers, told exactly.
 
 An inequality alone says how far a sum may go, and bounds on what is still to come tell which values are left. Where a
 sum must be met from both sides, as in `10 <= 3*a + 5*b + 7*c <= 10`, bounds say nearly nothing: most combinations miss.
@@ -17,12 +17,12 @@ from typing import Any
 from hpo.problem.linear_constraints import LinearConstraint
 from hpo.problem.parameters import Float, Int, Parameter
 
-_MOST_BITS = 2**28
+_MAX_BITS = 2**28
 """Bits of all sets of sums together: 32 MB."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sums:
+class ExactSums:
     """The sum over `parameters` of their steps above (where `weights` are negative: below) the value that adds least, each
     times the size of its weight, in units; allowed between `least` and `most`."""
 
@@ -58,7 +58,9 @@ class Sums:
         return weight * k if weight >= 0 else -weight * ((self.parameters[name].size or 1) - 1 - k)
 
 
-def sums(linear: Sequence[LinearConstraint], parameters: Mapping[str, Parameter], order: Sequence[str]) -> list[Sums]:
+def sums(
+    linear: Sequence[LinearConstraint], parameters: Mapping[str, Parameter], order: Sequence[str]
+) -> list[ExactSums]:
     """One for each sum that `linear` holds from both sides, of parameters that always exist, with terms that are multiples
     of one unit which is not too small; they are walked in `order`."""
     pairs: dict[tuple[tuple[str, float], ...], list[LinearConstraint]] = {}
@@ -68,13 +70,13 @@ def sums(linear: Sequence[LinearConstraint], parameters: Mapping[str, Parameter]
         sign = math.copysign(1.0, c.coefficients[names[0]])
         pairs.setdefault(tuple((name, sign * c.coefficients[name]) for name in names), []).append(c)
     pairs = {terms: rows for terms, rows in pairs.items() if len(rows) > 1}
-    found = (_sums_of(dict(terms), rows, parameters, _MOST_BITS // len(pairs)) for terms, rows in pairs.items())
+    found = (_sums_of(dict(terms), rows, parameters, _MAX_BITS // len(pairs)) for terms, rows in pairs.items())
     return [s for s in found if s is not None]
 
 
 def _sums_of(
     terms: Mapping[str, float], rows: Sequence[LinearConstraint], parameters: Mapping[str, Parameter], most_bits: int
-) -> Sums | None:
+) -> ExactSums | None:
     named = {name: p for name in terms if isinstance(p := parameters[name], Float | Int) and not p.active_if and p.size}
     if len(named) < len(terms):
         return None
@@ -101,7 +103,7 @@ def _sums_of(
         after[name] = reach
         reach = _spread(reach, abs(weights[name]), named[name].size or 1)
     least, most = math.ceil((bounds[False] - base) / unit), math.floor((bounds[True] - base) / unit)
-    return Sums(named, weights, least, most, after, rows)
+    return ExactSums(named, weights, least, most, after, rows)
 
 
 def _spread(reach: int, weight: int, size: int) -> int:

@@ -12,9 +12,9 @@ import numpy as np
 from hpo.common.arrays import Array
 from hpo.common.silenced_output import c_output_dropped
 
-_MOST_NODES = 100
+_MAX_NODES = 100
 """Nodes of search trees that the vertices of one polytope may cost: most cost one, exact sums of whole numbers hundreds."""
-MOST_SECONDS = 10.0
+MAX_SECONDS = 10.0
 """The same on the clock, for problems of which a single node takes long."""
 
 
@@ -32,8 +32,8 @@ class Polytope:
     limit: Array
     _vertices: list[Array] = field(default_factory=list)
     _n_sought: int = 0
-    _nodes_left: int = _MOST_NODES
-    _seconds_left: float = MOST_SECONDS
+    _nodes_left: int = _MAX_NODES
+    _seconds_left: float = MAX_SECONDS
     _is_empty: bool = False
 
     @property

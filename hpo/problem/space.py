@@ -23,16 +23,16 @@ from hpo.common.frozen import Frozen
 from hpo.common.scalars import brief
 from hpo.common.text import forbidden
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
-from hpo.problem.enumeration import Walk
+from hpo.problem.enumeration import Enumeration
 from hpo.problem.linear_constraints import LinearConstraint, parse
 from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value, is_active, is_set, same_value
-from hpo.problem.polytope import MOST_SECONDS, Polytope
+from hpo.problem.polytope import MAX_SECONDS, Polytope
 from hpo.problem.shorthand import Given, parameter
 
 Params = dict[str, Any]
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_MOST_HINTS = 20
+_MAX_HINTS = 20
 """Names that a similar one is looked up for in one message: each costs a walk through all names."""
 
 
@@ -108,7 +108,7 @@ class Space:
         unknown = [name for name in params if name not in self.parameters]
         faults = [
             f"unknown parameter {brief(name)} (have: {listing(self.names)})"
-            + (f".{hint}" if i < _MOST_HINTS and (hint := did_you_mean(str(name), self.names)) else "")
+            + (f".{hint}" if i < _MAX_HINTS and (hint := did_you_mean(str(name), self.names)) else "")
             for i, name in enumerate(unknown)
         ]
         seen: Params = {}
@@ -220,8 +220,8 @@ class Space:
         return count if count <= most else None
 
     @cached_property
-    def _walk(self) -> Walk:
-        return Walk(self.parameters, self.order, self.linear)
+    def _walk(self) -> Enumeration:
+        return Enumeration(self.parameters, self.order, self.linear)
 
     def _sample_box(self, rng: np.random.Generator, n: int, patience: int = 200) -> list[Params]:
         """Up to `n` draws, as many as the constraints allow within `patience` tries, and 50 more for each."""
@@ -259,7 +259,7 @@ class Space:
             for parent, values in p.active_if.items():
                 other = self.parameters.get(parent)
                 if other is None:
-                    hint = did_you_mean(parent, self.parameters) if len(faults) < _MOST_HINTS else ""
+                    hint = did_you_mean(parent, self.parameters) if len(faults) < _MAX_HINTS else ""
                     faults.append(f"parameter {name!r}: active_if names {brief(parent)}, which is no parameter.{hint}")
                 elif isinstance(other, Float):
                     faults.append(f"parameter {name!r}: active_if needs a Categorical or Int, {parent!r} is a Float")
@@ -310,7 +310,7 @@ class Space:
                 continue
             for name in {n: None for c in parsed for n in c.coefficients}:
                 if name not in self.parameters:
-                    hint = did_you_mean(name, self.parameters) if len(faults) < _MOST_HINTS else ""
+                    hint = did_you_mean(name, self.parameters) if len(faults) < _MAX_HINTS else ""
                     faults.append(f"constraint {text!r} names {name!r}, which is no parameter.{hint}")
                 elif isinstance(self.parameters[name], Categorical):
                     faults.append(f"constraint {text!r} names {name!r}, a Categorical; only numbers can be added")
@@ -341,7 +341,7 @@ class Space:
         out: list[Params] = []
         polytopes: dict[tuple[object, ...], Polytope] = {}
         parents = {parent for p in self.parameters.values() for parent in p.active_if}
-        until = time.monotonic() + 2.0 * MOST_SECONDS
+        until = time.monotonic() + 2.0 * MAX_SECONDS
         for _ in range(20 * n + 20):
             if len(out) == n or time.monotonic() > until:
                 break

@@ -34,7 +34,7 @@ LINES = {"line-1": "#0b7a76", "line-2": "#b0488f", "line-3": "#5b4bb5", "line-4"
 """Strategies of a comparison, in turn; dashes tell them apart in black and white."""
 
 _DASHES = ("solid", "dashed", "dashdot", "dotted", (0, (5, 1, 1, 1, 1, 1)))
-_MOST_VECTORS = 2000
+_MAX_VECTORS = 2000
 """Markers a figure draws as shapes; more become an image, or the file would grow beyond what opens at once."""
 _COLUMNS = 3
 _LARGEST_WHOLE = 1e15
@@ -204,7 +204,7 @@ def _scatter(axes: Axes, x: Any, y: Any, filled: Any, n_drawn: int) -> None:
             markerfacecolor=face,
             markeredgecolor=edge,
             markeredgewidth=0.9,
-            rasterized=n_drawn > _MOST_VECTORS,
+            rasterized=n_drawn > _MAX_VECTORS,
         )
 
 

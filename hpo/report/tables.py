@@ -17,7 +17,7 @@ from hpo.trials.formatting import aside_words, duration, goal_words, measured, m
 from hpo.trials.history import History, oriented
 from hpo.trials.trial import Trial, TrialState
 
-MOST_CELLS = 8000
+MAX_CELLS = 8000
 """Cells of the trials table; a larger one makes the file heavy, and nobody reads it."""
 
 
@@ -179,7 +179,7 @@ def trial_header(history: History) -> list[str]:
     return [*(m.name for m in history.problem.metrics), *history.problem.space.names, "seconds"]
 
 
-def trial_rows(history: History, most: int = MOST_CELLS) -> list[TrialRow]:
+def trial_rows(history: History, most: int = MAX_CELLS) -> list[TrialRow]:
     """The trials in order of number; where that would be more than `most` cells, the best of them and the latest. Params
     in the user's order, after the metrics."""
     feasible = {t.number for t in history.feasible}

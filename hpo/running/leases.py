@@ -79,7 +79,7 @@ class Heartbeat:
         self._thread = self._started()
 
     def lost(self) -> set[str]:
-        """The works, by id, whose trials other drivers have taken over, or that have ended otherwise, as the beats since
+        """The tasks, by id, whose trials other drivers have taken over, or that have ended otherwise, as the beats since
         the last call have found them. Called in the loop of the run, which acts on them. Should the thread have died,
         another is started; raises ExecutorError when that cannot be."""
         if not self._thread.is_alive() and not self._over.is_set():
@@ -90,15 +90,15 @@ class Heartbeat:
         return lost
 
     def held(self) -> dict[str, Trial]:
-        """What the run holds now, by the ids of its works."""
+        """What the run holds now, by the ids of its tasks."""
         return dict(self._held())
 
     def beat(self) -> bool:
         """Renew all leases now; whether it was done. What stands in the way is logged, and they are tried again soon."""
         try:
-            works = self.held()
+            tasks = self.held()
             with patient(_CALL):
-                gone = {trial.number for trial in self.study.renew(works.values(), self._me, self._lease)}
+                gone = {trial.number for trial in self.study.renew(tasks.values(), self._me, self._lease)}
         except HpoError as error:  # away, full, locked: the run says so too
             level = logging.INFO if self._is_away else logging.WARNING
             log.log(level, "the leases could not be renewed; tried again until they are: %s", error)
@@ -109,7 +109,7 @@ class Heartbeat:
             return False
         self._is_away = False
         with self._guard:
-            self._lost |= {id for id, trial in works.items() if trial.number in gone}
+            self._lost |= {id for id, trial in tasks.items() if trial.number in gone}
         return True
 
     def stop(self) -> None:
@@ -138,7 +138,7 @@ class Heartbeat:
 
 @contextmanager
 def heartbeat(study: Study, me: str, lease: float, held: Callable[[], Mapping[str, Trial]]) -> Iterator[Heartbeat]:
-    """Meanwhile the leases of what is `held`, by work id, are renewed. The loop of the run asks for what was `lost`."""
+    """Meanwhile the leases of what is `held`, by task id, are renewed. The loop of the run asks for what was `lost`."""
     beating = Heartbeat(study, me, lease, held)
     _beating.append(beating)
     try:

@@ -62,7 +62,7 @@ class _Row:
 
 
 @dataclass
-class _Place(_Row):
+class _Machine(_Row):
     until: float = -math.inf
     """When something may be started there again."""
 
@@ -74,9 +74,9 @@ class Machines:
         """patience: seconds after which trials that never start are given up, where others have run well before."""
         self._clock, self._patience = clock, patience
         self._handed: dict[str, float] = {}
-        """When the works in flight were handed over, by id."""
+        """When the tasks in flight were handed over, by id."""
         self._row = _Row()
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, _Machine] = {}
         self._lost: Counter[int] = Counter()
         """How often, by number of the trial."""
         self._n_well = 0
@@ -99,17 +99,17 @@ class Machines:
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
-    def started(self, works: Mapping[str, int]) -> None:
-        """These have been handed over: works by id, each with the number of its trial."""
+    def started(self, tasks: Mapping[str, int]) -> None:
+        """These have been handed over: tasks by id, each with the number of its trial."""
         now = self._clock()
-        self._handed.update(dict.fromkeys(works, now))
-        if set(works.values()) - self.suspects:
+        self._handed.update(dict.fromkeys(tasks, now))
+        if set(tasks.values()) - self.suspects:
             self.suspects = set()
         if self._pause:
             self._is_probed, self._not_before = True, now + self._pause
 
     def ended(self, number: int, outcome: Outcome, kind: str | None, message: str) -> bool:
-        """How a work of trial `number` ended, by what kind of failure, if any. Whether the attempt counts."""
+        """How a task of trial `number` ended, by what kind of failure, if any. Whether the attempt counts."""
         handed = self._handed.pop(outcome.id, -math.inf)
         if kind == "cancelled":
             return True
@@ -161,7 +161,7 @@ class Machines:
         self._is_probed, self._not_before = False, now + self._pause
         if outcome.started_at is None and not outcome.place:
             return
-        there = self._places.setdefault(outcome.place, _Place())
+        there = self._places.setdefault(outcome.place, _Machine())
         if there.add(number, handed, now) and outcome.place:
             n, longest = there.tries, LONGEST_BAN if outcome.seconds < _LATE else BANS[-1]
             length = BANS[n - 1] if n <= len(BANS) else min(BANS[-1] * 2.0 ** (n - len(BANS)), longest)
@@ -175,7 +175,7 @@ class Machines:
     # -- what follows ---------------------------------------------------------------------------------------------
 
     def room(self) -> float:
-        """How many works may be started now: as many as there is room for while machines work; one at a time after a loss,
+        """How many tasks may be started now: as many as there is room for while machines work; one at a time after a loss,
         and a pause that grows with each in a row and shrinks with each start that lives through it."""
         if self._pause and self._is_probed and self._clock() >= self._not_before:
             self._is_probed = False

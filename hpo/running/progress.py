@@ -23,8 +23,8 @@ class Progress:
     """Seconds since the run began, on the executor's clock."""
     ended: Trial | None = None
     """The trial that just ended; None when the step is a message, or trials have started."""
-    work: str = ""
-    """The id of its work, after which an executor names its logs."""
+    task: str = ""
+    """The id of its task, after which an executor names its logs."""
     message: str = ""
     room: Room | None = None
     log: str = ""

@@ -35,7 +35,7 @@ from hpo.running.run_result import Run, interrupt
 from hpo.running.signals import Interrupts
 from hpo.running.starting import Starter
 from hpo.running.telling import Teller, failure_of
-from hpo.running.trial_limits import NOTICE, Limits
+from hpo.running.trial_limits import NOTICE, TrialLimits
 from hpo.running.untold_results import kept
 from hpo.storage.base import PATIENCE
 from hpo.storage.retry import patient
@@ -106,7 +106,7 @@ def run(
         trials = budget if isinstance(budget, int) else 60
         raise SettingsError(f"run(budget={budget!r}): give a Budget, such as hpo.Budget(trials={trials})")
     patience = lease if idle is None else idle
-    limits = Limits(
+    limits = TrialLimits(
         timeout=timeout, memory=memory, cpus=cpus, gpus=gpus, lease=lease, notice=notice, idle=patience, outage=outage
     )
     executor = executor or Inline()
@@ -141,7 +141,7 @@ class _Runner:
         study: Study,
         objective: Objective | None,
         budget: Budget,
-        limits: Limits,
+        limits: TrialLimits,
         display: Display,
     ) -> None:
         self.study, self.objective, self.budget, self.limits, self.display = study, objective, budget, limits, display
@@ -151,11 +151,11 @@ class _Runner:
         self.me = owner()
         self.starter = Starter(study, self.me, limits, is_command=objective is None)
         self.running: dict[str, Trial] = {}
-        """What the study has not been told the end of, by the ids of its works."""
+        """What the study has not been told the end of, by the ids of its tasks."""
         self.found: dict[str, Trial] = {}
         """What was found running, and is not known yet to be this driver's."""
         self.lost: set[str] = set()
-        """Works whose trials another driver has taken over."""
+        """Tasks whose trials another driver has taken over."""
         self.unseen: set[str] = set()
         """Those of them of which it is not known yet who has them."""
         self.ending, self.is_over = "", False
@@ -310,18 +310,18 @@ class _Runner:
         return ""
 
     def _submit(self, pool: Pool, trials: list[Trial]) -> None:
-        works = [self.starter.work(trial) for trial in trials]
-        self.running.update({work.id: trial for work, trial in zip(works, trials, strict=True)})
+        tasks = [self.starter.task(trial) for trial in trials]
+        self.running.update({task.id: trial for task, trial in zip(tasks, trials, strict=True)})
         self.busy = time.monotonic()
-        pool.submit(*works)
-        self.machines.started({work.id: trial.number for work, trial in zip(works, trials, strict=True)})
+        pool.submit(*tasks)
+        self.machines.started({task.id: trial.number for task, trial in zip(tasks, trials, strict=True)})
         if self.display.wants_starts:
             self._history()
             self.display.show(self._state())
 
     @property
     def n_live(self) -> int:
-        """How many works have not ended."""
+        """How many tasks have not ended."""
         return len(self.running) - len(self.ended)
 
     def _arrive(self, outcomes: Iterable[Outcome]) -> None:
@@ -344,7 +344,7 @@ class _Runner:
                 self._show_end(trial, outcome)
 
     def _deliver(self, outcome: Outcome, counts: bool) -> Trial | None:
-        """Tell the study how a work ended; None where that is another driver's business."""
+        """Tell the study how a task ended; None where that is another driver's business."""
         if outcome.id in self.lost and outcome.kind is not None:
             self.study.bill(self.running[outcome.id], outcome.seconds)
             return None
@@ -433,7 +433,7 @@ class _Runner:
             self._say(f"run again: {counted(len(reclaimed), 'trial')} of a killed run: {numbers}")
 
     def _lose(self, pool: Pool, ids: set[str]) -> None:
-        """Other drivers have taken these over; their works are ended, but for those that they watch now."""
+        """Other drivers have taken these over; their tasks are ended, but for those that they watch now."""
         self.unseen |= ids & self.running.keys()
         self.lost |= self.unseen
         if self.unseen:

@@ -210,9 +210,9 @@ def _pace(runs: Sequence[_Ended]) -> float:
 
 
 def _expected(history: History) -> Function:
-    from hpo.bayes.predict import Expected
+    from hpo.bayes.predict import PosteriorMeanObjective
 
-    expected = Expected.of(history)
+    expected = PosteriorMeanObjective.of(history)
     return lambda trial: expected.at(trial.params)
 
 

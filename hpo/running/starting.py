@@ -1,4 +1,4 @@
-"""Starting: how a run gets trials, and the works that it makes of them."""
+"""Starting: how a run gets trials, and the tasks that it makes of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from hpo.errors import SpaceExhausted
-from hpo.executors import Work
+from hpo.executors import Task
 from hpo.running.objective import payload_of
-from hpo.running.trial_limits import Limits
+from hpo.running.trial_limits import TrialLimits
 from hpo.study.study import Study
 from hpo.trials.history import History
 from hpo.trials.trial import Trial, TrialState
@@ -20,10 +20,10 @@ Room = Callable[[History], float]
 class Starter:
     """Claims trials for one driver."""
 
-    def __init__(self, study: Study, me: str, limits: Limits, *, is_command: bool) -> None:
+    def __init__(self, study: Study, me: str, limits: TrialLimits, *, is_command: bool) -> None:
         self._study, self._me, self._limits, self._is_command = study, me, limits, is_command
         self.name = study.name
-        """What the ids of its works begin with."""
+        """What the ids of its tasks begin with."""
         self.timeout = limits.timeout
         self._request = ""
         """The name of a claim whose answer has not come."""
@@ -37,10 +37,10 @@ class Starter:
                     return others
         return self._claim(n, room, ())
 
-    def work(self, trial: Trial) -> Work:
+    def task(self, trial: Trial) -> Task:
         """What the executor runs of it."""
         limits, is_command = self._limits, self._is_command
-        return Work(
+        return Task(
             id=self.id(trial),
             payload=dict(trial.params) if is_command else payload_of(trial),
             timeout=self.timeout,
@@ -51,7 +51,7 @@ class Starter:
         )
 
     def id(self, trial: Trial) -> str:
-        """Of the work of its present attempt."""
+        """Of the task of its present attempt."""
         return f"{self.name}-{trial.number}-{trial.attempt}"
 
     def _claim(self, n: int, room: Room, later: Collection[int]) -> list[Trial]:

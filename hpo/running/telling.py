@@ -1,4 +1,4 @@
-"""Telling: how a run writes down in its study how works ended."""
+"""Telling: how a run writes down in its study how tasks ended."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Teller:
 
 
 def failure_of(outcome: Outcome, *, is_command: bool) -> tuple[str | None, str]:
-    """The kind of failure and its words, those of TrialFailed too; no kind where a work ended well."""
+    """The kind of failure and its words, those of TrialFailed too; no kind where a task ended well."""
     if is_command or outcome.value is None:
         return outcome.kind, outcome.message
     if fault := fault_of(outcome.value):

@@ -1,4 +1,4 @@
-"""Limits: what each trial of a run is given, and how long drivers are patient."""
+"""TrialLimits: what each trial of a run is given, and how long drivers are patient."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from hpo.common.scalars import plain
 from hpo.errors import ExecutorError, SettingsError
-from hpo.executors import Work
+from hpo.executors import Task
 from hpo.running.budget import Budget, seconds
 from hpo.running.leases import LEASE
 from hpo.running.outage import OUTAGE
@@ -16,7 +16,7 @@ NOTICE = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class TrialLimits:
     """As given to `run`. Raises SettingsError for what cannot be."""
 
     timeout: float | None = None
@@ -32,14 +32,14 @@ class Limits:
         for f in fields(self):
             object.__setattr__(self, f.name, plain(getattr(self, f.name)))
         try:
-            Work(id="run", payload={}, timeout=self.timeout, memory=self.memory, cpus=self.cpus, gpus=self.gpus)
+            Task(id="run", payload={}, timeout=self.timeout, memory=self.memory, cpus=self.cpus, gpus=self.gpus)
         except TypeError as error:
             raise SettingsError(
                 f"run: timeout={self.timeout!r} (seconds), memory={self.memory!r} (bytes), cpus={self.cpus!r} and "
                 f"gpus={self.gpus!r} must be numbers"
             ) from error
         except ExecutorError as error:
-            raise SettingsError(str(error).replace("work 'run'", "run", 1)) from error
+            raise SettingsError(str(error).replace("task 'run'", "run", 1)) from error
         if isinstance(self.outage, str):
             object.__setattr__(self, "outage", seconds(self.outage))
         for name in ("lease", "notice", "idle", "outage"):

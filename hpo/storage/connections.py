@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hpo.errors import ConnectionLost, StorageError
 from hpo.storage import deferred_signals as deferral
 from hpo.storage.database import Database
-from hpo.storage.writer_lock import Turn
+from hpo.storage.writer_lock import WriterLock
 
 
 class Connections:
@@ -113,7 +113,7 @@ class Connections:
         self._renew()
 
     def _renew(self) -> None:
-        self._turn = Turn(self._database.patience, self._database.where)
+        self._turn = WriterLock(self._database.patience, self._database.where)
         self._gate = threading.RLock()
         self._uses: set[_Use] = set()
         self._engine: sa.Engine | None = None

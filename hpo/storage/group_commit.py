@@ -1,4 +1,4 @@
-"""Steps: what the threads of a process want to write to a study, many of them in one transaction.
+"""GroupCommit: what the threads of a process want to write to a study, many of them in one transaction.
 
 A commit waits for the disk, and a disk can be waited for only some hundred times a second. So whoever writes takes along
 what the others have laid down meanwhile; all are acknowledged after the commit, none before.
@@ -14,11 +14,11 @@ from queue import SimpleQueue
 
 from hpo.errors import ConnectionLost, HpoError, StorageError
 from hpo.storage.base import Log
-from hpo.storage.retry import persistently
-from hpo.trials.events import Draft, Event, Ledger
+from hpo.storage.retry import retrying
+from hpo.trials.events import Draft, Event, StudyState
 
-Decide = Callable[[Ledger, Log], Sequence[Draft]]
-"""Makes drafts of the log as it stands, after the steps before it in the same transaction. The ledger may be behind the
+Decide = Callable[[StudyState, Log], Sequence[Draft]]
+"""Makes drafts of the log as it stands, after the steps before it in the same transaction. The state may be behind the
 log: who needs all of it applies what is missing."""
 
 
@@ -43,14 +43,14 @@ class Step:
     has_left: bool = False
     """Its thread is not waiting for it any more."""
 
-    def write(self, ledger: Ledger, log: Log) -> None:
+    def write(self, study_state: StudyState, log: Log) -> None:
         """Append to the log what is decided, or find it there if its answer got lost. A refusal concerns this step alone;
         raises what concerns the transaction."""
         self.error, self.written = None, log.answered(self.request) if self.is_tried else []
         self.is_tried = True
         if not self.written:
             try:
-                drafts = self.decide(ledger, log)
+                drafts = self.decide(study_state, log)
             except StorageError:
                 raise
             except HpoError as error:
@@ -60,12 +60,12 @@ class Step:
         if self.fold is not None:
             self.fold(self.written)
 
-    def news(self, ledger: Ledger) -> list[Event]:
-        """What was written, if it is what `ledger` has to hear next; it may be behind."""
-        return self.written if self.written and self.written[0].seq == ledger.seq + 1 else []
+    def news(self, study_state: StudyState) -> list[Event]:
+        """What was written, if it is what `state` has to hear next; it may be behind."""
+        return self.written if self.written and self.written[0].seq == study_state.seq + 1 else []
 
 
-class Steps:
+class GroupCommit:
     """The threads that write to one study: one at a time writes, for all that wait."""
 
     def __init__(self, attempt: Callable[[Sequence[Step]], None]) -> None:
@@ -126,7 +126,7 @@ class Steps:
         """In one transaction, again when the connection breaks; should that be impossible, one by one, so that a step
         that cannot be stored stops no other. Then each is done: written, or with its error."""
         try:
-            persistently(lambda _: self._attempt(steps))
+            retrying(lambda _: self._attempt(steps))
         except Exception as error:
             if len(steps) > 1 and not isinstance(error, ConnectionLost):
                 for step in steps:

@@ -14,8 +14,8 @@ from typing import Any
 from hpo.errors import StorageError, StudyNotFound
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.forks import renewed_in_children
-from hpo.storage.stored_event import Line, check_rename, checked_name, copied_lines, lines, no_study, to_text
-from hpo.storage.writer_lock import Turn
+from hpo.storage.stored_event import StoredEvent, check_rename, checked_name, copied_lines, lines, no_study, to_text
+from hpo.storage.writer_lock import WriterLock
 from hpo.trials.events import Draft, Event
 
 
@@ -24,7 +24,7 @@ class _Study:
     id: int
     definition: str
     facts: str
-    lines: list[Line] = field(default_factory=list)
+    lines: list[StoredEvent] = field(default_factory=list)
     state: tuple[int, Mapping[int, Lease]] = (0, MappingProxyType({}))
     """How many of the lines are committed, and the leases: set in one go, so that a step is there whole or not at all."""
 
@@ -43,7 +43,7 @@ class MemoryStorage:
     def renew_locks(self) -> None:
         """New locks, for the child of a fork; what it holds is a copy from then on."""
         self._guard = threading.RLock()
-        self._turn = Turn()
+        self._turn = WriterLock()
 
     @property
     def url(self) -> str:
@@ -157,9 +157,9 @@ class _MemoryLog:
     """What the transaction changes, beside what was committed before it: copying all that at each step would make long
     studies slow."""
 
-    def __init__(self, committed: Sequence[Line], held: Mapping[int, Lease]) -> None:
+    def __init__(self, committed: Sequence[StoredEvent], held: Mapping[int, Lease]) -> None:
         self._committed, self._held = committed, held
-        self.new: list[Line] = []
+        self.new: list[StoredEvent] = []
         self.changed: dict[int, Lease | None] = {}
         self.ended = False
 

@@ -27,7 +27,7 @@ _patience: ContextVar[float | None] = ContextVar("patience", default=None)
 
 @contextmanager
 def patient(seconds: float) -> Iterator[None]:
-    """Meanwhile `persistently` gives up after so many seconds, in this thread: for who comes back later by himself, and for
+    """Meanwhile `retrying` gives up after so many seconds, in this thread: for who comes back later by himself, and for
     who can wait for long."""
     before = _patience.set(seconds)
     try:
@@ -36,7 +36,7 @@ def patient(seconds: float) -> Iterator[None]:
         _patience.reset(before)
 
 
-def persistently(step: Callable[[bool], T], *, patience: float = PATIENCE, is_opening: bool = False) -> T:
+def retrying(step: Callable[[bool], T], *, patience: float = PATIENCE, is_opening: bool = False) -> T:
     """What `step(again)` returns. It is called again, with True, each time it raises ConnectionLost, after growing pauses;
     the error is raised when the patience is over: a minute, or as `patient` says. A step that may have been stored
     before the connection broke must look whether it was.

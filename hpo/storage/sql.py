@@ -17,10 +17,10 @@ from hpo.storage.connections import Connections
 from hpo.storage.database import Database, Message
 from hpo.storage.paths import file_of, is_url
 from hpo.storage.postgres import PostgresServer
-from hpo.storage.retry import persistently
+from hpo.storage.retry import retrying
 from hpo.storage.sqlite import SqliteFile
 from hpo.storage.stored_event import (
-    Line,
+    StoredEvent,
     check_rename,
     checked_name,
     copied_lines,
@@ -87,9 +87,7 @@ class SqlStorage:
         self._lock = _LOCK.add_columns(self._database.now().label("now"))
         self._connections = Connections(self._database)
         try:
-            persistently(
-                lambda _: tables.prepare(self._database, self._connections), patience=patience, is_opening=True
-            )
+            retrying(lambda _: tables.prepare(self._database, self._connections), patience=patience, is_opening=True)
         except BaseException:
             self._connections.close()
             raise
@@ -178,7 +176,7 @@ class SqlStorage:
         return self._patiently(read)
 
     def _patiently(self, step: Callable[[], T]) -> T:
-        return persistently(lambda _: step(), patience=self._database.patience)
+        return retrying(lambda _: step(), patience=self._database.patience)
 
     def events(self, study: int, after: int = 0) -> list[Event]:
         """The committed events with `seq > after`."""
@@ -282,7 +280,7 @@ class _SqlLog:
                 return _events(_rows(self._connection, self._study, after))
             of_trial = {"study": self._study, "number": number, "after": after}
             rows = self._connection.execute(_OF_TRIAL, of_trial).all()
-        return sorted((Line(*row).event() for row in rows), key=lambda event: event.seq)
+        return sorted((StoredEvent(*row).event() for row in rows), key=lambda event: event.seq)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         self._check()
@@ -316,7 +314,7 @@ class _SqlLog:
         self.flush()
         with self._connections.explained():
             rows = self._connection.execute(_ANSWERED, {"study": self._study, "request": request}).all()
-        return [Line(*row).event() for row in rows]
+        return [StoredEvent(*row).event() for row in rows]
 
     def time(self) -> float:
         self._check()
@@ -361,7 +359,7 @@ def has_tables(where: str | Path, patience: float = PATIENCE) -> bool:
             return frozenset(sa.inspect(connection).get_table_names()) >= tables.OWN
 
     try:
-        return persistently(look, patience=patience, is_opening=True)
+        return retrying(look, patience=patience, is_opening=True)
     finally:
         connections.close()
 
@@ -388,7 +386,7 @@ def _database(where: str | Path, patience: float) -> Database:
     return SqliteFile(path, patience)
 
 
-def _values(new: Sequence[Line], study: int) -> list[dict[str, Any]]:
+def _values(new: Sequence[StoredEvent], study: int) -> list[dict[str, Any]]:
     return [
         {
             "study_id": study,
@@ -411,7 +409,7 @@ def _rows(connection: sa.Connection, study: int, after: int) -> Sequence[Any]:
 
 
 def _events(rows: Sequence[Any]) -> list[Event]:
-    return [Line(*row).event() for row in rows if row.seq is not None]
+    return [StoredEvent(*row).event() for row in rows if row.seq is not None]
 
 
 def _unknown(study: int) -> StudyNotFound:

@@ -1,4 +1,4 @@
-"""Line: an event as it is stored, its data as JSON text."""
+"""StoredEvent: an event as it is stored, its data as JSON text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpo.trials.events import Draft, Event
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StoredEvent:
     """`Event` with its data written out; immutable to the bottom."""
 
     seq: int
@@ -28,7 +28,7 @@ class Line:
         return Event(self.seq, self.at, self.kind, self.number, from_text(self.data, f"event {self.seq} ({self.kind})"))
 
 
-def copied_lines(events: Sequence[Event]) -> list[Line]:
+def copied_lines(events: Sequence[Event]) -> list[StoredEvent]:
     """Events of another study as the lines of a new one. Raises StorageError for a log with a gap."""
     if [event.seq for event in events] != list(range(1, len(events) + 1)):
         raise StorageError("a study begins with event 1, and has no gap")
@@ -36,12 +36,12 @@ def copied_lines(events: Sequence[Event]) -> list[Line]:
     return [replace(line, at=event.at) for line, event in zip(drafts, events, strict=True)]
 
 
-def lines(drafts: Iterable[Draft], last: int, time: float) -> list[Line]:
+def lines(drafts: Iterable[Draft], last: int, time: float) -> list[StoredEvent]:
     """`drafts` as the lines after `last`, at a `time` in Unix seconds. Raises StorageError for data that are no JSON
     values, and for a number that is no plain int: a database may keep another type, such as numpy's, as bytes."""
     at = stamp(time)
     return [
-        Line(
+        StoredEvent(
             seq,
             at,
             draft.kind,

@@ -1,4 +1,4 @@
-"""Turn: one writer at a time among the threads of a process."""
+"""WriterLock: one writer at a time among the threads of a process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Place:
     """Whether it waits for the database."""
 
 
-class Turn:
+class WriterLock:
     """A lock that gives up, and that refuses a thread which would wait for itself.
 
     Databases have locks of their own. This one stands before them because SQLite makes the threads of a process poll,

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from hpo.trials.deadline import Allowance
+from hpo.trials.deadline import TimeLimit
 from hpo.trials.history import History
 from hpo.trials.suggestion import Suggestion
 
@@ -30,7 +30,7 @@ class AnytimeStrategy(Strategy, Protocol):
     """A strategy that can do with less time."""
 
     def suggest_within(
-        self, history: History, n: int, rng: np.random.Generator, allowance: Allowance
+        self, history: History, n: int, rng: np.random.Generator, time_limit: TimeLimit
     ) -> list[Suggestion]:
-        """As `suggest`, skipping what `allowance` has no time for; what was skipped is in `why["skipped"]`."""
+        """As `suggest`, skipping what `time_limit` has no time for; what was skipped is in `why["skipped"]`."""
         ...

@@ -22,7 +22,7 @@ from hpo.boundary.public import public_class
 from hpo.errors import SpaceExhausted
 from hpo.problem.space import key
 from hpo.strategies.grid import at_least_one
-from hpo.trials.deadline import SPREAD, Allowance, Unlimited
+from hpo.trials.deadline import SPREAD, NoTimeLimit, TimeLimit
 from hpo.trials.history import History
 from hpo.trials.suggestion import Suggestion, random_distinct
 from hpo.trials.trial import DATA, LEARNED_KINDS
@@ -50,16 +50,16 @@ class Bayesian:
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""
-        return self.suggest_within(history, n, rng, Unlimited())
+        return self.suggest_within(history, n, rng, NoTimeLimit())
 
     def suggest_within(
-        self, history: History, n: int, rng: np.random.Generator, allowance: Allowance
+        self, history: History, n: int, rng: np.random.Generator, time_limit: TimeLimit
     ) -> list[Suggestion]:
         """See AnytimeStrategy.suggest_within."""
         from hpo.strategies.initial import initial_design
 
         n_modelled = n - self._n_designed(history, n)
-        out = _modelled(history, n_modelled, rng, allowance) if n_modelled else []
+        out = _modelled(history, n_modelled, rng, time_limit) if n_modelled else []
         if len(out) == n:
             return out
         try:
@@ -90,14 +90,14 @@ class Bayesian:
 _LATE = {"role": "fallback", "how": "no time for a model: fills the space evenly", "skipped": [SPREAD]}
 
 
-def _modelled(history: History, n: int, rng: np.random.Generator, allowance: Allowance) -> list[Suggestion]:
+def _modelled(history: History, n: int, rng: np.random.Generator, time_limit: TimeLimit) -> list[Suggestion]:
     """What the model promises most of; fewer than `n` when the allowance ends, random ones when the model fails."""
     from hpo.bayes.blas_threads import single_threaded
     from hpo.bayes.propose import propose
 
     try:
         with single_threaded():
-            out = propose(history, n, rng, allowance)
+            out = propose(history, n, rng, time_limit)
         if not all(_is_finite(s.why) and _is_finite(s.fitted) for s in out):
             raise FloatingPointError("what it says is not finite")
         return out

@@ -1,4 +1,4 @@
-"""Place: of one ask in the queue of those that ask a study for trials.
+"""QueuePlace: of one ask in the queue of those that ask a study for trials.
 
 A place is kept among the leases of the study, under a negative number, since it is no trial's: the first has -1, the next
 -2. So it lasts by the storage's clock and is changed together with the log, on every storage. Its owner is the name of
@@ -25,7 +25,7 @@ _SLOW, _QUICK = 0, -1
 """Stand where a lease has the attempt of its trial, which is 1 or more."""
 
 
-class Place:
+class QueuePlace:
     """Of the ask called `name`. One that is quick, because it suggests while it holds the log, waits only for those that
     are not: the log itself has a queue."""
 

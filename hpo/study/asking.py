@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 
 from hpo.errors import HpoError
 from hpo.storage.base import Lease, Log
-from hpo.study.ask_queue import Place
+from hpo.study.ask_queue import QueuePlace
 from hpo.study.offer import Offer
-from hpo.study.study_log import Book
-from hpo.trials.events import Draft, Ledger
+from hpo.study.study_log import StudyLog
+from hpo.trials.events import Draft, StudyState
 from hpo.trials.history import History
 from hpo.trials.trial import Trial
 
@@ -37,7 +37,7 @@ class Ask:
     it may be made inside of a transaction; from `ends` on (`time.perf_counter`) no turn is waited for.
     """
 
-    book: Book
+    study_log: StudyLog
     n: int
     owner: str
     suggest: Suggest
@@ -51,69 +51,69 @@ class Ask:
     _is_served: bool = False
     _ahead: int = 0
     """How many are to be served before."""
-    _place: Place = field(init=False)
+    _place: QueuePlace = field(init=False)
 
     def __post_init__(self) -> None:
-        self._place = Place(self.request or uuid.uuid4().hex)
+        self._place = QueuePlace(self.request or uuid.uuid4().hex)
 
     def trials(self, *, is_first: bool = False) -> list[Trial]:
         """What was given out, once it is stored. With `is_first` nothing was ever asked under this request."""
-        if self.request and not is_first and (found := self.book.answered(self.request)):
+        if self.request and not is_first and (found := self.study_log.answered(self.request)):
             return found
-        with self.book.asking if self.ends == math.inf else nullcontext(), self._leaving():
+        with self.study_log.asking if self.ends == math.inf else nullcontext(), self._leaving():
             while True:
                 is_inside = self.is_quick() and self.within is None  # which might itself look into the storage
                 self._offer = None if is_inside else self._prepared()
-                written = self.book.write(self._serve, self.request)
+                written = self.study_log.write(self._serve, self.request)
                 if written or self._is_served:
-                    return self.book.given_out(written)
+                    return self.study_log.given_out(written)
                 self._pause()
 
     def _prepared(self) -> Offer:
         """Suggested outside of the transaction, in its turn where others ask too."""
-        history, saw, last_ask = self.book.seen()
+        history, saw, last_ask = self.study_log.seen()
         most = self._room(history)
-        is_shared = self._place.is_taken or self.book.was_shared or self.book.is_shared(last_ask)
+        is_shared = self._place.is_taken or self.study_log.was_shared or self.study_log.is_shared(last_ask)
         if is_shared and len(self._waiting(history)) < most and not self.is_quick():
             self._await_turn()
-            history, saw, last_ask = self.book.seen()
+            history, saw, last_ask = self.study_log.seen()
             most = self._room(history)
-        with self._place.kept(self.book.renew):
+        with self._place.kept(self.study_log.renew):
             return self._offered(history, saw, last_ask, most)
 
     def _await_turn(self) -> None:
         while not self._is_late():
-            self.book.write(self._stand)
+            self.study_log.write(self._stand)
             if not self._ahead:
                 return
             self._pause()
 
-    def _serve(self, ledger: Ledger, log: Log) -> list[Draft]:
+    def _serve(self, study_state: StudyState, log: Log) -> list[Draft]:
         """What is given out; nothing, but a place in the queue, where it is not this one's turn or another has asked
         meanwhile."""
         self._is_served, offer, most = False, self._offer, self.n
-        needs_turn = bool(offer.new) if offer else len(self._waiting(ledger.history())) < most
+        needs_turn = bool(offer.new) if offer else len(self._waiting(study_state.history())) < most
         if needs_turn and not self._is_late() and self._place.ahead(log, self.is_quick()):
-            return self._stand(ledger, log)
-        if offer and not offer.fits(ledger):
-            offer = offer.kept(ledger) if self._place.is_taken or self._is_late() else None
+            return self._stand(study_state, log)
+        if offer and not offer.fits(study_state):
+            offer = offer.kept(study_state) if self._place.is_taken or self._is_late() else None
             if offer:
-                most = self._room(ledger.history())
+                most = self._room(study_state.history())
             elif not self.is_quick():
-                return self._stand(ledger, log)
+                return self._stand(study_state, log)
         if offer is None:
-            history = ledger.history()
-            offer = self._offered(history, ledger.seq, ledger.last_ask, self._room(history))
+            history = study_state.history()
+            offer = self._offered(history, study_state.seq, study_state.last_ask, self._room(history))
         drafts = offer.drafts(self.owner)[:most]
         if self.lease is not None:
             until = log.time() + self.lease
             log.put([Lease(number, attempt, self.owner, until) for number, attempt in offer.attempts(drafts)])
-        self.book.was_shared = self.book.is_shared(ledger.last_ask)
+        self.study_log.was_shared = self.study_log.is_shared(study_state.last_ask)
         self._place.leave(log)
         self._is_served = True
         return drafts
 
-    def _stand(self, _: Ledger, log: Log) -> list[Draft]:
+    def _stand(self, _: StudyState, log: Log) -> list[Draft]:
         self._ahead = self._place.take(log, self.is_quick())
         return []
 
@@ -141,6 +141,6 @@ class Ask:
             yield
         except BaseException:
             if self._place.is_taken:
-                with suppress(HpoError), self.book.transaction() as log:
+                with suppress(HpoError), self.study_log.transaction() as log:
                     self._place.leave(log)
             raise

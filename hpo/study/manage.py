@@ -15,10 +15,10 @@ from hpo.storage import Storage, open_storage
 from hpo.storage.base import StudyRecord
 from hpo.storage.open_storage import missing_file
 from hpo.storage.paths import file_of, reaching, url_of
-from hpo.storage.retry import persistently
+from hpo.storage.retry import retrying
 from hpo.storage.stored_event import no_study
 from hpo.study.new_events import freed
-from hpo.study.study_log import Book
+from hpo.study.study_log import StudyLog
 from hpo.trials.events import Event
 from hpo.trials.trial import Trial, TrialState
 
@@ -33,7 +33,7 @@ def rename_study(name: str, new: str, *, storage: str | Path | Storage = "hpo.db
             if not (again and store.load(new) and not store.load(name)):  # done, and the answer got lost
                 store.rename(name, new)
 
-        persistently(step)
+        retrying(step)
 
 
 @public
@@ -131,7 +131,7 @@ def _opened(where: str | Path | Storage, *, may_make: bool = False) -> Iterator[
 
 
 def _record(store: Storage, name: str) -> StudyRecord:
-    record = persistently(lambda _: store.load(name))
+    record = retrying(lambda _: store.load(name))
     if record is None:
         raise no_study(name, store.names())
     return record
@@ -139,9 +139,9 @@ def _record(store: Storage, name: str) -> StudyRecord:
 
 def _read(store: Storage, record: StudyRecord) -> tuple[list[Event], list[Trial]]:
     """The log of a study, and the trials that run at its end."""
-    book = Book(record, store)
-    events = book.events()
-    return events, [trial for trial in book.ledger_of(events).trials if trial.state is TrialState.RUNNING]
+    study_log = StudyLog(record, store)
+    events = study_log.events()
+    return events, [trial for trial in study_log.ledger_of(events).trials if trial.state is TrialState.RUNNING]
 
 
 def _delete(store: Storage, name: str, last: int | None) -> bool:
@@ -149,7 +149,7 @@ def _delete(store: Storage, name: str, last: int | None) -> bool:
         is_done = again and store.load(name) is None  # and the answer got lost
         return is_done or store.delete(name, last)
 
-    return persistently(step)
+    return retrying(step)
 
 
 def _copy(source: Storage, name: str, new: str, target: Storage) -> None:
@@ -161,6 +161,6 @@ def _copy(source: Storage, name: str, new: str, target: Storage) -> None:
     for trial in running:
         draft = freed(trial, f"it ran in {name!r} when this study was copied from there")
         events.append(Event(len(events) + 1, at, draft.kind, draft.number, draft.data))
-    made = persistently(lambda _: target.create(new, record.definition, facts, events))
+    made = retrying(lambda _: target.create(new, record.definition, facts, events))
     if made.facts.get("id") != facts["id"]:
         raise StorageError(f"there is a study {new!r} in {target.url} already; give the copy another name")

@@ -13,28 +13,28 @@ from hpo.errors import ParamsError, ResultConflict, SettingsError, TrialStateErr
 from hpo.problem.space import key
 from hpo.storage.base import Lease
 from hpo.trials.attempt import until
-from hpo.trials.events import Draft, Ledger, check_step
+from hpo.trials.events import Draft, StudyState, check_step
 from hpo.trials.results import Checked
 from hpo.trials.suggestion import Suggestion
 from hpo.trials.trial import DATA, RETRIED_KINDS, Trial, TrialState
 
 log = logging.getLogger(__name__)
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """How often a trial is run before a failure of the machines counts as its failure."""
-MOST_DEATHS = 10
+MAX_DEATHS = 10
 """The same where its driver died, or is not heard of any more: that takes along all that ran, and most, or all, is not
 to blame."""
 _LONGEST_MESSAGE = 1000
 
 
-def opened(ledger: Ledger, params: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> Draft:
+def opened(study_state: StudyState, params: Mapping[str, Any], kind: str, data: Mapping[str, Any]) -> Draft:
     """A trial made by hand. Raises ParamsError."""
     if not isinstance(params, Mapping):
         raise ParamsError(f"params {params!r}: not a mapping of parameter name to value, like {{'lr': 0.01}}")
-    canonical = ledger.problem.space.canonical(params)
-    role = "replicate" if key(canonical) in ledger.history().taken else kind
-    return Draft(kind, len(ledger.trials), {"params": canonical, "why": {"role": role}, **data})
+    canonical = study_state.problem.space.canonical(params)
+    role = "replicate" if key(canonical) in study_state.history().taken else kind
+    return Draft(kind, len(study_state.trials), {"params": canonical, "why": {"role": role}, **data})
 
 
 def asked(
@@ -59,9 +59,9 @@ def freed(trial: Trial, reason: str) -> Draft:
     return Draft("requeued", trial.number, {"reason": reason, "seconds": 0.0})
 
 
-def failed_again(ledger: Ledger, reason: str, kind: str | None) -> list[Draft]:
+def failed_again(study_state: StudyState, reason: str, kind: str | None) -> list[Draft]:
     """All failed trials, or those of one kind, to be run again."""
-    failed = [trial for trial in ledger.history().failed if kind in (None, trial.kind)]
+    failed = [trial for trial in study_state.history().failed if kind in (None, trial.kind)]
     return [Draft("requeued", trial.number, {"reason": reason, "seconds": None}) for trial in failed]
 
 
@@ -71,7 +71,7 @@ def handed_back(
     message: str,
     seconds: float | None = None,
     *,
-    most: int = MOST_ATTEMPTS,
+    most: int = MAX_ATTEMPTS,
     counts: bool = True,
 ) -> Draft:
     """How a trial without a result goes on: to be run again after a failure of the machines, until `most` attempts that

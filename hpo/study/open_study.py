@@ -16,7 +16,7 @@ from hpo.problem.problem import Problem
 from hpo.problem.space import Space
 from hpo.storage import Storage, open_storage
 from hpo.storage.open_storage import missing_file
-from hpo.storage.retry import persistently
+from hpo.storage.retry import retrying
 from hpo.strategies import Bayesian, Strategy
 from hpo.strategies.registry import to_json
 from hpo.study.provenance import provenance
@@ -56,10 +56,10 @@ def open_study(
     if problem is None and (file := missing_file(storage)):
         raise StudyNotFound(f"no study {name!r}: there is no file {file}; give a problem to create both")
     store = open_storage(storage)
-    record = persistently(lambda _: store.load(name))
+    record = retrying(lambda _: store.load(name))
     if record is None:
         if problem is None:
-            known = persistently(lambda _: store.names())
+            known = retrying(lambda _: store.names())
             raise StudyNotFound(
                 f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
                 + (f"It has: {listing(known)}" if known else "It has none yet; give a problem to create it")
@@ -72,7 +72,7 @@ def open_study(
             "strategy": settings,
             **provenance(author, reason, data),
         }
-        record = persistently(lambda _: store.create(name, problem_to_json(problem), facts))
+        record = retrying(lambda _: store.create(name, problem_to_json(problem), facts))
     study = Study(record, store, strategy)
     if problem is not None:
         differences = study.problem.differences(problem)

@@ -11,8 +11,8 @@ from hpo.problem.problem import Problem
 from hpo.problem.space import key
 from hpo.strategies.base import AnytimeStrategy, Strategy
 from hpo.strategies.registry import from_json
-from hpo.trials.deadline import Recorded
-from hpo.trials.events import Event, Ledger
+from hpo.trials.deadline import ReplayedDeadline
+from hpo.trials.events import Event, StudyState
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ def replay(
     `problem` is the definition as first given; edits are part of the log. `strategy_of` makes a strategy of what is stored
     of it.
     """
-    ledger = Ledger(problem, seed)
+    study_state = StudyState(problem, seed)
     checked = 0
     for (saw, drawn, n), batch in _batches(events):
-        ledger.apply(events[ledger.seq : saw])
+        study_state.apply(events[study_state.seq : saw])
         try:
             strategy, rng = strategy_of(batch[0].data.get("strategy")), generator(seed, "suggest", drawn)
             if isinstance(strategy, AnytimeStrategy):
-                recorded = Recorded([event.data.get("why", {}) for event in batch])
-                again = strategy.suggest_within(ledger.history(), n, rng, recorded)
+                recorded = ReplayedDeadline([event.data.get("why", {}) for event in batch])
+                again = strategy.suggest_within(study_state.history(), n, rng, recorded)
             else:
-                again = strategy.suggest(ledger.history(), n, rng)
+                again = strategy.suggest(study_state.history(), n, rng)
         except SpaceExhausted:
             again = []
         for i, event in enumerate(batch):

@@ -21,13 +21,13 @@ from hpo.problem.problem import Problem
 from hpo.storage import Storage, open_storage
 from hpo.storage.base import Lease, Log, StudyRecord
 from hpo.storage.open_storage import missing_file
-from hpo.storage.retry import persistently
+from hpo.storage.retry import retrying
 from hpo.strategies import Grid, Random, Sobol, Strategy
 from hpo.strategies.base import AnytimeStrategy
 from hpo.strategies.registry import from_json, to_json
 from hpo.study.asking import Ask
 from hpo.study.new_events import (
-    MOST_DEATHS,
+    MAX_DEATHS,
     accepted,
     asked,
     checked_seconds,
@@ -44,9 +44,9 @@ from hpo.study.new_events import (
 from hpo.study.provenance import provenance
 from hpo.study.replay import Replay
 from hpo.study.replay import replay as replayed
-from hpo.study.study_log import Book, Look
-from hpo.trials.deadline import Timed
-from hpo.trials.events import Draft, Event, Ledger, check_step
+from hpo.study.study_log import Look, StudyLog
+from hpo.trials.deadline import Deadline
+from hpo.trials.events import Draft, Event, StudyState, check_step
 from hpo.trials.history import History, summary
 from hpo.trials.results import checked_result, compared, may_leap, on_data
 from hpo.trials.trial import FAILURE_KINDS, Trial, TrialState
@@ -71,7 +71,7 @@ class Study:
         self._facts: Mapping[str, Any] = frozen(record.facts)
         self._storage = storage
         self._strategy = strategy
-        self._book = Book(record, storage)
+        self._log = StudyLog(record, storage)
         self._seconds_each = math.inf
         """Of computing, that a suggestion took last time."""
 
@@ -168,7 +168,7 @@ class Study:
         taken them, or they have ended."""
         trials = list(trials)
         held = {trial.number: trial.attempt for trial in trials}
-        kept = persistently(lambda _: self._storage.renew(self._record.id, owner, held, lease))
+        kept = retrying(lambda _: self._storage.renew(self._record.id, owner, held, lease))
         return [trial for trial in trials if trial.number not in kept]
 
     def adopt(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
@@ -176,52 +176,52 @@ class Study:
         those that are still as given: the others have been taken, or have ended."""
         trials = list(trials)
 
-        def decide(ledger: Ledger, log: Log) -> list[Draft]:
-            mine = [trial for trial in trials if _same_attempt(ledger.trials[trial.number], trial)]
+        def decide(study_state: StudyState, log: Log) -> list[Draft]:
+            mine = [trial for trial in trials if _same_attempt(study_state.trials[trial.number], trial)]
             log.put([Lease(trial.number, trial.attempt, owner, log.time() + lease) for trial in mine])
             return [Draft("adopted", trial.number, {"owner": owner}) for trial in mine]
 
-        return self._book.trials_of(self._book.write(decide))
+        return self._log.trials_of(self._log.write(decide))
 
     def held(self) -> frozenset[int]:
         """Numbers of the trials whose lease has not run out."""
 
         def look(_: bool) -> frozenset[int]:
-            with self._book.transaction() as log:
+            with self._log.transaction() as log:
                 now = log.time()
                 return frozenset(lease.number for lease in log.leases() if lease.until >= now)
 
-        return persistently(look)
+        return retrying(look)
 
     def reclaim(self, dead: Collection[str] = (), living: Iterable[Trial] = ()) -> list[Trial]:
         """Hand back the trials whose lease has run out, and those of owners known to be `dead`; not those known to be
         `living`. Returns them: waiting, or failed once they have been lost with ten drivers."""
         spared = {(trial.number, trial.attempt) for trial in living}
 
-        def decide(ledger: Ledger, log: Log) -> list[Draft]:
+        def decide(study_state: StudyState, log: Log) -> list[Draft]:
             now, over, idle, extra = log.time(), [], [], []
             leases = {lease.number: lease for lease in log.leases() if lease.number >= 0}  # below 0: who asks
             for lease in leases.values():
-                trial = ledger.trials[lease.number]
+                trial = study_state.trials[lease.number]
                 if trial.state is not TrialState.RUNNING or trial.attempt != lease.attempt:
                     idle.append(lease.number)
                     extra += outrun(trial, lease)
                 elif lease.until < now and (lease.number, lease.attempt) not in spared:
                     over.append(lease.number)
             log.drop([*idle, *over])
-            running = [t for t in ledger.trials if dead and t.state is TrialState.RUNNING]
+            running = [t for t in study_state.trials if dead and t.state is TrialState.RUNNING]
             lost = [t for t in running if t.owner in dead and (t.number, t.attempt) not in spared]
-            unheard = [t for n in over if (t := ledger.trials[n]).owner not in dead]
-            died = [(t, handed_back(t, "infra", "its driver died", most=MOST_DEATHS)) for t in lost]
+            unheard = [t for n in over if (t := study_state.trials[n]).owner not in dead]
+            died = [(t, handed_back(t, "infra", "its driver died", most=MAX_DEATHS)) for t in lost]
             silence = "its driver was not heard of any more"
-            silent = [(t, handed_back(t, "infra", silence, most=MOST_DEATHS)) for t in unheard]
+            silent = [(t, handed_back(t, "infra", silence, most=MAX_DEATHS)) for t in unheard]
             return [
                 *(unseen(draft, t, leases.get(t.number), now) for t, draft in died),
                 *(unseen(draft, t, leases.get(t.number), now, may_run=True) for t, draft in silent),
                 *extra,
             ]
 
-        return self._book.trials_of([event for event in self._book.write(decide) if event.kind != "extra"])
+        return self._log.trials_of([event for event in self._log.write(decide) if event.kind != "extra"])
 
     def tell(
         self,
@@ -251,7 +251,7 @@ class Study:
                 return corrected(current, checked, reason)
             return told(current, checked, trial.attempt if isinstance(trial, Trial) else current.attempt, seconds)
 
-        return said(self._book.change(number, decide))
+        return said(self._log.change(number, decide))
 
     def fail(
         self,
@@ -281,7 +281,7 @@ class Study:
                 check_step(current, TrialState.WAITING)
             return [draft]
 
-        return self._book.change(number, decide)
+        return self._log.change(number, decide)
 
     def cancel(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
         """End a trial that will not be run, or not to its end. Its configuration may be suggested again. A trial that has
@@ -298,17 +298,17 @@ class Study:
         a budget of trials until then. Returns them. Raises SettingsError for a kind that does not exist."""
         if kind is not None:
             _check_kind(kind)
-        return self._book.trials_of(self._book.write(lambda ledger, _: failed_again(ledger, reason, kind)))
+        return self._log.trials_of(self._log.write(lambda study_state, _: failed_again(study_state, reason, kind)))
 
     def bill(self, trial: Trial, seconds: float | None) -> Trial:
         """Record how long an attempt took whose trial has gone on without it: another attempt has taken its place, or
         somebody has ended the trial by hand. Nothing else is changed."""
-        return self._book.change(trial.number, lambda _, current, __: took(current, trial.attempt, seconds))
+        return self._log.change(trial.number, lambda _, current, __: took(current, trial.attempt, seconds))
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
         """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
-        written = self._book.write(lambda ledger, _: [opened(ledger, params, "enqueued", {"note": note})])
-        return self._book.trials_of(written)[0]
+        written = self._log.write(lambda study_state, _: [opened(study_state, params, "enqueued", {"note": note})])
+        return self._log.trials_of(written)[0]
 
     def add(self, params: Mapping[str, Any], values: Results, note: str = "", *, data: str = "") -> Trial:
         """Record a result from elsewhere: production, an earlier study, a colleague.
@@ -319,14 +319,14 @@ class Study:
         if not isinstance(data, str):
             raise SettingsError(f'add(data={data!r}): name the data by a text, such as hpo.fingerprint("train.csv")')
 
-        def decide(ledger: Ledger, _: Log) -> list[Draft]:
-            metrics = ledger.problem.metrics
+        def decide(study_state: StudyState, _: Log) -> list[Draft]:
+            metrics = study_state.problem.metrics
             checked = on_data(checked_result(metrics, values, "the added result"), data, self.facts.get("data", ""))
-            checked = compared(checked, metrics, ledger.trials)
+            checked = compared(checked, metrics, study_state.trials)
             facts = {"note": note, "data": data} if data else {"note": note}
-            return [opened(ledger, params, "added", {**checked.to_json(), **facts})]
+            return [opened(study_state, params, "added", {**checked.to_json(), **facts})]
 
-        return said(self._book.trials_of(self._book.write(decide))[0])
+        return said(self._log.trials_of(self._log.write(decide))[0])
 
     def accept(self, trial: Trial | int, *, reason: str) -> Trial:
         """Let a result that was set aside count, as it is: among the answers, and for the models. For one that is wrong,
@@ -334,19 +334,19 @@ class Study:
         a reason."""
         if not isinstance(reason, str) or not reason.strip():
             raise SettingsError('accept: why the result is right belongs into the log: accept(trial, reason="...")')
-        return self._book.change(_number(trial), lambda _, current, __: accepted(current, reason))
+        return self._log.change(_number(trial), lambda _, current, __: accepted(current, reason))
 
     # -- answers --------------------------------------------------------------------------------------------------
 
     @property
     def known(self) -> History:
         """The history as the last step of this study object found it: what others have done since then may be missing."""
-        return self._book.known()
+        return self._log.known()
 
     @property
     def history(self) -> History:
         """Everything known now, frozen."""
-        return self._book.history()
+        return self._log.history()
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -398,7 +398,7 @@ class Study:
         `settings` of its run. What looks like a secret in a command line is not stored."""
         facts = {**provenance(reason=reason), "data": self.facts.get("data", "")}
         data = {"owner": owner, "command": masked(command), "facts": facts, "settings": redact_all(settings or {})}
-        self._book.write(lambda *_: [Draft("joined", None, data)])
+        self._log.write(lambda *_: [Draft("joined", None, data)])
 
     def origin(self, trial: Trial) -> Mapping[str, Any]:
         """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where
@@ -416,30 +416,30 @@ class Study:
         if not reason.strip():
             raise MetricError(f'metric {metric.name!r}: an edit needs a reason: edit_metric(..., reason="...")')
 
-        def decide(ledger: Ledger, _: Log) -> list[Draft]:
-            old = ledger.problem.metric(metric.name)
+        def decide(study_state: StudyState, _: Log) -> list[Draft]:
+            old = study_state.problem.metric(metric.name)
             if type(old) is not type(metric) or getattr(old, "goal", None) != getattr(metric, "goal", None):
                 raise MetricError(
                     f"metric {metric.name!r}: its role and goal are what the trials were measured for and cannot change "
                     f"(stored {old!r}). Make a new study"
                 )
-            ledger.problem.with_metric(metric)
+            study_state.problem.with_metric(metric)
             return (
                 [Draft("edited", None, {"metric": metric_to_json(metric), "reason": reason})] if old != metric else []
             )
 
-        self._book.write(decide)
+        self._log.write(decide)
         return self.problem
 
     def note(self, text: str) -> None:
         """Keep a remark with the study: what was found, decided, or went wrong. Nothing follows from it."""
         if not isinstance(text, str) or not text.strip():
             raise SettingsError(f"note({text!r}): a note needs a text")
-        self._book.write(lambda *_: [Draft("noted", None, {"text": text})])
+        self._log.write(lambda *_: [Draft("noted", None, {"text": text})])
 
     def events(self) -> list[Event]:
         """The log: every step ever recorded, in order."""
-        return self._book.events()
+        return self._log.events()
 
     def replay(self, *, trust: bool = False) -> Replay:
         """Derive every suggestion again from what its ask saw, and say where the first differs.
@@ -448,7 +448,7 @@ class Study:
         that the log names is imported, whoever wrote it. Raises SettingsError for a strategy that is not found.
         """
         strategy_of = partial(from_json, given=self._strategy, trust=trust)
-        return replayed(self._book.first_problem, self.seed, self.events(), strategy_of)
+        return replayed(self._log.first_problem, self.seed, self.events(), strategy_of)
 
     def __repr__(self) -> str:
         return f"<Study {self.name!r}: {summary(self.history)}>"
@@ -486,14 +486,14 @@ class Study:
             return False
 
         suggest = partial(self._suggested, owner=owner, ends=ends)
-        ask = Ask(self._book, n, owner, suggest, is_quick, request, ends, lease, within, later)
+        ask = Ask(self._log, n, owner, suggest, is_quick, request, ends, lease, within, later)
         return ask.trials(is_first=is_first)
 
     def _suggested(self, history: History, n: int, saw: int, *, owner: str, ends: float = math.inf) -> list[Draft]:
         first, strategy = len(history.trials), self.strategy
         rng, begun = generator(self.seed, "suggest", first), time.thread_time()
         if ends < math.inf and isinstance(strategy, AnytimeStrategy):
-            suggestions = strategy.suggest_within(history, n, rng, Timed(ends - time.perf_counter()))
+            suggestions = strategy.suggest_within(history, n, rng, Deadline(ends - time.perf_counter()))
         else:
             suggestions = strategy.suggest(history, n, rng)
         self._seconds_each = (time.thread_time() - begun) / n
@@ -511,7 +511,7 @@ class Study:
             may_run = seconds is None and current.state is TrialState.RUNNING and current.owner
             return [Draft(kind, number, {**data, "may_run": True} if may_run else data)]
 
-        return self._book.change(number, decide)
+        return self._log.change(number, decide)
 
 
 def _reopened(name: str, id: object, url: str, strategy: Strategy | None) -> Study:

@@ -1,4 +1,4 @@
-"""Book: the log of one study, and the ledger of it that this process keeps."""
+"""StudyLog: the log of one study, and the state of it that this process keeps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hpo.problem.json_format import problem_from_json
 from hpo.problem.problem import Problem
 from hpo.storage.base import Log, Storage, StudyRecord
 from hpo.storage.forks import renewed_in_children
-from hpo.storage.group_commit import Decide, Step, Steps
-from hpo.storage.retry import persistently
-from hpo.trials.events import Draft, Event, Ledger, trial_after
+from hpo.storage.group_commit import Decide, GroupCommit, Step
+from hpo.storage.retry import retrying
+from hpo.trials.events import Draft, Event, StudyState, trial_after
 from hpo.trials.history import History
 from hpo.trials.trial import Trial
 
@@ -25,10 +25,10 @@ _NEAR = 8
 """Events of others that are read at once rather than looked through."""
 
 
-class Book:
+class StudyLog:
     """Safe to use from many threads. What a method returns is stored; nothing is remembered that is not.
 
-    The ledger is in nobody's hands while it is changed, in a transaction or not: should that fail or be interrupted
+    The state is in nobody's hands while it is changed, in a transaction or not: should that fail or be interrupted
     anywhere, it is gone, and the next who needs it makes it anew from the log.
     """
 
@@ -38,7 +38,7 @@ class Book:
         self.first_problem = _first_problem(record, storage)
         """The problem as first given, before any edit."""
         self._seed = int(record.facts["seed"])
-        self._ledger: Ledger | None = None
+        self._ledger: StudyState | None = None
         self.was_shared = False
         """Whether, when the last ask of this process was served, others had been since the one before."""
         self._last_given: int | None = None
@@ -51,7 +51,7 @@ class Book:
         self.asking = threading.RLock()
         """For threads of this process that ask, as long as it takes: they would only make suggestions in vain."""
         self._lock = threading.RLock()
-        self._steps = Steps(self._attempt)
+        self._steps = GroupCommit(self._attempt)
 
     def history(self) -> History:
         """Everything known now."""
@@ -66,21 +66,21 @@ class Book:
     def events(self, after: int = 0) -> list[Event]:
         """The log after event `after`."""
         with self._named():
-            return persistently(lambda _: self._storage.events(self._id, after))
+            return retrying(lambda _: self._storage.events(self._id, after))
 
-    def ledger_of(self, events: Sequence[Event]) -> Ledger:
+    def ledger_of(self, events: Sequence[Event]) -> StudyState:
         """What `events`, a beginning of the log, add up to."""
         with self._named():
             return self._read(events)
 
     def write(self, decide: Decide, request: str = "") -> list[Event]:
-        """Append what `decide` makes of the ledger as it stands; nobody else appends in between. With a `request` for which
+        """Append what `decide` makes of the state as it stands; nobody else appends in between. With a `request` for which
         something was written already, that is returned."""
 
-        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
-            if ledger.seq < log.last:
-                ledger.apply(log.events(ledger.seq))
-            return decide(ledger, log)
+        def decide_there(study_state: StudyState, log: Log) -> Sequence[Draft]:
+            if study_state.seq < log.last:
+                study_state.apply(log.events(study_state.seq))
+            return decide(study_state, log)
 
         return self._steps.write(decide_there, request=request)
 
@@ -91,20 +91,22 @@ class Book:
         found: list[Trial] = []
         now: list[Trial] = []
 
-        def decide_there(ledger: Ledger, log: Log) -> Sequence[Draft]:
-            if 0 < log.last - ledger.seq <= _NEAR:
-                ledger.apply(log.events(ledger.seq))
-            unread = log.events(ledger.seq, number) if ledger.seq < log.last and isinstance(number, int) else []
-            problem, trial = ledger.trial_after(number, unread)
+        def decide_there(study_state: StudyState, log: Log) -> Sequence[Draft]:
+            if 0 < log.last - study_state.seq <= _NEAR:
+                study_state.apply(log.events(study_state.seq))
+            unread = (
+                log.events(study_state.seq, number) if study_state.seq < log.last and isinstance(number, int) else []
+            )
+            problem, trial = study_state.trial_after(number, unread)
             if trial is None:
-                ledger.apply(log.events(ledger.seq))
-                trial = _known(ledger, number)
+                study_state.apply(log.events(study_state.seq))
+                trial = _known(study_state, number)
             found[:] = [trial]
 
             def look(is_all_read: bool) -> Sequence[Trial]:
                 if is_all_read:
-                    ledger.apply(log.events(ledger.seq))
-                return ledger.trials
+                    study_state.apply(log.events(study_state.seq))
+                return study_state.trials
 
             return decide(problem, trial, look)
 
@@ -119,8 +121,8 @@ class Book:
     def seen(self) -> tuple[History, int, int]:
         """Everything known now, the last event, and the last that gave out a trial."""
         with self._lock:
-            ledger = self._refreshed()
-            return ledger.history(), ledger.seq, ledger.last_ask
+            study_state = self._refreshed()
+            return study_state.history(), study_state.seq, study_state.last_ask
 
     def answered(self, request: str) -> list[Trial]:
         """The trials that were given out for this request; none before."""
@@ -129,7 +131,7 @@ class Book:
             with self.transaction() as log:
                 return log.answered(request)
 
-        found = persistently(look)
+        found = retrying(look)
         self.seen()
         return self.trials_of(found)
 
@@ -152,10 +154,12 @@ class Book:
     def trials_of(self, events: Sequence[Event]) -> list[Trial]:
         """The trials that these concern, as they are now or were after these."""
         with self._lock:
-            ledger = self._ledger
-            if ledger is None or (events and ledger.seq < events[-1].seq):  # found there, after their answer got lost
-                ledger = self._refreshed()
-            return [ledger.trials[event.number] for event in events if event.number is not None]
+            study_state = self._ledger
+            if study_state is None or (
+                events and study_state.seq < events[-1].seq
+            ):  # found there, after their answer got lost
+                study_state = self._refreshed()
+            return [study_state.trials[event.number] for event in events if event.number is not None]
 
     @contextmanager
     def transaction(self) -> Iterator[Log]:
@@ -164,41 +168,43 @@ class Book:
             yield log
 
     def _attempt(self, steps: Sequence[Step]) -> None:
-        with self._writing() as (ledger, log):
+        with self._writing() as (study_state, log):
             for step in steps:
-                step.write(ledger, log)
-                _fold(ledger, step.news(ledger))
+                step.write(study_state, log)
+                _fold(study_state, step.news(study_state))
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[Ledger, Log]]:
-        """The ledger and the log in one transaction. What is written is to be applied to the ledger inside: events that
+    def _writing(self) -> Iterator[tuple[StudyState, Log]]:
+        """The state and the log in one transaction. What is written is to be applied to the state inside: events that
         it refuses are not stored."""
         with self._lock:
             with self.transaction() as log:
-                ledger = self._ledger
-                if ledger is None or ledger.seq > log.last:  # more than there is: the storage has been set back
-                    ledger = self._read(log.events())
+                study_state = self._ledger
+                if (
+                    study_state is None or study_state.seq > log.last
+                ):  # more than there is: the storage has been set back
+                    study_state = self._read(log.events())
                 self._ledger = None
-                yield ledger, log
-            self._ledger = ledger
+                yield study_state, log
+            self._ledger = study_state
 
-    def _refreshed(self) -> Ledger:
-        """The ledger, with all that is stored. Where it does not fit to the log, the log counts."""
-        ledger = self._ledger or self._read(())
-        seen = ledger.seq
+    def _refreshed(self) -> StudyState:
+        """The state, with all that is stored. Where it does not fit to the log, the log counts."""
+        study_state = self._ledger or self._read(())
+        seen = study_state.seq
         news = self.events(seen)
         self._ledger = None
         try:
-            ledger.apply(news)
+            study_state.apply(news)
         except Exception:
-            ledger = self.ledger_of(self.events() if seen else news)
-        self._ledger = ledger
-        return ledger
+            study_state = self.ledger_of(self.events() if seen else news)
+        self._ledger = study_state
+        return study_state
 
-    def _read(self, events: Sequence[Event]) -> Ledger:
-        ledger = Ledger(self.first_problem, self._seed)
-        ledger.apply(events)
-        return ledger
+    def _read(self, events: Sequence[Event]) -> StudyState:
+        study_state = StudyState(self.first_problem, self._seed)
+        study_state.apply(events)
+        return study_state
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -216,10 +222,10 @@ class Book:
             ) from error
 
 
-def _fold(ledger: Ledger, written: Sequence[Event]) -> None:
+def _fold(study_state: StudyState, written: Sequence[Event]) -> None:
     """Apply events that are about to be stored. What does not fit is a fault of whoever made them, not of the log."""
     try:
-        ledger.apply(written)
+        study_state.apply(written)
     except StudyDamaged as error:
         raise error.__cause__ or StorageError(str(error)) from error
 
@@ -236,8 +242,8 @@ def _first_problem(record: StudyRecord, storage: Storage) -> Problem:
         ) from error
 
 
-def _known(ledger: Ledger, number: int) -> Trial:
-    if not isinstance(number, int) or not 0 <= number < len(ledger.trials):
-        have = f"the study has 0-{len(ledger.trials) - 1}" if ledger.trials else "the study has none yet"
+def _known(study_state: StudyState, number: int) -> Trial:
+    if not isinstance(number, int) or not 0 <= number < len(study_state.trials):
+        have = f"the study has 0-{len(study_state.trials) - 1}" if study_state.trials else "the study has none yet"
         raise TrialNotFound(f"no trial {number}; {have}")
-    return ledger.trials[number]
+    return study_state.trials[number]

@@ -1,4 +1,4 @@
-"""What executors must do that hand works to an engine (Dask, Ray), beside what `hpo.testing.executors` asks of all."""
+"""What executors must do that hand tasks to an engine (Dask, Ray), beside what `hpo.testing.executors` asks of all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hpo.testing.executors import Contract, await_that, collect, is_gone
 
 
 class EngineContract(Contract):
-    """For executors whose works run beside processes of an engine, which may die. `start(2)` has two such processes."""
+    """For executors whose tasks run beside processes of an engine, which may die. `start(2)` has two such processes."""
 
-    def kill_worker(self, work: psutil.Process) -> None:
-        """Kill the engine's process beside which a work runs: here, the one that started its supervisor."""
-        supervisor = work.parent()
+    def kill_worker(self, task: psutil.Process) -> None:
+        """Kill the engine's process beside which a task runs: here, the one that started its supervisor."""
+        supervisor = task.parent()
         assert supervisor is not None
         worker = supervisor.parent()
         assert worker is not None
@@ -31,7 +31,7 @@ class EngineContract(Contract):
             victim = collect(pool, 1)[0]
             assert (victim.id, victim.kind) == ("victim", "infra")
             assert "lost" in victim.message
-            await_that(lambda: is_gone(marks["victim"]), "the work of a killed worker ends")
+            await_that(lambda: is_gone(marks["victim"]), "the task of a killed worker ends")
             assert not is_gone(marks["sibling"])
             gate.touch()
             assert [(o.id, o.value) for o in collect(pool, 1)] == [("sibling", {"value": 1})]
@@ -39,7 +39,7 @@ class EngineContract(Contract):
             assert collect(pool, 1)[0].value == {"value": 2}
             assert pool.wait() == []
 
-    def test_each_work_is_delivered_once_whatever_dies(self, tmp_path: Path) -> None:
+    def test_each_task_is_delivered_once_whatever_dies(self, tmp_path: Path) -> None:
         outcomes: list[Outcome] = []
         with self.start(2) as pool:
             for name in ("one", "two", "three"):

@@ -5,8 +5,8 @@
             return Mine(slots).start(behave)
 
 `ExecutorContract` is for all, `ConcurrencyContract` for those with several slots, `IsolationContract` for those that say
-they are `isolated`. The works are calls of `behave`; an executor of commands runs `python -m hpo.testing.executors`.
-The tests meet their works through files, so executor and test must share a file system.
+they are `isolated`. The tasks are calls of `behave`; an executor of commands runs `python -m hpo.testing.executors`.
+The tests meet their tasks through files, so executor and test must share a file system.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import psutil
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Outcome, Pool, Work
+from hpo.executors.base import CloseMode, Outcome, Pool, Task
 
 PATIENCE = 60.0
 """Seconds after which something that should happen is declared hanging. No statement about speed."""
@@ -158,7 +158,7 @@ class Contract(ABC):
 
     def submit(self, pool: Pool, id: str, do: str, *, timeout: float | None = None, **payload: Any) -> None:
         """Submit one call of `behave`. The keywords are its payload."""
-        pool.submit(Work(id=id, payload={"do": do, **payload}, timeout=timeout))
+        pool.submit(Task(id=id, payload={"do": do, **payload}, timeout=timeout))
 
 
 class ExecutorContract(Contract):
@@ -166,7 +166,7 @@ class ExecutorContract(Contract):
 
     def test_delivers_each_result_exactly_once(self) -> None:
         with self.start(2) as pool:
-            pool.submit(*(Work(id=f"w{i}", payload={"do": "pass", "value": i / 7}) for i in range(20)))
+            pool.submit(*(Task(id=f"w{i}", payload={"do": "pass", "value": i / 7}) for i in range(20)))
             outcomes = collect(pool, 20)
             assert {o.id: o.value for o in outcomes} == {f"w{i}": {"value": i / 7} for i in range(20)}
             assert len(outcomes) == 20
@@ -179,7 +179,7 @@ class ExecutorContract(Contract):
             self.submit(pool, "a", "pass", value=value)
             assert collect(pool, 1)[0].value == {"value": value}
             with pytest.raises(ExecutorError, match="not plain JSON"):
-                pool.submit(Work(id="b", payload={"path": tmp_path}))
+                pool.submit(Task(id="b", payload={"path": tmp_path}))
 
     def test_outcome_says_when_it_ran(self) -> None:
         before = time.time()
@@ -208,13 +208,13 @@ class ExecutorContract(Contract):
 
     def test_refuses_an_id_that_is_in_flight_and_then_takes_none(self) -> None:
         with self.start(1) as pool:
-            works = [Work(id=id, payload={"do": "pass"}) for id in ("a", "b", "a")]
+            tasks = [Task(id=id, payload={"do": "pass"}) for id in ("a", "b", "a")]
             with pytest.raises(ExecutorError, match="'a' is already in flight"):
-                pool.submit(*works)
+                pool.submit(*tasks)
             assert pool.wait() == []
-            pool.submit(*works[:2])
+            pool.submit(*tasks[:2])
             collect(pool, 2)
-            pool.submit(works[2])  # the id is free again
+            pool.submit(tasks[2])  # the id is free again
             assert collect(pool, 1)[0].id == "a"
 
     def test_cancelled_while_queued_never_starts(self, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ class ExecutorContract(Contract):
 
     def test_close_drains(self) -> None:
         pool = self.start(2)
-        pool.submit(*(Work(id=str(i), payload={"do": "pass", "value": i}) for i in range(5)))
+        pool.submit(*(Task(id=str(i), payload={"do": "pass", "value": i}) for i in range(5)))
         delivered = pool.wait()
         rest = pool.close(CloseMode.DRAIN)
         assert sorted(o.id for o in [*delivered, *rest]) == [str(i) for i in range(5)]
@@ -247,7 +247,7 @@ class ExecutorContract(Contract):
 
     def test_an_exception_in_the_block_cancels_what_is_queued(self) -> None:
         pool = self.start(1)
-        pool.submit(*(Work(id=str(i), payload={"do": "pass"}) for i in range(3)))
+        pool.submit(*(Task(id=str(i), payload={"do": "pass"}) for i in range(3)))
         with pytest.raises(ZeroDivisionError), pool:
             raise ZeroDivisionError
         assert pool.wait() == []
@@ -267,7 +267,7 @@ class ExecutorContract(Contract):
 
 
 class ConcurrencyContract(Contract):
-    """For executors that can run two works at once."""
+    """For executors that can run two tasks at once."""
 
     def test_outcomes_come_in_the_order_of_their_ends(self, tmp_path: Path) -> None:
         gate = tmp_path / "gate"
@@ -317,13 +317,13 @@ class ConcurrencyContract(Contract):
 
 
 class IsolationContract(Contract):
-    """For executors whose works run in processes of their own."""
+    """For executors whose tasks run in processes of their own."""
 
     exit_kind = "crash"
-    """Kind of a work whose process ends with a code of its own; commands say "error"."""
+    """Kind of a task whose process ends with a code of its own; commands say "error"."""
 
     @pytest.mark.parametrize("do", ["segfault", "exit"])
-    def test_a_dead_process_fails_only_its_own_work(self, tmp_path: Path, do: str) -> None:
+    def test_a_dead_process_fails_only_its_own_task(self, tmp_path: Path, do: str) -> None:
         gate, mark = tmp_path / "gate", tmp_path / "mark"
         with self.start(2) as pool:
             self.submit(pool, "sibling", "hold", gate=str(gate), mark=str(mark), value=1)
@@ -339,7 +339,7 @@ class IsolationContract(Contract):
             assert collect(pool, 1)[0].value == {"value": 2}
 
     def run_into_timeout(self, pool: Pool, do: str, proof: Path, **payload: Any) -> None:
-        """Submit a work that does not end, until one got as far as writing the file `proof` before its time was over."""
+        """Submit a task that does not end, until one got as far as writing the file `proof` before its time was over."""
         for timeout in (0.5, 5.0, 25.0):  # a loaded machine may need a second to start a process
             self.submit(pool, "endless", do, timeout=timeout, **payload)
             outcome = collect(pool, 1)[0]
@@ -350,7 +350,7 @@ class IsolationContract(Contract):
                 return
         raise AssertionError("25 s did not suffice to start a process")
 
-    def test_timeout_ends_a_hanging_work(self, tmp_path: Path) -> None:
+    def test_timeout_ends_a_hanging_task(self, tmp_path: Path) -> None:
         mark = tmp_path / "mark"
         with self.start(1) as pool:
             self.run_into_timeout(pool, "hang", mark, mark=str(mark))
@@ -370,14 +370,14 @@ class IsolationContract(Contract):
             self.run_into_timeout(pool, "leave_grandchild", grandchild, grandchild=str(grandchild), then="hang")
             assert is_gone(grandchild)
 
-    def test_an_orphan_left_behind_ends_with_its_work(self, tmp_path: Path) -> None:
+    def test_an_orphan_left_behind_ends_with_its_task(self, tmp_path: Path) -> None:
         grandchild = tmp_path / "grandchild"
         with self.start(1) as pool:
             self.submit(pool, "parent", "leave_grandchild", grandchild=str(grandchild), value=1)
             assert collect(pool, 1)[0].value == {"value": 1}
             await_that(lambda: is_gone(grandchild), "the orphan ends")
 
-    def test_a_late_child_does_not_answer_for_the_next_work(self, tmp_path: Path) -> None:
+    def test_a_late_child_does_not_answer_for_the_next_task(self, tmp_path: Path) -> None:
         child, gate, end = tmp_path / "child", tmp_path / "gate", tmp_path / "end"
         with self.start(1) as pool:
             self.submit(pool, "a", "fork", how="return", value=1, child=str(child), gate=str(gate))
@@ -391,14 +391,14 @@ class IsolationContract(Contract):
 
     def test_memory_limit(self) -> None:
         with self.start(2) as pool:
-            pool.submit(Work(id="fat", payload={"do": "eat_memory"}, memory=300 << 20))
-            pool.submit(Work(id="lean", payload={"do": "pass", "value": 1}, memory=300 << 20))
+            pool.submit(Task(id="fat", payload={"do": "eat_memory"}, memory=300 << 20))
+            pool.submit(Task(id="lean", payload={"do": "pass", "value": 1}, memory=300 << 20))
             outcomes = {o.id: o for o in collect(pool, 2)}
         assert outcomes["lean"].value == {"value": 1}
         assert outcomes["fat"].kind == "oom"
         assert "300 MiB" in outcomes["fat"].message
 
-    def test_cancel_ends_running_work(self, tmp_path: Path) -> None:
+    def test_cancel_ends_running_task(self, tmp_path: Path) -> None:
         mark, ready, gate = tmp_path / "mark", tmp_path / "ready", tmp_path / "gate"
         with self.start(2) as pool:
             self.submit(pool, "sibling", "hold", gate=str(gate), value=1)
@@ -424,11 +424,11 @@ class IsolationContract(Contract):
         assert is_gone(mark)
         assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
-    def test_env_is_that_of_the_work(self) -> None:
+    def test_env_is_that_of_the_task(self) -> None:
         with self.start(1) as pool:
             for i, value in enumerate(["one", "two", "two"]):
                 payload = {"do": "tell_env", "variable": "HPO_CONTRACT", "value": value}
-                pool.submit(Work(id=str(i), payload=payload, env={"HPO_CONTRACT": value}))
+                pool.submit(Task(id=str(i), payload=payload, env={"HPO_CONTRACT": value}))
             assert [o.message for o in collect(pool, 3)] == [""] * 3
             self.submit(pool, "unset", "tell_env", variable="HPO_CONTRACT", value=None)
             assert collect(pool, 1)[0].message == ""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 REUSED, SCREENED, SPREAD = "reused", "screened", "spread"
 
 
-class Allowance(Protocol):
+class TimeLimit(Protocol):
     """Asked before each piece of work whether it may be done, given an estimate of its seconds."""
 
     def model(self, seconds: float) -> bool:
@@ -37,17 +37,17 @@ class Allowance(Protocol):
         ...
 
 
-class Unlimited:
+class NoTimeLimit:
     """Everything may be done."""
 
     def model(self, seconds: float, reserve: float = 0.0) -> bool:
-        """See Allowance."""
+        """See TimeLimit."""
         return True
 
     search = climb = screen = model
 
 
-class Timed:
+class Deadline:
     """Until `seconds` have passed since birth. Estimates are corrected by how long things took so far."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -57,7 +57,7 @@ class Timed:
         self._last: tuple[float, float] | None = None
 
     def model(self, seconds: float, reserve: float = 0.0) -> bool:
-        """See Allowance."""
+        """See TimeLimit."""
         now = self._clock()
         if self._last is not None:
             began, promised = self._last
@@ -69,7 +69,7 @@ class Timed:
     search = climb = screen = model
 
 
-class Recorded:
+class ReplayedDeadline:
     """As an earlier ask decided: `whys` are the reasons of its suggestions, in order."""
 
     def __init__(self, whys: Sequence[Mapping[str, Any]]) -> None:
@@ -77,21 +77,21 @@ class Recorded:
         self._climbed = 0
 
     def model(self, seconds: float) -> bool:
-        """See Allowance."""
+        """See TimeLimit."""
         return SPREAD not in self._at(0)
 
     def search(self, seconds: float) -> bool:
-        """See Allowance."""
+        """See TimeLimit."""
         return REUSED not in self._at(0)
 
     def climb(self, seconds: float, reserve: float) -> bool:
-        """See Allowance."""
+        """See TimeLimit."""
         may = not self._at(self._climbed) & {SCREENED, SPREAD}
         self._climbed += may
         return may
 
     def screen(self, seconds: float) -> bool:
-        """See Allowance."""
+        """See TimeLimit."""
         return SPREAD not in self._at(self._climbed)
 
     def _at(self, i: int) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Event: one line of a study's append-only log; and Ledger, what the events add up to.
+"""Event: one line of a study's append-only log; and StudyState, what the events add up to.
 
 | kind      | number | data                                                                                   |
 |-----------|--------|----------------------------------------------------------------------------------------|
@@ -45,7 +45,7 @@ from hpo.problem.parameters import Categorical
 from hpo.problem.problem import Problem
 from hpo.trials.attempt import Attempt, elapsed
 from hpo.trials.history import History
-from hpo.trials.history_index import Tally
+from hpo.trials.history_index import HistoryIndex
 from hpo.trials.trial import TRANSITIONS, Fixed, Trial, TrialState
 
 
@@ -82,7 +82,7 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Ledger:
+class StudyState:
     """The trials of a study and its problem as edited, kept up to date by applying events in order."""
 
     def __init__(self, problem: Problem, seed: int) -> None:
@@ -96,11 +96,11 @@ class Ledger:
         self.last_ask = 0
         """Sequence number of the last event that gave out a number or a waiting trial."""
         self.fitted: Mapping[str, Any] = {}
-        self._tally = Tally(problem)
+        self._index = HistoryIndex(problem)
         self._history: History | None = None
 
     def apply(self, events: Iterable[Event]) -> None:
-        """Bring the ledger up to date. Raises StudyDamaged for a log with a gap, or with an event that no version has
+        """Bring the state up to date. Raises StudyDamaged for a log with a gap, or with an event that no version has
         written; StorageError for one of a later version."""
         for event in events:
             if event.seq != self.seq + 1:
@@ -115,16 +115,16 @@ class Ledger:
                 ) from error
             self.seq, self.at = event.seq, event.at
 
-    def copy(self) -> Ledger:
+    def copy(self) -> StudyState:
         """Another one as of now; what is applied to either leaves the other alone."""
         other = copy.copy(self)
-        other.trials, other._tally = list(self.trials), self._tally.copy()
+        other.trials, other._index = list(self.trials), self._index.copy()
         return other
 
     def history(self) -> History:
         """The history as of the last event applied; the same one until the next, with what it has worked out."""
         if self._history is None:
-            self._history = self._tally.history(self.problem, self.seed, self.trials, self.fitted, self.at)
+            self._history = self._index.history(self.problem, self.seed, self.trials, self.fitted, self.at)
         return self._history
 
     def trial_after(self, number: int, events: Iterable[Event]) -> tuple[Problem, Trial | None]:
@@ -146,7 +146,7 @@ class Ledger:
             if event.kind == "added":
                 _check_values(self.problem, event.data["values"])
             self.trials.append(trial_after(None, event, self.seed, self.objectives))
-            self._tally.put(None, self.trials[-1])
+            self._index.put(None, self.trials[-1])
         elif event.kind in _CHANGING:
             number = event.number
             if number is None or not 0 <= number < len(self.trials):
@@ -155,10 +155,10 @@ class Ledger:
             if "values" in event.data:
                 _check_values(self.problem, event.data["values"])
             self.trials[number] = trial_after(before, event, self.seed)
-            self._tally.put(before, self.trials[number])
+            self._index.put(before, self.trials[number])
         elif event.kind == "edited":
             self.problem = self.problem.with_metric(metric_from_json(event.data["metric"]))
-            self._tally = Tally(self.problem, self.trials)
+            self._index = HistoryIndex(self.problem, self.trials)
         elif event.kind not in ("noted", "joined"):
             raise StorageError(f"event {event.seq} is a {event.kind!r}, unknown to this version")
         if event.kind in ("asked", "enqueued", "started"):

@@ -1,5 +1,5 @@
-"""Tally: what a History is asked at every step, kept up to date trial by trial. Going through thousands of trials anew at
-each of thousands of steps would take longer than what is tuned."""
+"""HistoryIndex: what a History is asked at every step, kept up to date trial by trial. Going through thousands of trials
+anew at each of thousands of steps would take longer than what is tuned."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Taken(Set[str]):
         return frozenset(names)
 
 
-class Tally:
+class HistoryIndex:
     """Equal to what the properties of the same name of `History` find by themselves."""
 
     def __init__(self, problem: Problem, trials: Iterable[Trial] = ()) -> None:
@@ -55,7 +55,7 @@ class Tally:
         for trial in trials:
             self.put(None, trial)
 
-    def copy(self) -> Tally:
+    def copy(self) -> HistoryIndex:
         """Another one as of now."""
         other = copy.copy(self)
         other._groups = {name: list(group) for name, group in self._groups.items()}
@@ -78,7 +78,7 @@ class Tally:
         self._n_started += counts_as_started(now) - (before is not None and counts_as_started(before))
 
     def history(self, problem: Problem, seed: int, trials: Sequence[Trial], fitted: Any, as_of: str) -> History:
-        """The history of these trials, which are those of this tally, with all answers at hand."""
+        """The history of these trials, which are those of this index, with all answers at hand."""
         for name, group in self._groups.items():
             if name not in self._known:
                 self._known[name] = tuple(group)

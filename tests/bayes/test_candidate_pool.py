@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from hpo.bayes.acquisition.feasibility import LikelySuccess
 from hpo.bayes.acquisition.log_ei import Acquisition, LogEI, LogProbability, Utility
-from hpo.bayes.acquisition.pending import Limits, Target
+from hpo.bayes.acquisition.pending import ConstraintTerms, Target
 from hpo.bayes.candidate_pool import greedy, pool_draws
-from hpo.bayes.data import Series
+from hpo.bayes.data import MetricData
 from hpo.bayes.gp.gp import GP, build
 from hpo.bayes.gp.kernel import Theta
 from hpo.bayes.gp.transforms import Standardize
@@ -141,7 +141,10 @@ def test_the_first_pick_has_about_the_largest_expected_improvement() -> None:
 
 
 def test_chances_are_the_product_of_all_limits() -> None:
-    limits: Limits = [(surrogate("slope"), LogProbability(0.0)), (surrogate("hill"), LogProbability(-1.0, 0.5))]
+    limits: ConstraintTerms = [
+        (surrogate("slope"), LogProbability(0.0)),
+        (surrogate("hill"), LogProbability(-1.0, 0.5)),
+    ]
     _, _, chance = pool_draws(Target(surrogate("wave"), 0.0, limits), None, grid(), NOBODY, rng())
     each = [np.exp(Acquisition([limit]).value(grid())) for limit in limits]
     np.testing.assert_allclose(chance, each[0] * each[1])
@@ -155,7 +158,7 @@ def test_what_is_in_flight_already_gains_nothing_a_second_time() -> None:
     assert reach.max() > best + 0.01
     # The same function is drawn at both; the jitter of the factorisation lets them differ by a hundredth.
     assert np.maximum(draws[[3, 17]] - reach, 0.0).mean() < 0.01
-    hopeless: Limits = [(surrogate("slope"), LogProbability(lower=50.0))]
+    hopeless: ConstraintTerms = [(surrogate("slope"), LogProbability(lower=50.0))]
     _, unmoved, _ = pool_draws(Target(surrogate("wave"), best, hopeless), None, X, in_flight, rng())
     np.testing.assert_array_equal(unmoved, best)
 
@@ -180,7 +183,7 @@ def test_several_objectives_are_drawn_as_volumes() -> None:
     models = Models(
         tuple(
             MetricModel(
-                Series(Objective(name), 1.0, nothing, nothing, -np.inf, np.inf),
+                MetricData(Objective(name), 1.0, nothing, nothing, -np.inf, np.inf),
                 Standardize.of(np.array([-1.0, 1.0])),
                 surrogate(name),
                 Found(12, "", {}),
@@ -205,7 +208,7 @@ def test_several_objectives_are_drawn_as_volumes() -> None:
 
 @pytest.mark.parametrize("n_in_flight", [0, 2])
 def test_while_nothing_is_feasible_the_shortfall_is_drawn(n_in_flight: int) -> None:
-    limits: Limits = [
+    limits: ConstraintTerms = [
         (surrogate("slope"), LogProbability(lower=1.0)),
         (surrogate("hill"), LogProbability(-0.5, 0.2)),
         (surrogate("wave"), LikelySuccess()),

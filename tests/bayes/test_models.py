@@ -9,7 +9,7 @@ import pytest
 import hpo
 from hpo.bayes import data as data_module
 from hpo.bayes import models
-from hpo.bayes.acquisition.feasibility import doubt, trust
+from hpo.bayes.acquisition.feasibility import calibration, risk_margin
 from hpo.bayes.data import TrainingData, training_data
 from hpo.bayes.gp.gp import build, fit
 from hpo.bayes.gp.kernel import Layout, Theta
@@ -148,8 +148,8 @@ def test_failures_have_their_own_schedule(searches: Searches) -> None:
 
 
 def test_results_beyond_those_that_are_modelled_count(searches: Searches, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_module, "MOST_MODELLED", 110)
-    monkeypatch.setattr(data_module, "MOST_FAILED", 5)
+    monkeypatch.setattr(data_module, "MAX_MODELLED", 110)
+    monkeypatch.setattr(data_module, "MAX_FAILED", 5)
     study = study_of(120)
     for _ in range(6):
         study.fail(study.ask(), "oom")
@@ -202,12 +202,12 @@ def test_scores_of_success_are_believed_as_far_as_they_foretell() -> None:
     X = rng.random((60, 2))
     clear, flips = np.where(X[:, 0] + X[:, 1] > 0.9, 1.0, -1.0), np.where(rng.random(60) > 0.5, 1.0, -1.0)
     theta = Theta((np.log(0.4),) * 2, 0.0, np.log(0.1))
-    assert trust(build(theta, X, clear)) > 0.4
-    assert trust(build(theta, X, flips)) < 0.2
+    assert calibration(build(theta, X, clear)) > 0.4
+    assert calibration(build(theta, X, flips)) < 0.2
 
 
 def test_the_calm_term_of_the_prior_has_the_gradient_it_says() -> None:
-    layout, prior, step = Layout.of(3), Prior(calm=0.1), 1e-6
+    layout, prior, step = Layout.of(3), Prior(smooth=0.1), 1e-6
     at = np.array([-2.0, 0.3, -0.7, 0.1, -4.0])
     value, gradient = prior.log_density(at, layout)
     assert value == pytest.approx(Prior().log_density(at, layout)[0] - 0.1 * np.exp(-2.0 * at[:3]).sum())
@@ -236,22 +236,22 @@ def test_an_objective_is_calm_until_fine_structure_foretells_better(wiggles: flo
 
 def test_rivals_see_the_same_results_under_other_assumptions() -> None:
     study = study_of(12)
-    assert fit_models(data_of(study), {}).objectives[0].rivals == ()
-    hedged = fit_models(data_of(study), {}, hedge=True)
+    assert fit_models(data_of(study), {}).objectives[0].alternatives == ()
+    hedged = fit_models(data_of(study), {}, use_alternatives=True)
     first = hedged.objectives[0]
-    finer, warped = first.rivals
-    for rival in first.rivals:
-        np.testing.assert_array_equal(rival.y, first.gp.y)
-        assert rival.theta != first.gp.theta
+    finer, warped = first.alternatives
+    for alternative in first.alternatives:
+        np.testing.assert_array_equal(alternative.y, first.gp.y)
+        assert alternative.theta != first.gp.theta
     assert (finer.layout.n_warped, warped.layout.n_warped) == (0, 2)
-    assert all(c.rivals == () for c in hedged.constraints)
+    assert all(c.alternatives == () for c in hedged.constraints)
 
 
 def test_a_rival_that_the_results_speak_against_is_none() -> None:
     """Waves of a twelfth of the space are not calm; gentle ones may be taken for either."""
-    fine, gentle = (fit_models(waves(wiggles), {}, hedge=True).objectives[0] for wiggles in (12.0, 1.0))
-    assert all(rival.layout.n_warped for rival in fine.rivals)
-    assert not all(rival.layout.n_warped for rival in gentle.rivals)
+    fine, gentle = (fit_models(waves(wiggles), {}, use_alternatives=True).objectives[0] for wiggles in (12.0, 1.0))
+    assert all(alternative.layout.n_warped for alternative in fine.alternatives)
+    assert not all(alternative.layout.n_warped for alternative in gentle.alternatives)
 
 
 def test_only_numbers_can_be_warped() -> None:
@@ -260,19 +260,19 @@ def test_only_numbers_can_be_warped() -> None:
     study = hpo.open_study("choices", hpo.Problem(space, [hpo.Objective("v")]), storage=":memory:", seed=0)
     for p in space.sample(np.random.default_rng(0), 15):
         study.add(p, {"v": float(list(p.values()).count("a"))})
-    objective = fit_models(data_of(study), {}, hedge=True).objectives[0]
+    objective = fit_models(data_of(study), {}, use_alternatives=True).objectives[0]
     assert objective.found.thetas
     assert not any("warped" in name for name in objective.found.thetas)
 
 
 def test_rivals_are_built_from_what_was_found() -> None:
     study = study_of(110)
-    found = fit_models(data_of(study), {}, hedge=True)
-    assert found.objectives[0].rivals
+    found = fit_models(data_of(study), {}, use_alternatives=True)
+    assert found.objectives[0].alternatives
     add(study, 2, seed=2)
-    after = fit_models(data_of(study), json.loads(json.dumps(found.fitted())), hedge=True)
-    assert {r.theta for r in after.objectives[0].rivals} <= {r.theta for r in found.objectives[0].rivals}
-    assert {r.n_observed for r in after.objectives[0].rivals} == {112}
+    after = fit_models(data_of(study), json.loads(json.dumps(found.fitted())), use_alternatives=True)
+    assert {r.theta for r in after.objectives[0].alternatives} <= {r.theta for r in found.objectives[0].alternatives}
+    assert {r.n_observed for r in after.objectives[0].alternatives} == {112}
 
 
 def ended(failed: bool, n_in_flight: int = 0, kind: str = "oom") -> hpo.Trial:
@@ -282,15 +282,15 @@ def ended(failed: bool, n_in_flight: int = 0, kind: str = "oom") -> hpo.Trial:
 
 
 def test_failures_of_suggestions_raise_what_is_doubted_and_successes_lower_it() -> None:
-    start = doubt([])
-    assert doubt([ended(False)] * 50) == start, "nothing is saved up"
-    once, often = doubt([ended(True)]), doubt([ended(True)] * 50)
+    start = risk_margin([])
+    assert risk_margin([ended(False)] * 50) == start, "nothing is saved up"
+    once, often = risk_margin([ended(True)]), risk_margin([ended(True)] * 50)
     assert start < once < often
-    assert doubt([ended(True)] * 51) == often, "there is an end to caution"
-    assert doubt([ended(True), *[ended(False)] * 9]) == pytest.approx(start), "a tenth may fail"
-    assert doubt([ended(True, n_in_flight=7)]) == start, "the same doubt had chosen those before it"
-    assert doubt([ended(True, kind="infra")]) == start
-    assert doubt([hpo.Trial(0, {}, TrialState.FAILED, 0, why={"role": "initial"}, kind="oom")]) == start
+    assert risk_margin([ended(True)] * 51) == often, "there is an end to caution"
+    assert risk_margin([ended(True), *[ended(False)] * 9]) == pytest.approx(start), "a tenth may fail"
+    assert risk_margin([ended(True, n_in_flight=7)]) == start, "the same doubt had chosen those before it"
+    assert risk_margin([ended(True, kind="infra")]) == start
+    assert risk_margin([hpo.Trial(0, {}, TrialState.FAILED, 0, why={"role": "initial"}, kind="oom")]) == start
 
 
 @pytest.mark.parametrize(

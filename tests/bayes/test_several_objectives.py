@@ -10,8 +10,8 @@ from scipy.special import gamma, ndtri
 from scipy.stats import qmc, spearmanr
 
 from hpo.bayes.acquisition.log_ei import LogProbability
-from hpo.bayes.acquisition.pending import N_FANTASIES, Limits
-from hpo.bayes.data import Series
+from hpo.bayes.acquisition.pending import N_FANTASIES, ConstraintTerms
+from hpo.bayes.data import MetricData
 from hpo.bayes.gp.gp import GP, build
 from hpo.bayes.gp.kernel import Theta
 from hpo.bayes.gp.transforms import Standardize, YeoJohnson
@@ -39,7 +39,7 @@ def surrogate(X: Array, y: Array) -> GP:
 
 def metric(X: Array, y: Array, name: str, least: float) -> MetricModel:
     n = len(y)
-    series = Series(Objective(name), 1.0, y, np.full(n, np.nan), least, np.inf)
+    series = MetricData(Objective(name), 1.0, y, np.full(n, np.nan), least, np.inf)
     transform = Standardize.of(y)
     return MetricModel(series, transform, surrogate(X, transform.forward(y)), Found(n, "", {}))
 
@@ -59,12 +59,12 @@ def front_of(m: int, n: int = 10, least: Sequence[float] | None = None) -> Front
     return Front.of(models_of(X, m, least), X, np.ones(n, dtype=bool))
 
 
-def improvement(front: Front, in_flight: Array = NOBODY, limits: Limits = ()) -> HypervolumeImprovement:
+def improvement(front: Front, in_flight: Array = NOBODY, limits: ConstraintTerms = ()) -> HypervolumeImprovement:
     normals = np.random.default_rng(4).standard_normal((len(in_flight), N_FANTASIES * len(front.reference)))
     return front.improvement(limits, in_flight, normals)
 
 
-def limits_of(lower: float = 0.0) -> Limits:
+def limits_of(lower: float = 0.0) -> ConstraintTerms:
     X = np.random.default_rng(5).random((8, D))
     return [(surrogate(X, np.sin(6.0 * X[:, 0])), LogProbability(lower)), (surrogate(X, X[:, 1]), LogProbability(0, 2))]
 

@@ -9,10 +9,10 @@ import pytest
 
 import hpo
 from hpo.bayes import models
-from hpo.bayes.acquisition.feasibility import doubt
+from hpo.bayes.acquisition.feasibility import risk_margin
 from hpo.bayes.data import training_data
 from hpo.bayes.models import fit_models
-from hpo.bayes.target import Aim, aim
+from hpo.bayes.target import AcquisitionTarget, aim
 from hpo.problem.encoding import Encoder
 
 SQUARE = hpo.Space({"x": hpo.Float(0.0, 1.0), "y": hpo.Float(0.0, 1.0)})
@@ -34,14 +34,14 @@ def study_of(n: int, scale: float = 1.0, *, constraint: float | None = None) -> 
     return study
 
 
-def aim_of(study: hpo.Study) -> Aim:
+def aim_of(study: hpo.Study) -> AcquisitionTarget:
     data = training_data(study.history, Encoder(study.problem.space))
-    return aim(data, fit_models(data, study.history.fitted), doubt(study.trials))
+    return aim(data, fit_models(data, study.history.fitted), risk_margin(study.trials))
 
 
 def test_next_to_nothing_is_a_share_of_what_was_gained() -> None:
     """In the model's units it does not depend on the metric's unit."""
-    first, second = aim_of(study_of(8)).next_to_nothing, aim_of(study_of(8, 1e6)).next_to_nothing
+    first, second = aim_of(study_of(8)).stall_threshold, aim_of(study_of(8, 1e6)).stall_threshold
     assert first == pytest.approx(second, rel=1e-6)
     assert 0 < first < 0.02
 
@@ -50,14 +50,14 @@ def test_without_a_feasible_trial_only_the_limits_count() -> None:
     found = aim_of(study_of(5, constraint=-1.0))
     assert found.is_feasibility
     assert found.target.objective is None
-    assert found.next_to_nothing == 0.0
+    assert found.stall_threshold == 0.0
 
 
 def test_the_bolder_target_lies_one_prior_deviation_higher() -> None:
     found = aim_of(study_of(8))
     assert found.target.objective is not None
-    assert found.bolder.margin == pytest.approx(np.sqrt(found.target.objective.theta.outputscale))
-    assert found.bolder.best == found.target.best
+    assert found.exploring.margin == pytest.approx(np.sqrt(found.target.objective.theta.outputscale))
+    assert found.exploring.best == found.target.best
 
 
 def looks(study: hpo.Study) -> list[hpo.Trial]:
@@ -134,4 +134,4 @@ def test_a_model_that_foretells_nothing_does_not_send_every_trial_to_a_corner() 
 
 
 def test_a_model_that_foretells_is_not_blind() -> None:
-    assert not aim_of(study_of(12)).is_blind
+    assert not aim_of(study_of(12)).is_uninformative

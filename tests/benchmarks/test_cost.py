@@ -20,7 +20,7 @@ SMALL = Plan(dims=(2,), sizes=(4, 8), batches=(1, 2), limit=60.0, many=(6, 5), s
 
 
 @dataclass(frozen=True)
-class Timed(Asked):
+class Deadline(Asked):
     """With the elapsed time."""
 
     wall: float = 0.5
@@ -43,11 +43,11 @@ class Metered:
         self.added.append((params, values))
         return 0.001
 
-    def ask(self, n: int) -> Timed:
+    def ask(self, n: int) -> Deadline:
         if self.dies:
             raise RuntimeError("out of memory")
         self.log.append(self.name)
-        return Timed([Trial(i, {"x0": 0.1, "x1": 0.2}) for i in range(n)], self.cost)
+        return Deadline([Trial(i, {"x0": 0.1, "x1": 0.2}) for i in range(n)], self.cost)
 
     def tell(self, id: int, outcome: Outcome) -> float:
         assert outcome.values == surface(2).truth({"x0": 0.1, "x1": 0.2})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hpo.errors import ExecutorError, HpoError
 from hpo.executors import Inline
-from hpo.executors.base import Outcome, Work, answer_to, plain
+from hpo.executors.base import Outcome, Task, answer_to, plain
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -57,29 +57,29 @@ def test_what_is_not_plain_is_named(value: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"id": ""}, "a work needs an id; '' was given"),
-        ({"timeout": 0}, "work 'a': timeout must be above 0 or None, got 0"),
-        ({"timeout": float("nan")}, "work 'a': timeout must be above 0 or None, got nan"),
-        ({"memory": -1}, "work 'a': memory must be above 0 or None, got -1"),
-        ({"payload": [1]}, "work 'a': the payload is a list, not a mapping: [1]"),
+        ({"id": ""}, "a task needs an id; '' was given"),
+        ({"timeout": 0}, "task 'a': timeout must be above 0 or None, got 0"),
+        ({"timeout": float("nan")}, "task 'a': timeout must be above 0 or None, got nan"),
+        ({"memory": -1}, "task 'a': memory must be above 0 or None, got -1"),
+        ({"payload": [1]}, "task 'a': the payload is a list, not a mapping: [1]"),
     ],
 )
-def test_work_is_checked_at_birth(fields: dict[str, Any], text: str) -> None:
+def test_task_is_checked_at_birth(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(ExecutorError) as raised:
-        Work(**{"id": "a", "payload": {}, **fields})
+        Task(**{"id": "a", "payload": {}, **fields})
     assert str(raised.value) == text
     assert isinstance(raised.value, HpoError)
     assert isinstance(raised.value, RuntimeError)
 
 
-def test_work_is_frozen_and_its_own() -> None:
+def test_task_is_frozen_and_its_own() -> None:
     payload, env = {"x": [1]}, {"A": "1"}
-    work = Work(id="a", payload=payload, env=env)
+    task = Task(id="a", payload=payload, env=env)
     payload["x"].append(2)
     env["A"] = "2"
-    assert (work.payload, work.env) == ({"x": [1]}, {"A": "1"})
+    assert (task.payload, task.env) == ({"x": [1]}, {"A": "1"})
     with pytest.raises(dataclasses.FrozenInstanceError):
-        work.id = "b"  # type: ignore[misc]
+        task.id = "b"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("fields", [{}, {"value": {}, "kind": "error"}])
@@ -99,9 +99,9 @@ def test_the_clock_of_a_pool_is_the_monotonic_one_unless_it_has_its_own() -> Non
         assert before <= pool.clock() <= time.monotonic()
 
 
-def test_the_outcome_of_another_work_is_none() -> None:
-    work, right, wrong = Work(id="a", payload={}), Outcome(id="a", value={}), Outcome(id="b", value={"y": 1})
-    assert answer_to(work, right) is right
-    lost = answer_to(work, wrong)
+def test_the_outcome_of_another_task_is_none() -> None:
+    task, right, wrong = Task(id="a", payload={}), Outcome(id="a", value={}), Outcome(id="b", value={"y": 1})
+    assert answer_to(task, right) is right
+    lost = answer_to(task, wrong)
     assert (lost.id, lost.kind, lost.value) == ("a", "infra", None)
-    assert "the outcome of another work, 'b'" in lost.message
+    assert "the outcome of another task, 'b'" in lost.message

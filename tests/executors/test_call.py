@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from hpo.executors.base import Work
+from hpo.executors.base import Task
 from hpo.executors.call import TAIL_CHARACTERS, TAIL_LINES, call, kind_of, tail
 
-WORK = Work(id="a", payload={"x": 3})
+TASK = Task(id="a", payload={"x": 3})
 
 
 class OutOfMemoryError(RuntimeError):
@@ -34,11 +34,11 @@ def test_kind_of_an_exception(error: BaseException, kind: str) -> None:
         raise error
 
     assert kind_of(error) == kind
-    assert call(fail, WORK).kind == kind
+    assert call(fail, TASK).kind == kind
 
 
 def test_value() -> None:
-    outcome = call(lambda payload: {"y": payload["x"] ** 2, "t": (1, 2)}, WORK)
+    outcome = call(lambda payload: {"y": payload["x"] ** 2, "t": (1, 2)}, TASK)
     assert outcome.value == {"y": 9, "t": [1, 2]}
     assert (outcome.kind, outcome.message, outcome.log_tail) == (None, "", "")
 
@@ -50,7 +50,7 @@ def test_traceback_begins_in_the_function_and_shows_causes() -> None:
         except KeyError as error:
             raise ValueError("outer\nsecond line") from error
 
-    outcome = call(fail, WORK)
+    outcome = call(fail, TASK)
     assert outcome.message == "ValueError: outer second line"
     assert "KeyError: 'inner'" in outcome.log_tail
     assert "in fail" in outcome.log_tail
@@ -59,7 +59,7 @@ def test_traceback_begins_in_the_function_and_shows_causes() -> None:
 
 @pytest.mark.parametrize("result", [0.5, None, {"y": {1, 2}}])
 def test_result_that_is_not_plain_is_an_error_that_says_so(result: Any) -> None:
-    outcome = call(lambda payload: result, WORK)
+    outcome = call(lambda payload: result, TASK)
     assert outcome.kind == "error"
     assert outcome.message.startswith("TypeError: the function's result is ")
     assert outcome.message.endswith("return a mapping of names to numbers")
@@ -76,7 +76,7 @@ def test_a_long_traceback_keeps_the_users_function_and_the_last_line() -> None:
     source = "\n".join(f"def f{i}(payload):\n    return f{i + 1}(payload)" for i in range(40))
     names: dict[str, Any] = {}
     exec(f"{source}\ndef f40(payload):\n    raise ValueError('deep')", names)
-    trace = call(names["f0"], WORK).log_tail.splitlines()
+    trace = call(names["f0"], TASK).log_tail.splitlines()
     assert len(trace) == TAIL_LINES
     assert "in f0" in trace[1]
     assert "  ..." in trace

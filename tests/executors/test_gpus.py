@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors import Pool, Processes, Subprocess, Work
+from hpo.executors import Pool, Processes, Subprocess, Task
 from hpo.executors.supervisor.pool import deal
 from hpo.testing.executors import collect
 
@@ -18,7 +18,7 @@ SHOW = 'import json, os; print(json.dumps({"gpus": os.environ["CUDA_VISIBLE_DEVI
 
 
 def show(_: Mapping[str, Any]) -> dict[str, Any]:
-    """The devices a work sees."""
+    """The devices a task sees."""
     return {"gpus": os.environ["CUDA_VISIBLE_DEVICES"]}
 
 
@@ -46,10 +46,10 @@ def started(executor: str) -> Pool:
 
 
 @pytest.mark.parametrize("executor", ["Processes", "Subprocess"])
-def test_each_work_sees_the_devices_of_its_slot(executor: str) -> None:
+def test_each_task_sees_the_devices_of_its_slot(executor: str) -> None:
     with started(executor) as pool:
-        pool.submit(*(Work(id=str(i), payload={}, gpus=2) for i in range(8)))
+        pool.submit(*(Task(id=str(i), payload={}, gpus=2) for i in range(8)))
         seen = [outcome.value for outcome in collect(pool, 8)]
         assert {str(value and value["gpus"]) for value in seen} == {"4,5", "6,7"}
-        with pytest.raises(ExecutorError, match=r"work 'big' asks for 3 gpus, and a slot has 2"):
-            pool.submit(Work(id="big", payload={}, gpus=3))
+        with pytest.raises(ExecutorError, match=r"task 'big' asks for 3 gpus, and a slot has 2"):
+            pool.submit(Task(id="big", payload={}, gpus=3))

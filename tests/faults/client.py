@@ -1,8 +1,8 @@
-"""A client of a shared study: asks and tells, and keeps a ledger of what it sent and of what was acknowledged.
+"""A client of a shared study: asks and tells, and keeps a state of what it sent and of what was acknowledged.
 
     python client.py URL LEDGER COUNT
 
-Each line of the ledger is on disk before the next step: `asked N`, `sent N Y`, `acked N`.
+Each line of the state is on disk before the next step: `asked N`, `sent N Y`, `acked N`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 import hpo
 
 
-def main(url: str, ledger: str, count: int) -> None:
+def main(url: str, study_state: str, count: int) -> None:
     """Run `count` trials, one after the other."""
     study = hpo.open_study("shared", storage=url)
-    with Path(ledger).open("a") as file:
+    with Path(study_state).open("a") as file:
 
         def write(*words: object) -> None:
             file.write(" ".join(map(str, words)) + "\n")

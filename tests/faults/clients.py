@@ -24,7 +24,7 @@ class Clients:
     """Processes that ask and tell until they are ended. A client of each URL."""
 
     def __init__(self, urls: Sequence[str], folder: Path) -> None:
-        self.ledgers = [folder / f"{i}.ledger" for i in range(len(urls))]
+        self.ledgers = [folder / f"{i}.state" for i in range(len(urls))]
         self.processes = [
             subprocess.Popen([sys.executable, str(CLIENT), url, str(path), str(10**6)], stderr=subprocess.PIPE)
             for url, path in zip(urls, self.ledgers, strict=True)

@@ -21,7 +21,7 @@ import pytest
 from distributed import Client
 
 import hpo
-from hpo.executors import Dask, Work
+from hpo.executors import Dask, Task
 from hpo.testing.executors import await_that, behave, collect
 from hpo.trials.trial import TrialState
 
@@ -91,14 +91,14 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def run_a_study(folder: Path, executor: Any, disturb: Callable[[int], None]) -> hpo.Study:
     """TRIALS trials, measured and told, with `disturb` called again and again as they go on."""
-    ledger = str(folder / "ledger.jsonl")
+    queue = str(folder / "state.jsonl")
 
     def train(trial: Any) -> dict[str, float]:
         import json
         import time
 
         time.sleep(0.2 + 0.2 * trial.params["x"])
-        with open(ledger, "a") as file:
+        with open(queue, "a") as file:
             file.write(json.dumps([trial.number, trial.attempt, trial.params["x"]]) + "\n")
         return {"y": trial.params["x"]}
 
@@ -131,7 +131,7 @@ def check(study: hpo.Study, folder: Path) -> None:
     told = Counter(e.number for e in events if e.kind == "told")
     assert set(told.values()) == {1}
     assert not [e for e in events if e.kind in ("extra", "corrected", "cancelled")]
-    measured = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+    measured = [json.loads(line) for line in (folder / "state.jsonl").read_text().splitlines()]
     for trial in trials:
         if trial.state is TrialState.COMPLETED:
             assert told[trial.number] == 1
@@ -170,7 +170,7 @@ def test_a_killed_scheduler_loses_and_doubles_nothing(cluster: Cluster, tmp_path
 
 @pytest.mark.parametrize("size", [1, 5000])
 def test_a_worker_killed_with_a_result_in_hand(cluster: Cluster, tmp_path: Path, size: int) -> None:
-    """Dask would run the work again and hand over what comes of it. A small result has been sent by then; a large one is
+    """Dask would run the task again and hand over what comes of it. A small result has been sent by then; a large one is
     lost with the worker, and the caller decides."""
     runs, gate = tmp_path / "runs", tmp_path / "gate"
 
@@ -181,7 +181,7 @@ def test_a_worker_killed_with_a_result_in_hand(cluster: Cluster, tmp_path: Path,
 
     with Dask(cluster.address, 1).start(train) as pool, Client(cluster.address, set_as_default=False) as observer:
         payload = {"do": "hold", "gate": str(gate), "runs": str(runs), "value": "x" * size}
-        pool.submit(Work(id="a", payload=payload))
+        pool.submit(Task(id="a", payload=payload))
         await_that(runs.exists, "it runs")
         stopped, goes_on = threading.Event(), threading.Event()
 
@@ -201,6 +201,6 @@ def test_a_worker_killed_with_a_result_in_hand(cluster: Cluster, tmp_path: Path,
         outcome = collect(pool, 1)[0]
         assert (outcome.id, outcome.kind) == ("a", None if size == 1 else "infra")
         assert outcome.started_at is not None
-        pool.submit(Work(id="a", payload=payload))
+        pool.submit(Task(id="a", payload=payload))
         assert collect(pool, 1)[0].value == {"value": "x" * size}
         assert pool.wait(0.5) == []

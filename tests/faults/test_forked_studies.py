@@ -54,7 +54,7 @@ def child(study: hpo.Study) -> int:
 def test_forks_while_many_threads_use_the_study(study: hpo.Study) -> None:
     done, told, errors = threading.Event(), Counter[int](), list[BaseException]()
 
-    def work() -> None:
+    def task() -> None:
         try:
             while not done.is_set():
                 trial = study.ask()
@@ -63,7 +63,7 @@ def test_forks_while_many_threads_use_the_study(study: hpo.Study) -> None:
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    threads = [threading.Thread(target=task) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
     try:

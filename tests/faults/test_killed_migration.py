@@ -1,5 +1,5 @@
 """kill -9 of a process that upgrades a database of the first released schema: the old schema or the new one, never
-something between, and opening it again works. HPO_MIGRATION_KILLS says how often."""
+something between, and opening it again tasks. HPO_MIGRATION_KILLS says how often."""
 
 from __future__ import annotations
 

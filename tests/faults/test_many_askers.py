@@ -106,7 +106,7 @@ def test_one_that_is_gone_in_its_turn_holds_nobody_up_for_long(url: str, how: si
             gone.stdin.write("\n")
             gone.stdin.flush()
             assert gone.stdout.readline() == "suggests\n"
-            with study._book.transaction() as log:
+            with study._log.transaction() as log:
                 assert [lease.number for lease in log.leases()] == [-1], "it has its turn"
             gone.send_signal(how)
             told = acknowledged(client(name, url, 0.0))

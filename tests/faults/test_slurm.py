@@ -2,7 +2,7 @@
 
     tests/servers/slurm.sh run python -m pytest tests/faults/test_slurm.py
 
-Works hold until a gate opens and keep a ledger of what they did, so that the study can be compared with it.
+Tasks hold until a gate opens and keep a state of what they did, so that the study can be compared with it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import hpo
-from hpo.executors import CloseMode, Slurm, Work
+from hpo.executors import CloseMode, Slurm, Task
 from hpo.strategies import Random
 from hpo.testing import executors as contracts
 from hpo.testing.executors import collect
@@ -34,9 +34,9 @@ slurm.skip_without()
 log = logging.getLogger(__name__)
 
 HOLD = """
-echo "begun $HPO_TRIAL $SLURM_ARRAY_JOB_ID $SLURMD_NODENAME" >> {folder}/ledger
+echo "begun $HPO_TRIAL $SLURM_ARRAY_JOB_ID $SLURMD_NODENAME" >> {folder}/state
 while [ ! -e {folder}/gate ] && [ ! -e {folder}/gate-$HPO_TRIAL ]; do sleep 1; done
-echo "ended $HPO_TRIAL $1" >> {folder}/ledger
+echo "ended $HPO_TRIAL $1" >> {folder}/state
 echo '{{"y": '$1'}}'
 """
 
@@ -52,10 +52,10 @@ hpo.run(open_study(folder), executor=executor(folder, 4), budget=hpo.Budget(tria
 POOL = """
 import sys
 from pathlib import Path
-from hpo.executors import Work
+from hpo.executors import Task
 from tests.faults.test_slurm import executor
 pool = executor(Path(sys.argv[1]), 4).start()
-pool.submit(*(Work(id=f"w{i}", payload={"x": i}, env={"HPO_TRIAL": str(i)}) for i in range(6)))
+pool.submit(*(Task(id=f"w{i}", payload={"x": i}, env={"HPO_TRIAL": str(i)}) for i in range(6)))
 while True:
     pool.wait()
 """
@@ -101,16 +101,16 @@ class Driver:
             raise self.fault
 
 
-def ledger(folder: Path, word: str) -> list[list[str]]:
+def queue(folder: Path, word: str) -> list[list[str]]:
     """What was written after this word, line by line."""
-    path = folder / "ledger"
+    path = folder / "state"
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     return [rest for first, *rest in lines if first == word]
 
 
 def starts(folder: Path) -> Counter[int]:
     """How often each trial was begun."""
-    return Counter(int(number) for number, *_ in ledger(folder, "begun"))
+    return Counter(int(number) for number, *_ in queue(folder, "begun"))
 
 
 def begun(folder: Path, n: int) -> Callable[[], bool]:
@@ -126,7 +126,7 @@ def check(study: hpo.Study, folder: Path, trials: int) -> None:
     assert {t.state for t in study.trials} == {TrialState.COMPLETED}
     told = Counter(event.number for event in study.events() if event.kind == "told")
     assert told == Counter(range(trials)), "each result exactly once"
-    measured = {(int(number), float(x)) for number, x in ledger(folder, "ended")}
+    measured = {(int(number), float(x)) for number, x in queue(folder, "ended")}
     assert {(t.number, t.values["y"].value) for t in study.trials} <= measured
     assert list((folder / "shared").iterdir()) == []
 
@@ -135,7 +135,7 @@ def test_a_node_dies(tmp_path: Path, cluster: Cluster) -> None:
     study = open_study(tmp_path)
     driver = Driver(study, executor(tmp_path, 8), 8)
     await_that(begun(tmp_path, 8), "all begin")
-    hit = {int(number) for number, _, node in ledger(tmp_path, "begun") if node == "n1"}
+    hit = {int(number) for number, _, node in queue(tmp_path, "begun") if node == "n1"}
     assert hit
     cluster("kill-node", "n1")
     seconds = await_that(lambda: all(starts(tmp_path)[number] > 1 for number in hit), "they are begun again")
@@ -167,19 +167,19 @@ def test_outcomes_come_while_the_controller_is_away(
     tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contracts, "PATIENCE", PATIENCE)
-    works = [Work(id=f"w{i}", payload={"x": i}, env={"HPO_TRIAL": str(i)}) for i in range(4)]
+    tasks = [Task(id=f"w{i}", payload={"x": i}, env={"HPO_TRIAL": str(i)}) for i in range(4)]
     with executor(tmp_path, 3).start() as pool:
-        pool.submit(*works[:2])
+        pool.submit(*tasks[:2])
         await_that(begun(tmp_path, 2), "both begin")
         cluster("kill-controller")
-        pool.submit(works[2], works[3])
+        pool.submit(tasks[2], tasks[3])
         assert pool.wait(1.0) == []
         pool.cancel(["w0", "w2", "w3"])
         outcomes = collect(pool, 3)
         assert {(o.id, o.kind) for o in outcomes} == {("w0", "cancelled"), ("w2", "cancelled"), ("w3", "cancelled")}
         (tmp_path / "gate").touch()
         assert [(o.id, o.value) for o in collect(pool, 1)] == [("w1", {"y": 1})]
-        pool.submit(works[2])
+        pool.submit(tasks[2])
         cluster("start-controller")
         assert [(o.id, o.value) for o in collect(pool, 1)] == [("w2", {"y": 2})]
     assert starts(tmp_path) == Counter(range(3)), "each once, and one never"
@@ -208,7 +208,7 @@ def test_slurm_requeues_the_jobs(tmp_path: Path, cluster: Cluster) -> None:
     (tmp_path / "gate").touch()
     driver.join()
     check(study, tmp_path, 4)
-    assert {t.attempt for t in study.trials} == {1}, "the same works, started over"
+    assert {t.attempt for t in study.trials} == {1}, "the same tasks, started over"
 
 
 @pytest.mark.usefixtures("cluster")
@@ -240,7 +240,7 @@ def test_slurm_forgets_everything_and_uses_its_ids_again(tmp_path: Path, cluster
     (tmp_path / "gate").touch()
     driver.join()
     check(study, tmp_path, 4)
-    ids = [(number, job) for number, job, _ in ledger(tmp_path, "begun")]
+    ids = [(number, job) for number, job, _ in queue(tmp_path, "begun")]
     assert {job for _, job in ids[4:]} & {job for _, job in ids[:4]}, "the ids of the first jobs came again"
 
 
@@ -249,24 +249,24 @@ def test_results_of_an_earlier_cluster_are_not_taken_for_those_of_this_one(tmp_p
     here = executor(tmp_path, 3)
     for x in (1, 2):
         pool = here.start()
-        pool.submit(*(Work(id=f"w{i}", payload={"x": x}, env={"HPO_TRIAL": str(i)}) for i in range(3)))
+        pool.submit(*(Task(id=f"w{i}", payload={"x": x}, env={"HPO_TRIAL": str(i)}) for i in range(3)))
         await_that(begun(tmp_path, 3 * x), "all begin")
         if x == 1:
             pool.close(CloseMode.DETACH)
-            await_that(lambda: len(ledger(tmp_path, "ended")) == 3 and not cluster.jobs(), "all end")
+            await_that(lambda: len(queue(tmp_path, "ended")) == 3 and not cluster.jobs(), "all end")
             cluster("forget")
     assert {o.id: o.value for o in pool.close()} == {f"w{i}": {"y": 2} for i in range(3)}
-    assert Counter(job for _, job, _ in ledger(tmp_path, "begun")).most_common(1)[0][1] == 6, "the same id"
+    assert Counter(job for _, job, _ in queue(tmp_path, "begun")).most_common(1)[0][1] == 6, "the same id"
 
 
 @pytest.mark.usefixtures("cluster")
-def test_the_driver_dies_and_the_next_takes_its_works_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_driver_dies_and_the_next_takes_its_tasks_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contracts, "PATIENCE", PATIENCE)
     with subprocess.Popen([sys.executable, "-c", POOL, str(tmp_path)]) as process:
         await_that(begun(tmp_path, 4), "all that have a slot begin")
         process.kill()
     (tmp_path / "gate-0").touch()
-    await_that(lambda: len(ledger(tmp_path, "ended")) == 1, "one ends while there is no driver")
+    await_that(lambda: len(queue(tmp_path, "ended")) == 1, "one ends while there is no driver")
     with executor(tmp_path, 4).start() as pool:
         assert pool.reattach([*(f"w{i}" for i in range(6)), "other"]) == {"w0", "w1", "w2", "w3"}
         assert [(o.id, o.value) for o in collect(pool, 1)] == [("w0", {"y": 0})]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.executors import Outcome, Pool, Slurm, Work
+from hpo.executors import Outcome, Pool, Slurm, Task
 from hpo.executors.slurm import client as slurm_client
 from hpo.executors.slurm import programs as slurm_programs
 from hpo.executors.slurm import waits as slurm_waits
@@ -29,12 +29,12 @@ from tests.servers.slurm import Cluster, await_that, said
 
 slurm.skip_without()
 
-WORKS = int(os.environ.get("HPO_SLURM_WORKS", "24"))
+TASKS = int(os.environ.get("HPO_SLURM_WORKS", "24"))
 
 HOLD = """
-echo "begun $1 $SLURMD_NODENAME" >> {folder}/ledger
+echo "begun $1 $SLURMD_NODENAME" >> {folder}/state
 while [ ! -e {folder}/gate ]; do sleep 0.5; done
-echo "ended $1" >> {folder}/ledger
+echo "ended $1" >> {folder}/state
 echo '{{"y": '$1'}}'
 """
 PYTHON = """#!/bin/sh
@@ -50,19 +50,19 @@ def cluster() -> Iterator[Cluster]:
 
 
 def start(folder: Path, slots: int = 4, shared: Path | None = None, python: str = sys.executable) -> Pool:
-    """Works that wait for the gate."""
+    """Tasks that wait for the gate."""
     (folder / "train.sh").write_text(HOLD.format(folder=folder))
     command = ["sh", f"{folder}/train.sh", "{x}"]
     return Slurm(shared or folder / "shared", slots, command=command, grace=0.5, python=python).start()
 
 
-def works(*numbers: int, cpus: float = 1.0) -> list[Work]:
-    return [Work(id=f"w{number}", payload={"x": number}, cpus=cpus) for number in numbers]
+def tasks(*numbers: int, cpus: float = 1.0) -> list[Task]:
+    return [Task(id=f"w{number}", payload={"x": number}, cpus=cpus) for number in numbers]
 
 
-def ledger(folder: Path, word: str) -> list[str]:
+def queue(folder: Path, word: str) -> list[str]:
     """The numbers that were written after this word."""
-    path = folder / "ledger"
+    path = folder / "state"
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     return [rest[0] for first, *rest in lines if first == word]
 
@@ -113,8 +113,8 @@ def fill(disk: Path) -> None:
 @pytest.mark.parametrize("has_space", [True, False], ids=["space set aside", "no space at all"])
 def test_trainings_that_end_while_the_disk_is_full(tmp_path: Path, has_space: bool) -> None:
     with small_disk(tmp_path / "shared") as disk, start(tmp_path, shared=disk) as pool:
-        pool.submit(*works(0, 1, 2))
-        await_that(lambda: len(ledger(tmp_path, "begun")) == 3, "all begin")
+        pool.submit(*tasks(0, 1, 2))
+        await_that(lambda: len(queue(tmp_path, "begun")) == 3, "all begin")
         spaces = list(disk.glob("*/ended/.*"))
         assert len(spaces) == 3
         if not has_space:
@@ -122,13 +122,13 @@ def test_trainings_that_end_while_the_disk_is_full(tmp_path: Path, has_space: bo
                 space.unlink()
         fill(disk)
         (tmp_path / "gate").touch()
-        await_that(lambda: len(ledger(tmp_path, "ended")) == 3, "all end")
+        await_that(lambda: len(queue(tmp_path, "ended")) == 3, "all end")
         if not has_space:
             assert pool.wait(3.0) == []
             (disk / "junk").unlink()
         assert [outcome.value for outcome in ended(pool, 3)] == [{"y": 0}, {"y": 1}, {"y": 2}]
         (disk / "junk").unlink(missing_ok=True)
-    assert set(Counter(ledger(tmp_path, "begun")).values()) == {1}
+    assert set(Counter(queue(tmp_path, "begun")).values()) == {1}
 
 
 @pytest.mark.usefixtures("cluster")
@@ -137,7 +137,7 @@ def test_a_node_on_which_python_fails_at_once(tmp_path: Path) -> None:
     (tmp_path / "python").chmod(0o755)
     (tmp_path / "gate").touch()
     with start(tmp_path, 3, python=str(tmp_path / "python")) as pool:
-        pool.submit(*works(0, 1, 2, cpus=4.0))  # one for each node
+        pool.submit(*tasks(0, 1, 2, cpus=4.0))  # one for each node
         outcomes = ended(pool, 3)
         (lost,) = [outcome for outcome in outcomes if outcome.kind is not None]
         assert (lost.kind, lost.place, lost.started_at, lost.log_tail) == (
@@ -148,10 +148,10 @@ def test_a_node_on_which_python_fails_at_once(tmp_path: Path) -> None:
         )
         assert {outcome.place for outcome in outcomes} == {"n1", "n2", "n3"}
         pool.avoid({"n2"})
-        pool.submit(*works(3, 4, 5, cpus=4.0))
+        pool.submit(*tasks(3, 4, 5, cpus=4.0))
         assert {(outcome.kind, outcome.place) for outcome in ended(pool, 3)} <= {(None, "n1"), (None, "n3")}
         pool.avoid({"n1", "n2", "n3"})
-        pool.submit(*works(6))
+        pool.submit(*tasks(6))
         assert told(pool, "no other node") == "Slurm has no other node than n1, n2, n3, which fail: used all the same"
         ended(pool, 1)
 
@@ -167,9 +167,9 @@ def test_jobs_in_the_queue(tmp_path: Path, cluster: Cluster, monkeypatch: pytest
         return {text.split("ExcNodeList=")[1].split()[0] for text in lines if "JobState=PENDING" in text}
 
     with start(tmp_path, 6) as pool:
-        pool.submit(*works(0, 1, 2, cpus=4.0))
-        await_that(lambda: len(ledger(tmp_path, "begun")) == 3, "all nodes are busy")
-        pool.submit(*works(3, 4, cpus=4.0))
+        pool.submit(*tasks(0, 1, 2, cpus=4.0))
+        await_that(lambda: len(queue(tmp_path, "begun")) == 3, "all nodes are busy")
+        pool.submit(*tasks(3, 4, cpus=4.0))
         assert "2 jobs have been waiting in Slurm's queue" in told(pool, "Resources")
         pool.avoid({"n1", "n2"})
         await_that(lambda: kept_from() == {"n1,n2"}, "they are told")
@@ -192,11 +192,11 @@ def test_a_node_that_cannot_start_jobs_holds_none(tmp_path: Path, cluster: Clust
     said("scontrol", "reconfigure")
     (tmp_path / "gate").touch()
     with start(tmp_path, 1) as pool:
-        pool.submit(*works(0))
+        pool.submit(*tasks(0))
         (outcome,) = ended(pool, 1)
         assert (outcome.kind, outcome.started_at) == ("infra", None)
         assert "held" in outcome.message
-        pool.submit(*works(0))
+        pool.submit(*tasks(0))
         assert ended(pool, 1)[0].value == {"y": 0}
 
 
@@ -215,10 +215,10 @@ exec {true} "$@"
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.timeout(0 if WORKS > 24 else 600)
+@pytest.mark.timeout(0 if TASKS > 24 else 600)
 def test_bad_weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Submissions are slow, refused, hang and lose their answers, the disk is full every few seconds, and a node fails:
-    each work runs once, and none is lost."""
+    each task runs once, and none is lost."""
     shim = tmp_path / "bin" / "sbatch"
     shim.parent.mkdir()
     shim.write_text(SHIM.format(true=shutil.which("sbatch")))
@@ -238,15 +238,15 @@ def test_bad_weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             is_over.wait(dice.uniform(1.0, 6.0))
             (disk / "junk").unlink()
 
-    waiting, values = list(range(WORKS)), dict[str, object]()
+    waiting, values = list(range(TASKS)), dict[str, object]()
     with small_disk(tmp_path / "shared") as disk:
         flooding = threading.Thread(target=flood, args=(disk,))
         flooding.start()
         pool = start(tmp_path, 4, shared=disk, python=str(tmp_path / "python"))
         in_flight = 0
-        while len(values) < WORKS:
+        while len(values) < TASKS:
             while waiting and in_flight < 4:
-                pool.submit(*works(waiting.pop()))
+                pool.submit(*tasks(waiting.pop()))
                 in_flight += 1
             for outcome in pool.wait(1.0):
                 in_flight -= 1
@@ -261,5 +261,5 @@ def test_bad_weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         flooding.join()
         pool.close()
         assert PoolFolder.all(disk) == []
-    assert values == {f"w{i}": {"y": i} for i in range(WORKS)}
-    assert Counter(ledger(tmp_path, "begun")) == Counter(map(str, range(WORKS)))
+    assert values == {f"w{i}": {"y": i} for i in range(TASKS)}
+    assert Counter(queue(tmp_path, "begun")) == Counter(map(str, range(TASKS)))

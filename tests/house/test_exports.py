@@ -92,7 +92,7 @@ def test_an_unknown_name_is_an_attribute_error(face: str) -> None:
     ids=lambda value: value.__qualname__,
 )
 def test_what_users_call_is_marked_as_public(value: Any) -> None:
-    made_by_the_library = (hpo.Trial, hpo.executors.Outcome, hpo.executors.Work, hpo.strategies.Suggestion)
+    made_by_the_library = (hpo.Trial, hpo.executors.Outcome, hpo.executors.Task, hpo.strategies.Suggestion)
     function = value if inspect.isfunction(value) else value.__init__
     assert hasattr(function, "__wrapped__") != (value in made_by_the_library)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import hpo
 from hpo.errors import SpaceError
-from hpo.problem.enumeration import Walk
+from hpo.problem.enumeration import Enumeration
 from hpo.problem.parameters import Float, Int
 from hpo.problem.space import Space, key
 
@@ -62,7 +62,7 @@ def test_nothing_is_left_out(given: tuple[dict[str, Any], list[str]]) -> None:
     assert list(space.enumerate()) == wanted
     assert space.size(1000) == len(wanted)
     walks = list(
-        itertools.islice(Walk(space.parameters, space.order, space.linear).draws(np.random.default_rng(0)), 20)
+        itertools.islice(Enumeration(space.parameters, space.order, space.linear).draws(np.random.default_rng(0)), 20)
     )
     assert len(walks) == 20
     assert all(space.contains(params) for params in walks)

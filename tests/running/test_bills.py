@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 import hpo
-from hpo.trials.events import Event, Ledger
+from hpo.trials.events import Event, StudyState
 from tests.running.test_money import BY_START, BY_TIME, LEASE, LIMIT, PROBLEM, RATE, RESERVE, Clock, bills, opened
 
 
@@ -103,13 +103,13 @@ def test_what_never_started_costs_nothing(clock: Clock) -> None:
 
 
 def test_logs_of_earlier_versions_cost_at_most_their_limit() -> None:
-    ledger = Ledger(PROBLEM, 1)
+    study_state = StudyState(PROBLEM, 1)
     night = [
         Event(1, "2026-01-01T20:00:00+00:00", "asked", 0, {"params": {"x": 0.5}, "owner": "a"}),
         Event(2, "2026-01-02T06:00:00+00:00", "requeued", 0, {"reason": "infra", "seconds": None}),
         Event(3, "2026-01-02T06:00:01+00:00", "started", 0, {"owner": "b"}),
         Event(4, "2026-01-02T06:00:05+00:00", "requeued", 0, {"reason": "infra", "seconds": None}),
     ]
-    ledger.apply(night)
-    assert BY_TIME.worked(ledger.history()) == LIMIT + 4.0
-    assert BY_START.spent(ledger.history()) == 2 * RESERVE
+    study_state.apply(night)
+    assert BY_TIME.worked(study_state.history()) == LIMIT + 4.0
+    assert BY_START.spent(study_state.history()) == 2 * RESERVE

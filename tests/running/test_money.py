@@ -1,6 +1,6 @@
 """Money: whatever becomes of drivers and in whatever order they are heard of, what ran is billed once.
 
-Beside the study there is a world of drivers that are cut off, sleep and die, and of works of which the world knows how long
+Beside the study there is a world of drivers that are cut off, sleep and die, and of tasks of which the world knows how long
 they ran. All that is checked is computed from that, never from the study.
 """
 
@@ -55,7 +55,7 @@ def bills(study: hpo.Study) -> list[float]:
 
 
 @dataclass
-class Work:
+class Task:
     """One attempt, as the world knows it."""
 
     trial: hpo.Trial
@@ -84,7 +84,7 @@ class Work:
 @dataclass
 class Driver:
     name: str
-    works: list[Work] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
     is_cut_off: bool = False
     is_asleep: bool = False
     is_dead: bool = False
@@ -104,7 +104,7 @@ class World(RuleBasedStateMachine):
         self.patch.setattr("hpo.storage.stored_event.now", lambda: stamp(self.clock.now + skew))
         self.study = opened()
         self.drivers = [Driver(f"host{i}:1") for i in range(3)]
-        self.works: list[Work] = []
+        self.tasks: list[Task] = []
         self.overdrawn = 0.0
         """What was billed for less, being unheard of for longer than it could run, and was heard of after all."""
 
@@ -117,32 +117,32 @@ class World(RuleBasedStateMachine):
     @rule(i=st.integers(0, 2), n=st.integers(1, 3), quarters=st.integers(1, 160))
     def claim(self, i: int, n: int, quarters: int) -> None:
         driver = self.drivers[i]
-        if not driver.is_reachable or len(driver.works) >= 3:
+        if not driver.is_reachable or len(driver.tasks) >= 3:
             return
         for trial in self.study.claim(n, driver.name, lease=LEASE, within=self._room):
-            work = Work(trial, quarters / 4, self.clock.now, heard_of=self.clock.now)
-            driver.works.append(work)
-            self.works.append(work)
+            task = Task(trial, quarters / 4, self.clock.now, heard_of=self.clock.now)
+            driver.tasks.append(task)
+            self.tasks.append(task)
 
     @rule(seconds=st.sampled_from([0.25, 1.0, 4.0, 11.0, 30.0, 36000.0]))
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
         for driver in self.drivers:
             if not driver.is_asleep and not driver.is_dead:
-                for work in driver.works:
-                    work.ran = min(work.length, work.ran + seconds)
+                for task in driver.tasks:
+                    task.ran = min(task.length, task.ran + seconds)
 
     @rule(i=st.integers(0, 2))
     def beat(self, i: int) -> None:
         driver = self.drivers[i]
         if not driver.is_reachable:
             return
-        lost = self.study.renew([work.trial for work in driver.works], driver.name, LEASE)
-        for work in list(driver.works):
-            if work.trial not in lost:
-                work.heard_of = self.clock.now
-            elif work.ran < work.length:  # it is stopped
-                self._hear(driver, work, self.study.bill)
+        lost = self.study.renew([task.trial for task in driver.tasks], driver.name, LEASE)
+        for task in list(driver.tasks):
+            if task.trial not in lost:
+                task.heard_of = self.clock.now
+            elif task.ran < task.length:  # it is stopped
+                self._hear(driver, task, self.study.bill)
 
     @rule(
         i=st.integers(0, 2),
@@ -151,15 +151,15 @@ class World(RuleBasedStateMachine):
     )
     def end(self, i: int, how: str, y: float) -> None:
         driver = self.drivers[i]
-        for work in [work for work in driver.works if work.ran >= work.length and driver.is_reachable]:
+        for task in [task for task in driver.tasks if task.ran >= task.length and driver.is_reachable]:
             if how in ("tell", "price"):
-                price = {"price": min(RESERVE, RATE * work.ran)} if how == "price" else {}
-                work.brought = price.get("price")
-                self._hear(driver, work, self._telling({"y": y, **price}))
+                price = {"price": min(RESERVE, RATE * task.ran)} if how == "price" else {}
+                task.brought = price.get("price")
+                self._hear(driver, task, self._telling({"y": y, **price}))
             elif how == "cancel":
-                self._hear(driver, work, lambda t, s: self.study.cancel(t, "", seconds=s))
+                self._hear(driver, task, lambda t, s: self.study.cancel(t, "", seconds=s))
             else:
-                self._hear(driver, work, lambda t, s: self.study.fail(t, how, seconds=s))
+                self._hear(driver, task, lambda t, s: self.study.fail(t, how, seconds=s))
 
     @rule(i=st.integers(0, 2))
     def reclaim(self, i: int) -> None:
@@ -178,8 +178,8 @@ class World(RuleBasedStateMachine):
         driver = self.drivers[i]
         driver.is_dead = True
         if is_seen:
-            for work in driver.works:
-                work.seen_dead = self.clock.now
+            for task in driver.tasks:
+                task.seen_dead = self.clock.now
         host, n = driver.name.split(":")
         self.drivers[i] = Driver(f"{host}:{int(n) + 1}")
         if is_seen:
@@ -191,8 +191,8 @@ class World(RuleBasedStateMachine):
         if running:
             trial = running[n % len(running)]
             getattr(self.study, by_hand)(trial.number)
-            work = next(w for w in self.works if (w.trial.number, w.trial.attempt) == (trial.number, trial.attempt))
-            work.ended_at = min(work.ended_at, self.clock.now)
+            task = next(w for w in self.tasks if (w.trial.number, w.trial.attempt) == (trial.number, trial.attempt))
+            task.ended_at = min(task.ended_at, self.clock.now)
 
     @rule()
     def night(self) -> None:
@@ -204,10 +204,10 @@ class World(RuleBasedStateMachine):
         self.clock.now += LIMIT
         self.study.note("good morning")
         trials, as_of = self.study.trials, self.study.history.as_of
-        for work in self.works:
-            attempt = trials[work.trial.number].attempt_of(work.trial.attempt)
-            if attempt and not work.is_heard and work.ended_at == work.seen_dead == math.inf:
-                assert attempt.billed(LIMIT, as_of) == work.billed(work.lease_end), "no night is paid for"
+        for task in self.tasks:
+            attempt = trials[task.trial.number].attempt_of(task.trial.attempt)
+            if attempt and not task.is_heard and task.ended_at == task.seen_dead == math.inf:
+                assert attempt.billed(LIMIT, as_of) == task.billed(task.lease_end), "no night is paid for"
 
     # -- what must hold -------------------------------------------------------------------------------------------
 
@@ -216,20 +216,20 @@ class World(RuleBasedStateMachine):
         if not hasattr(self, "study"):
             return
         trials, as_of = self.study.trials, self.study.history.as_of
-        assert sum(len(t.attempts) for t in trials) <= len(self.works)
-        for work in self.works:
-            attempt = trials[work.trial.number].attempt_of(work.trial.attempt)
+        assert sum(len(t.attempts) for t in trials) <= len(self.tasks)
+        for task in self.tasks:
+            attempt = trials[task.trial.number].attempt_of(task.trial.attempt)
             billed = attempt.billed(LIMIT, as_of) if attempt else 0.0
             assert billed <= LIMIT
-            if work.is_heard:
-                assert billed == work.ran, "once it is heard of, exactly what ran"
-            elif work.seen_dead < math.inf:
-                ends = (work.lease_end, work.seen_dead, work.ended_at)
-                assert work.billed(min(ends)) <= billed <= LIMIT, "no less than until it was heard of last"
-            elif self.clock.now < min(work.lease_end, work.ended_at) + LIMIT:
+            if task.is_heard:
+                assert billed == task.ran, "once it is heard of, exactly what ran"
+            elif task.seen_dead < math.inf:
+                ends = (task.lease_end, task.seen_dead, task.ended_at)
+                assert task.billed(min(ends)) <= billed <= LIMIT, "no less than until it was heard of last"
+            elif self.clock.now < min(task.lease_end, task.ended_at) + LIMIT:
                 assert billed == LIMIT, "in full as long as it may run"
             elif billed < LIMIT:
-                assert billed in (work.billed(work.lease_end), work.billed(work.ended_at))
+                assert billed in (task.billed(task.lease_end), task.billed(task.ended_at))
 
     @invariant()
     def no_budget_is_overdrawn(self) -> None:
@@ -240,10 +240,10 @@ class World(RuleBasedStateMachine):
             spent = budget.worked(history) * RATE if budget is BY_TIME else budget.spent(history)
             assert spent <= CAP + self.overdrawn + 1e-6
             assert budget.room(history, 0.0).trials >= -self.overdrawn / RESERVE - 1
-        started = [work for work in self.works if not work.is_heard or work.ran > 0.0 or work.brought is not None]
+        started = [task for task in self.tasks if not task.is_heard or task.ran > 0.0 or task.brought is not None]
         assert BY_START.spent(history) == pytest.approx(RESERVE * len(started))
         known = {t.number: t.attempt for t in history.completed}
-        prices = [RESERVE if work.brought is None else work.brought for work in started]
+        prices = [RESERVE if task.brought is None else task.brought for task in started]
         assert BY_PRICE.spent(history) == pytest.approx(sum(prices)), known
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -254,17 +254,17 @@ class World(RuleBasedStateMachine):
     def _telling(self, values: Mapping[str, float]) -> Callable[[hpo.Trial, float], object]:
         return lambda trial, seconds: self.study.tell(trial, values, seconds=seconds)
 
-    def _hear(self, driver: Driver, work: Work, say: Callable[[hpo.Trial, float], object]) -> None:
+    def _hear(self, driver: Driver, task: Task, say: Callable[[hpo.Trial, float], object]) -> None:
         """The study hears how an attempt ended, as a run tells it; what somebody has ended by hand stays as it is."""
-        driver.works.remove(work)
-        attempt = self.study.trials[work.trial.number].attempt_of(work.trial.attempt)
+        driver.tasks.remove(task)
+        attempt = self.study.trials[task.trial.number].attempt_of(task.trial.attempt)
         before = attempt.billed(LIMIT, self.study.history.as_of) if attempt else 0.0
-        self.overdrawn += RATE * max(0.0, work.ran - before)
-        work.is_heard = True
+        self.overdrawn += RATE * max(0.0, task.ran - before)
+        task.is_heard = True
         try:
-            say(work.trial, work.ran)
+            say(task.trial, task.ran)
         except TrialStateError:
-            self.study.bill(work.trial, work.ran)
+            self.study.bill(task.trial, task.ran)
 
 
 TestWorld = World.TestCase

@@ -16,13 +16,13 @@ import pytest
 
 import hpo
 from hpo.errors import ExecutorError, MissingMetric, NoFeasibleTrial, NotANumber, ResultError, SettingsError
-from hpo.executors import Inline, Outcome, Processes, Subprocess, Threads, Work
+from hpo.executors import Inline, Outcome, Processes, Subprocess, Task, Threads
 from hpo.executors.base import Function
 from hpo.executors.local.inline import InlinePool
 from hpo.running.leases import owner, reclaim
 from hpo.running.progress import Progress
 from hpo.strategies import Random
-from hpo.study.new_events import MOST_DEATHS
+from hpo.study.new_events import MAX_DEATHS
 from hpo.testing.executors import await_that
 from hpo.trials.trial import TrialState
 
@@ -471,7 +471,7 @@ def test_random_search_in_parallel_never_overdraws() -> None:
 
 
 class _Kept(InlinePool):
-    """As a pool whose works outlive it, of which none is found again."""
+    """As a pool whose tasks outlive it, of which none is found again."""
 
     def __init__(self, function: Function) -> None:
         super().__init__(function)
@@ -482,9 +482,9 @@ class _Kept(InlinePool):
     def survives(self) -> bool:
         return True
 
-    def submit(self, *works: Work) -> None:
-        self.submitted += [work.id for work in works]
-        super().submit(*works)
+    def submit(self, *tasks: Task) -> None:
+        self.submitted += [task.id for task in tasks]
+        super().submit(*tasks)
 
     def reattach(self, ids: Iterable[str]) -> set[str]:
         self.looked_for.append(set(ids))
@@ -503,7 +503,7 @@ class _Keeping:
         return self.pools[-1]
 
 
-def test_works_that_outlive_their_driver_are_found_by_their_own_study_alone(tmp_path: Path) -> None:
+def test_tasks_that_outlive_their_driver_are_found_by_their_own_study_alone(tmp_path: Path) -> None:
     executor = _Keeping()
     for file in ("a.db", "b.db"):
         hpo.run(study(tmp_path / file), measure, budget=hpo.Budget(trials=1), executor=executor)
@@ -520,7 +520,7 @@ def test_works_that_outlive_their_driver_are_found_by_their_own_study_alone(tmp_
 
 
 class _Together(InlinePool):
-    """Runs three works and hands their outcomes over together."""
+    """Runs three tasks and hands their outcomes over together."""
 
     @property
     def capacity(self) -> int:
@@ -529,7 +529,7 @@ class _Together(InlinePool):
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         while self._run_next():
             pass
-        return self._ledger.deliver()
+        return self._queue.deliver()
 
 
 class _AllAtOnce:
@@ -658,7 +658,7 @@ study = hpo.open_study("run", storage={str(tmp_path / "k.db")!r})
 hpo.run(study, lambda t: os._exit(9) if t.number == 0 else {{"y": 0.0, "c": 0.0}}, budget=hpo.Budget(trials=2))
 """
     s = study(tmp_path / "k.db")
-    for _ in range(MOST_DEATHS - 1):  # as if it had died so often before
+    for _ in range(MAX_DEATHS - 1):  # as if it had died so often before
         s.reclaim({s.ask(owner="a driver that is gone").owner})
     codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(2)]
     assert codes == [9, 0]

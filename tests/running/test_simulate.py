@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 import hpo
-from hpo.bayes.predict import Expected
+from hpo.bayes.predict import PosteriorMeanObjective
 from hpo.errors import SettingsError, TrialFailed
 from hpo.executors import Failures, Lognormal, Simulated
 from hpo.running.simulate import Capacity, Forecast
@@ -112,7 +112,7 @@ def test_progress_counts_the_runs() -> None:
 
 def test_what_is_expected_is_what_the_models_say() -> None:
     known = study(24)
-    expected = Expected.of(known.history)
+    expected = PosteriorMeanObjective.of(known.history)
     for trial in known.trials[::5]:  # exact measurements of a smooth function
         at = expected.at(trial.params)
         assert at["score"] == pytest.approx(trial.values["score"].value, abs=0.02)
@@ -127,7 +127,7 @@ def test_where_trials_failed_they_are_expected_to_fail() -> None:
             known.fail(trial, "oom")
         else:
             known.tell(trial, train(trial))
-    expected = Expected.of(known.history)
+    expected = PosteriorMeanObjective.of(known.history)
     with pytest.raises(TrialFailed, match="expected to fail") as failure:
         expected.at({"x": 0.95, "y": 0.5})
     assert failure.value.kind == "oom"

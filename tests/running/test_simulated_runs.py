@@ -35,8 +35,8 @@ def test_5000_workers_and_20000_trials() -> None:
     ended = hpo.run(s, measure, budget=hpo.Budget(trials=20_000), executor=simulated)
     assert told(s) == dict.fromkeys(range(20_000), 1)
     assert len(s.history.completed) == 20_000
-    work = sum(t.seconds or 0.0 for t in s.trials) / 5000
-    assert work <= ended.seconds <= work + 1800.0, "no worker was idle before the last trials"
+    task = sum(t.seconds or 0.0 for t in s.trials) / 5000
+    assert task <= ended.seconds <= task + 1800.0, "no worker was idle before the last trials"
 
 
 def test_1000_trials_in_flight_whose_ends_are_all_apart() -> None:

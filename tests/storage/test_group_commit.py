@@ -14,40 +14,40 @@ import hpo
 from hpo.errors import ConnectionLost, ResultConflict, StorageError
 from hpo.storage import MemoryStorage, SqlStorage
 from hpo.storage import retry as persistence
-from hpo.storage.group_commit import Step, Steps
+from hpo.storage.group_commit import GroupCommit, Step
 from hpo.strategies import Random
 from hpo.testing.executors import await_that
-from hpo.trials.events import Draft, Event, Ledger
+from hpo.trials.events import Draft, Event, StudyState
 
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
 PATIENCE = 60.0
 
 
-class Book:
+class StudyLog:
     """A study in memory whose transactions can be held up and counted, and end as told."""
 
     def __init__(self) -> None:
         self.storage = MemoryStorage()
         self.study = self.storage.create("s", {}, {}).id
-        self.ledger = Ledger(PROBLEM, 1)
+        self.study_state = StudyState(PROBLEM, 1)
         self.gate = threading.Event()
         self.groups: list[int] = []
         self.endings: list[BaseException] = []
         """Raised by the next transactions, after they are stored."""
-        self.steps = Steps(self.attempt)
+        self.steps = GroupCommit(self.attempt)
 
     def attempt(self, steps: Sequence[Step]) -> None:
         """Wait for the gate, then write."""
         self.groups.append(len(steps))
         assert self.gate.wait(PATIENCE)
-        ledger = self.ledger.copy()
+        study_state = self.study_state.copy()
         with self.storage.transaction(self.study) as log:
             for step in steps:
-                step.write(ledger, log)
-                ledger.apply(step.news(ledger))
+                step.write(study_state, log)
+                study_state.apply(step.news(study_state))
         if self.endings:
             raise self.endings.pop(0)
-        self.ledger = ledger
+        self.study_state = study_state
 
     def texts(self) -> list[str]:
         """What is stored."""
@@ -55,8 +55,8 @@ class Book:
 
 
 @pytest.fixture
-def book() -> Book:
-    return Book()
+def book() -> StudyLog:
+    return StudyLog()
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def note(text: str) -> Callable[..., list[Draft]]:
 
 
 def queued(
-    book: Book, pool: ThreadPoolExecutor, decides: Sequence[Callable[..., list[Draft]]]
+    book: StudyLog, pool: ThreadPoolExecutor, decides: Sequence[Callable[..., list[Draft]]]
 ) -> list[Future[list[Event]]]:
     """The first is being written, and waits at the gate; the others wait for it, in order."""
     futures = []
@@ -80,7 +80,7 @@ def queued(
     return futures
 
 
-def test_steps_that_wait_share_the_next_transaction(book: Book, pool: ThreadPoolExecutor) -> None:
+def test_steps_that_wait_share_the_next_transaction(book: StudyLog, pool: ThreadPoolExecutor) -> None:
     futures = queued(book, pool, [note(str(i)) for i in range(10)])
     assert not any(future.done() for future in futures), "nothing is acknowledged before it is stored"
     book.gate.set()
@@ -89,7 +89,7 @@ def test_steps_that_wait_share_the_next_transaction(book: Book, pool: ThreadPool
     assert book.texts() == [str(i) for i in range(10)]
 
 
-def test_a_refused_step_stops_no_other(book: Book, pool: ThreadPoolExecutor) -> None:
+def test_a_refused_step_stops_no_other(book: StudyLog, pool: ThreadPoolExecutor) -> None:
     def refuse(*_: object) -> list[Draft]:
         raise ResultConflict("no")
 
@@ -101,7 +101,7 @@ def test_a_refused_step_stops_no_other(book: Book, pool: ThreadPoolExecutor) -> 
     assert book.groups == [1, 3]
 
 
-def test_a_step_that_cannot_be_stored_stops_no_other(book: Book, pool: ThreadPoolExecutor) -> None:
+def test_a_step_that_cannot_be_stored_stops_no_other(book: StudyLog, pool: ThreadPoolExecutor) -> None:
     def unstorable(*_: object) -> list[Draft]:
         return [Draft("noted", None, {"text": float("nan")})]
 
@@ -115,7 +115,7 @@ def test_a_step_that_cannot_be_stored_stops_no_other(book: Book, pool: ThreadPoo
 
 
 def test_a_lost_answer_of_many_stores_each_once(
-    book: Book, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    book: StudyLog, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(persistence, "_SHORTEST", 0.0)
     futures = queued(book, pool, [note(str(i)) for i in range(5)])
@@ -125,7 +125,7 @@ def test_a_lost_answer_of_many_stores_each_once(
     assert book.texts() == [str(i) for i in range(5)]
 
 
-def test_an_interrupted_writer_leaves_the_others_to_another(book: Book, pool: ThreadPoolExecutor) -> None:
+def test_an_interrupted_writer_leaves_the_others_to_another(book: StudyLog, pool: ThreadPoolExecutor) -> None:
     book.endings = [KeyboardInterrupt()]
     first = pool.submit(book.steps.write, note("first"))
     await_that(lambda: bool(book.groups), "the first writes")
@@ -141,7 +141,7 @@ def test_an_interrupted_writer_leaves_the_others_to_another(book: Book, pool: Th
     assert book.texts()[-1] == "later"
 
 
-def test_an_interrupted_writer_of_many(book: Book, pool: ThreadPoolExecutor) -> None:
+def test_an_interrupted_writer_of_many(book: StudyLog, pool: ThreadPoolExecutor) -> None:
     futures = queued(book, pool, [note(str(i)) for i in range(5)])
     group: list[BaseException] = [KeyboardInterrupt()]
     attempt = book.attempt

@@ -16,7 +16,7 @@ import pytest
 from hpo.errors import ConnectionLost, StorageError
 from hpo.storage import SqlStorage
 from hpo.storage.lock_holders import writer_of
-from hpo.storage.writer_lock import Turn
+from hpo.storage.writer_lock import WriterLock
 
 HOLD = """
 import sys, time
@@ -56,7 +56,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_asking", [True, False])
 def test_a_thread_that_waits_for_the_database_is_not_told_to_compute_elsewhere(is_asking: bool) -> None:
-    turn, inside, leave = Turn(0.05, "the.server"), threading.Event(), threading.Event()
+    turn, inside, leave = WriterLock(0.05, "the.server"), threading.Event(), threading.Event()
 
     def hold() -> None:
         with turn.taken():

@@ -10,7 +10,7 @@ import pytest
 
 from hpo.errors import ConnectionLost, StorageError
 from hpo.storage import retry as persistence
-from hpo.storage.retry import patient, persistently
+from hpo.storage.retry import patient, retrying
 
 
 class Clock:
@@ -50,13 +50,13 @@ def away(clock: Clock, seconds: float, *, is_unanswered: bool = False) -> Callab
 
 
 def test_a_moment_is_nobodys_business(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    assert persistently(away(clock, 1.0)) == "done"
+    assert retrying(away(clock, 1.0)) == "done"
     assert caplog.text == ""
 
 
 def test_what_is_waited_for_is_said(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert persistently(away(clock, 30.0)) == "done"
+        assert retrying(away(clock, 30.0)) == "done"
     assert [record.getMessage() for record in caplog.records] == [
         "the server is away. Trying again, for 57 s more at most",
         "the server is away. Trying again, for 37 s more at most",
@@ -78,7 +78,7 @@ def test_what_is_waited_for_is_said(clock: Clock, caplog: pytest.LogCaptureFixtu
 def test_patience(clock: Clock, seconds: float | None, is_opening: bool, is_unanswered: bool, lasts: float) -> None:
     def wait() -> None:
         with pytest.raises(ConnectionLost, match="the server is away"):
-            persistently(away(clock, 1000.0, is_unanswered=is_unanswered), is_opening=is_opening)
+            retrying(away(clock, 1000.0, is_unanswered=is_unanswered), is_opening=is_opening)
 
     begun = clock.now
     if seconds is None:
@@ -94,13 +94,13 @@ def test_an_address_where_nobody_answers_is_named_at_once(
     clock: Clock, caplog: pytest.LogCaptureFixture, seconds: int
 ) -> None:
     with caplog.at_level(logging.WARNING), nullcontext() if seconds == 15 else patient(seconds):
-        persistently(away(clock, 0.01, is_unanswered=True), is_opening=True)
+        retrying(away(clock, 0.01, is_unanswered=True), is_opening=True)
     assert caplog.records[0].getMessage() == f"the server is away. Trying again, for {seconds} s more at most"
 
 
 def test_the_last_error_says_for_how_long(clock: Clock) -> None:
     with pytest.raises(ConnectionLost) as caught:
-        persistently(away(clock, 1000.0))
+        retrying(away(clock, 1000.0))
     assert str(caught.value) == "the server is away. Look whether it is up (tried again for 59 s)"
 
 
@@ -109,5 +109,5 @@ def test_what_never_passes_is_raised_at_once(clock: Clock) -> None:
         raise StorageError("no such database")
 
     with pytest.raises(StorageError):
-        persistently(refused)
+        retrying(refused)
     assert clock.now == 1000.0

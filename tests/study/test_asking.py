@@ -19,9 +19,9 @@ from hpo.storage import Storage
 from hpo.storage.base import Lease
 from hpo.strategies import Random
 from hpo.study import ask_queue as places
-from hpo.study.ask_queue import Place
+from hpo.study.ask_queue import QueuePlace
 from hpo.testing.executors import await_that
-from hpo.trials.deadline import Allowance
+from hpo.trials.deadline import TimeLimit
 from hpo.trials.events import Event
 from hpo.trials.history import History
 from hpo.trials.suggestion import Suggestion
@@ -69,10 +69,10 @@ class Hurried(Gated):
     """One that can do with less time."""
 
     def suggest_within(
-        self, history: History, n: int, rng: np.random.Generator, allowance: Allowance
+        self, history: History, n: int, rng: np.random.Generator, time_limit: TimeLimit
     ) -> list[Suggestion]:
         """At once, where there is no time."""
-        if allowance.model(0.01):
+        if time_limit.model(0.01):
             return self.suggest(history, n, rng)
         return [Suggestion(s.params, {**s.why, "skipped": ["spread"]}) for s in Random().suggest(history, n, rng)]
 
@@ -103,7 +103,7 @@ def pair(storages: Sequence[Storage], name: str) -> tuple[hpo.Study, hpo.Study]:
 
 
 def queue(study: hpo.Study) -> list[Lease]:
-    with study._book.transaction() as log:
+    with study._log.transaction() as log:
         return [lease for lease in reversed(log.leases()) if lease.number < 0]
 
 
@@ -138,11 +138,11 @@ def test_the_slow_one_has_its_turn_while_the_quick_one_waits(pair: tuple[hpo.Stu
 def test_whoever_does_not_renew_its_place_is_passed_over(pair: tuple[hpo.Study, hpo.Study]) -> None:
     """As it stops, or dies."""
     study = pair[1]
-    with study._book.transaction() as log:
+    with study._log.transaction() as log:
         log.put([Lease(-1, 0, "dead", log.time() - 0.001)])
     assert study.ask().number == 0
-    with study._book.transaction() as log:
-        Place("another").take(log, is_quick=False)
+    with study._log.transaction() as log:
+        QueuePlace("another").take(log, is_quick=False)
     (only,) = queue(study)
     assert only.owner == "another", "and its place is cleared away"
 
@@ -151,11 +151,11 @@ def test_a_place_is_renewed_while_a_suggestion_is_made(
     pair: tuple[hpo.Study, hpo.Study], slow: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(places, "KEPT", 0.6)
-    place, study = Place("me"), pair[0]
-    with study._book.transaction() as log:
+    place, study = QueuePlace("me"), pair[0]
+    with study._log.transaction() as log:
         assert place.take(log, is_quick=False) == 0
     (before,) = queue(study)
-    with place.kept(study._book.renew):
+    with place.kept(study._log.renew):
         await_that(
             lambda: queue(study)[0].until > before.until + 0.6, "it lasts longer than a place that is left alone"
         )
@@ -174,7 +174,7 @@ def test_a_suggestion_whose_turn_was_lost_is_kept_under_the_next_number(
     with ThreadPoolExecutor(1) as pool:
         mine = pool.submit(slow_study.ask)
         assert slow.inside.wait(PATIENCE)
-        with quick._book.transaction() as log:
+        with quick._log.transaction() as log:
             log.drop([lease.number for lease in log.leases()])
         given = quick.add({"x": 0.123}, {"y": 1.0}), quick.ask()
         slow.open.set()
@@ -192,7 +192,7 @@ def test_the_time_of_an_ask_is_over_and_it_is_not_its_turn(storages: Sequence[St
     slow.open.set()
     study = hpo.open_study(name, PROBLEM, storage=storages[0], seed=1, strategy=Random())
     other = hpo.open_study(name, storage=storages[1], strategy=Hurried(name))
-    with study._book.transaction() as log:
+    with study._log.transaction() as log:
         log.put([Lease(-1, 0, "somebody who takes an hour", log.time() + 3600.0)])
     trial = other.ask(max_seconds=0.05)
     assert trial.why["skipped"] == ["spread"]
@@ -219,7 +219,7 @@ def test_whoever_leaves_without_a_trial_lets_the_others_pass(
 
 def test_leases_of_no_trial_are_nobodys_to_reclaim(pair: tuple[hpo.Study, hpo.Study]) -> None:
     study = pair[1]
-    with study._book.transaction() as log:
+    with study._log.transaction() as log:
         log.put([Lease(-1, 0, "dead", log.time() - 1.0), Lease(-2, 0, "waits", log.time() + 60.0)])
     assert study.reclaim() == []
     assert [lease.number for lease in queue(study)] == [-1, -2]

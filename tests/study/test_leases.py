@@ -281,7 +281,7 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionLost("nobody there")
 
     with pytest.raises(ConnectionLost, match="nobody there"), persistence.patient(0.2):
-        persistence.persistently(step)
+        persistence.retrying(step)
     assert tries[:2] == [False, True]
 
 

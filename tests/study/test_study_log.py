@@ -1,4 +1,4 @@
-"""The ledger of a process and the log agree, whatever goes wrong in between."""
+"""The state of a process and the log agree, whatever goes wrong in between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpo.storage import MemoryStorage, SqlStorage, Storage
 from hpo.storage.base import Log
 from hpo.strategies import Random
 from hpo.testing.executors import await_that
-from hpo.trials.events import Draft, Event, Ledger
+from hpo.trials.events import Draft, Event, StudyState
 from hpo.trials.trial import TrialState
 
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
@@ -55,7 +55,7 @@ def test_an_event_that_does_not_fit_is_not_stored(storage: Storage, draft: Draft
     trial = study.ask()
     before = study.events()
     with pytest.raises(error):
-        study._book.write(lambda *_: [draft])
+        study._log.write(lambda *_: [draft])
     assert study.events() == before
     assert study.tell(trial, {"y": 2.0}).state is TrialState.COMPLETED
     assert opened(storage).trials == study.trials
@@ -69,7 +69,7 @@ def test_one_that_does_not_fit_to_a_trial_far_ahead_is_not_stored(storage: Stora
         other.ask()
     before = other.events()
     with pytest.raises(KeyError):
-        study._book.change(trial.number, lambda *_: [Draft("told", trial.number, {})])
+        study._log.change(trial.number, lambda *_: [Draft("told", trial.number, {})])
     assert other.events() == before
     assert study.tell(trial, {"y": 2.0}) == opened(storage).trials[0]
 
@@ -97,17 +97,17 @@ def test_one_wrong_step_of_many_in_a_transaction_stops_no_other(storage: Storage
     trials = study.ask(8)
     gate, inside = threading.Event(), threading.Event()
 
-    def wait(ledger: Ledger, log: Log) -> list[Draft]:
+    def wait(study_state: StudyState, log: Log) -> list[Draft]:
         inside.set()
         assert gate.wait(PATIENCE)
         return []
 
     with ThreadPoolExecutor(10) as pool:
-        first = pool.submit(study._book.write, wait)
+        first = pool.submit(study._log.write, wait)
         assert inside.wait(PATIENCE)
-        wrong = pool.submit(study._book.write, lambda *_: [Draft("told", 99, {})])
+        wrong = pool.submit(study._log.write, lambda *_: [Draft("told", 99, {})])
         others = [pool.submit(study.tell, trial, {"y": 1.0}) for trial in trials]
-        await_that(lambda: len(study._book._steps._waiting) == 9, "all wait")
+        await_that(lambda: len(study._log._steps._waiting) == 9, "all wait")
         gate.set()
         assert first.result(PATIENCE) == []
         assert {other.result(PATIENCE).state for other in others} == {TrialState.COMPLETED}
@@ -120,14 +120,14 @@ def test_a_view_of_the_log_that_does_not_fit_is_made_anew(storage: Storage) -> N
     study, other = opened(storage), opened(storage)
     trial = study.ask()
     other.tell(trial, {"y": 1.0})
-    ledger = study._book._ledger
-    assert ledger is not None
-    ledger.trials.clear()  # as if it had been left half done
+    study_state = study._log._ledger
+    assert study_state is not None
+    study_state.trials.clear()  # as if it had been left half done
     assert study.trials == other.trials
     other.ask()
-    ledger = study._book._ledger
-    assert ledger is not None
-    ledger.seq += 100  # as if the database had been set back to an older copy
+    study_state = study._log._ledger
+    assert study_state is not None
+    study_state.seq += 100  # as if the database had been set back to an older copy
     assert study.ask().number == 2
     assert study.trials == other.trials
 
@@ -180,13 +180,13 @@ def test_a_child_forked_while_a_thread_is_in_the_study(storage: Storage) -> None
     study = opened(storage)
     gate, inside = threading.Event(), threading.Event()
 
-    def wait(ledger: Ledger, log: Log) -> list[Draft]:
+    def wait(study_state: StudyState, log: Log) -> list[Draft]:
         inside.set()
         assert gate.wait(PATIENCE)
         return [Draft("noted", None, {"text": "here"})]
 
     with ThreadPoolExecutor(1) as pool:
-        written = pool.submit(study._book.write, wait)
+        written = pool.submit(study._log.write, wait)
         assert inside.wait(PATIENCE)
         code = in_a_child(study.ask)
         gate.set()
@@ -200,14 +200,14 @@ def test_the_cost_of_a_step_does_not_grow_with_the_study(monkeypatch: pytest.Mon
     study = opened(MemoryStorage())
     trials = study.ask(300)
     applied: list[Event] = []
-    apply = Ledger.apply
+    apply = StudyState.apply
 
-    def counted(ledger: Ledger, events: Sequence[Event]) -> None:
+    def counted(study_state: StudyState, events: Sequence[Event]) -> None:
         applied.extend(events)
-        apply(ledger, events)
+        apply(study_state, events)
 
-    monkeypatch.setattr(Ledger, "apply", counted)
-    monkeypatch.setattr(Ledger, "copy", lambda _: pytest.fail("the whole ledger was copied"))
+    monkeypatch.setattr(StudyState, "apply", counted)
+    monkeypatch.setattr(StudyState, "copy", lambda _: pytest.fail("the whole state was copied"))
     for trial in trials[:20]:
         study.tell(trial, {"y": 1.0})
     assert len(applied) == 20

@@ -9,7 +9,7 @@ import pytest
 
 import hpo
 from hpo.errors import SettingsError
-from hpo.trials.deadline import REUSED, SCREENED, SPREAD, Allowance, Recorded, Timed, Unlimited
+from hpo.trials.deadline import REUSED, SCREENED, SPREAD, Deadline, NoTimeLimit, ReplayedDeadline, TimeLimit
 
 PROBLEM = hpo.Problem(
     hpo.Space({"x": hpo.Float(0.0, 1.0), "k": hpo.Int(1, 50), "kind": hpo.Categorical(["a", "b"])}),
@@ -63,16 +63,16 @@ def study_of(n: int) -> hpo.Study:
 
 
 def test_everything_may_be_done_without_a_limit() -> None:
-    allowance: Allowance = Unlimited()
-    assert allowance.model(1e9)
-    assert allowance.search(1e9)
-    assert allowance.climb(1e9, 1e9)
-    assert allowance.screen(1e9)
+    time_limit: TimeLimit = NoTimeLimit()
+    assert time_limit.model(1e9)
+    assert time_limit.search(1e9)
+    assert time_limit.climb(1e9, 1e9)
+    assert time_limit.screen(1e9)
 
 
 def test_work_is_done_while_its_estimate_fits() -> None:
     clock = Clock()
-    timed = Timed(2.0, clock)
+    timed = Deadline(2.0, clock)
     assert timed.model(1.9)
     clock.now += 1.9
     assert not timed.search(0.2)
@@ -83,7 +83,7 @@ def test_work_is_done_while_its_estimate_fits() -> None:
 
 def test_estimates_are_corrected_by_what_things_took() -> None:
     clock = Clock()
-    timed = Timed(10.0, clock)
+    timed = Deadline(10.0, clock)
     assert timed.model(0.5)
     clock.now += 5.0  # ten times as long as promised
     assert not timed.search(0.6)
@@ -92,20 +92,20 @@ def test_estimates_are_corrected_by_what_things_took() -> None:
 
 def test_a_record_decides_as_the_clock_did() -> None:
     whys: list[Mapping[str, Any]] = [{}, {"skipped": [SCREENED]}, {"skipped": [SCREENED]}]
-    recorded = Recorded(whys)
+    recorded = ReplayedDeadline(whys)
     assert recorded.model(9.0)
     assert recorded.search(9.0)
     assert [recorded.climb(9.0, 9.0) for _ in range(2)] == [True, False]
     assert recorded.screen(9.0)
-    assert not Recorded([{"skipped": [SPREAD]}]).model(0.0)
-    assert not Recorded([{"skipped": [REUSED]}]).search(0.0)
-    partly = Recorded([{}, {"skipped": [SPREAD]}])
+    assert not ReplayedDeadline([{"skipped": [SPREAD]}]).model(0.0)
+    assert not ReplayedDeadline([{"skipped": [REUSED]}]).search(0.0)
+    partly = ReplayedDeadline([{}, {"skipped": [SPREAD]}])
     assert [partly.climb(0.0, 0.0) for _ in range(2)] == [True, False]
     assert not partly.screen(0.0)
 
 
-SCRIPTS: dict[str, tuple[Callable[[], Allowance], list[tuple[str, ...]]]] = {
-    "all": (Unlimited, [()] * 6),
+SCRIPTS: dict[str, tuple[Callable[[], TimeLimit], list[tuple[str, ...]]]] = {
+    "all": (NoTimeLimit, [()] * 6),
     "no search": (lambda: Scripted(search=False), [(REUSED,)] * 6),
     "two climbed": (lambda: Scripted(climbs=2), [(), (), *[(SCREENED,)] * 4]),
     "none climbed": (lambda: Scripted(climbs=0), [(SCREENED,)] * 6),

@@ -1,4 +1,4 @@
-"""The tally of a ledger against histories that look for themselves."""
+"""The tally of a state against histories that look for themselves."""
 
 from __future__ import annotations
 

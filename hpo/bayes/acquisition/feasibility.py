@@ -18,12 +18,12 @@ from hpo.bayes.gp.gp import GP
 from hpo.common.arrays import Array
 from hpo.trials.trial import LEARNED_KINDS, Trial, TrialState
 
-_TRUSTS = np.geomspace(0.1, 1.0, 13)
-_DOUBT = 0.8416  # standard normal quantile of a chance of 80 %
+_CALIBRATIONS = np.geomspace(0.1, 1.0, 13)
+_RISK_MARGIN = 0.8416  # standard normal quantile of a chance of 80 %
 _STEEPNESS = 20.0
 _TOLERATED = 0.1  # share of suggestions that may fail
 _LEARNING = 0.5
-_MOST_RAISED = 1.0
+_MAX_RAISED = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,20 @@ class LikelySuccess:
     A trial with a chance of 50 % costs 14 nats, one with 16 % some 70.
     """
 
-    trust: float = 1.0
-    doubt: float = _DOUBT
+    calibration: float = 1.0
+    risk_margin: float = _RISK_MARGIN
 
     def __call__(self, mean: Array, sd: Array) -> tuple[Array, Array, Array]:
         """See acquisition.Utility."""
-        sd = sd / self.trust
+        sd = sd / self.calibration
         z = mean / sd
         value, slope = log_normal_cdf(z)
-        short = np.maximum(self.doubt - z, 0.0)
+        short = np.maximum(self.risk_margin - z, 0.0)
         value, slope = value - _STEEPNESS * short**2, slope + 2.0 * _STEEPNESS * short
-        return value, slope / sd, -slope * z / (sd * self.trust)
+        return value, slope / sd, -slope * z / (sd * self.calibration)
 
 
-def trust(gp: GP) -> float:
+def calibration(gp: GP) -> float:
     """How far the scores of a success model are to be believed, in [0.1, 1]: the factor under which each label is most
     probable when predicted from the others.
 
@@ -55,11 +55,11 @@ def trust(gp: GP) -> float:
     """
     mean, variance = gp.leave_one_out()
     z = mean / np.sqrt(np.maximum(variance - gp.theta.noise, 1e-6))
-    likelihood = [log_ndtr(gp.y * factor * z).sum() for factor in _TRUSTS]
-    return float(_TRUSTS[int(np.argmax(likelihood))])
+    likelihood = [log_ndtr(gp.y * factor * z).sum() for factor in _CALIBRATIONS]
+    return float(_CALIBRATIONS[int(np.argmax(likelihood))])
 
 
-def doubt(trials: Iterable[Trial]) -> float:
+def risk_margin(trials: Iterable[Trial]) -> float:
     """The score that a suggestion must have not to be doubted, after what became of earlier suggestions of the model.
 
     The search picks what the model is wrong about, so chances that hold on average do not hold for what was picked: along
@@ -73,5 +73,5 @@ def doubt(trials: Iterable[Trial]) -> float:
         is_sequential = "p_success" in trial.why and trial.why.get("n_in_flight") == 0
         if is_sequential and (trial.state is TrialState.COMPLETED or trial.kind in LEARNED_KINDS):
             has_failed = trial.state is not TrialState.COMPLETED
-            raised = float(np.clip(raised + _LEARNING * (has_failed - _TOLERATED), 0.0, _MOST_RAISED))
-    return _DOUBT + raised
+            raised = float(np.clip(raised + _LEARNING * (has_failed - _TOLERATED), 0.0, _MAX_RAISED))
+    return _RISK_MARGIN + raised

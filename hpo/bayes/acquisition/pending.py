@@ -18,7 +18,7 @@ from hpo.common.arrays import Array, Mask
 
 N_FANTASIES = 16
 
-Limits = Sequence[tuple[GP, Utility]]
+ConstraintTerms = Sequence[tuple[GP, Utility]]
 """A model and the log probability of what it must meet, for each limited metric and for success itself."""
 
 
@@ -31,7 +31,7 @@ class Target:
 
     objective: GP | None
     best: float
-    limits: Limits
+    limits: ConstraintTerms
     margin: float = 0.0
 
 
@@ -63,13 +63,13 @@ def improvement(target: Target, in_flight: Array, normals: Array) -> tuple[GP, L
     return fantasy, LogEI(np.maximum(reached.max(axis=1, keepdims=True), target.best) + target.margin)
 
 
-def conditioned(limits: Limits, in_flight: Array) -> Acquisition | None:
+def conditioned(limits: ConstraintTerms, in_flight: Array) -> Acquisition | None:
     """The sum of log probabilities of all limits, their variance fallen at the points in flight; None without any."""
     terms = [(condition(gp, in_flight) if len(in_flight) else gp, probability) for gp, probability in limits]
     return Acquisition(terms) if terms else None
 
 
-def probable(limits: Limits, X: Array) -> Mask:
+def probable(limits: ConstraintTerms, X: Array) -> Mask:
     """Whether the rows of X [b, d] meet all limits more probably than not, [b]. Success counts by its utility, which is
     less than its probability where that is below 80 % (see `feasibility.py`)."""
     if not limits:

@@ -22,7 +22,7 @@ from scipy.linalg import blas, lapack
 
 from hpo.bayes.gp.kernel import Layout, Theta, matern52, matern52_with_slope, scale, squared_distances
 from hpo.bayes.gp.likelihood import Observations, Prior, bounds, log_marginal_likelihood
-from hpo.bayes.optimize.lbfgs import ascend
+from hpo.bayes.optimize.lbfgs import maximize_rows
 from hpo.common.arrays import Array
 
 _SUBSET = 300  # observations theta is first fitted to when there are more than LARGE
@@ -354,5 +354,5 @@ def _search(start: Array, seen: Observations, layout: Layout, prior: Prior, max_
 
     with np.errstate(over="ignore", invalid="ignore"):  # absurd outputs make the likelihood -inf, not an error
         inside = np.clip(start, lower, upper)[None]
-        end = ascend(log_posterior, inside, lower, upper, max_iterations=max_iterations, first_step=0.5)
+        end = maximize_rows(log_posterior, inside, lower, upper, max_iterations=max_iterations, first_step=0.5)
     return _Found(end.X[0], float(end.value[0]))

@@ -57,7 +57,7 @@ class Prior:
     noise_location: float = -5.0
     noise_scale: float = 1.0
     warp_scale: float = 0.5
-    calm: float = 0.0
+    smooth: float = 0.0
     """Weight of a further log density -calm / lengthscale^2 per lengthscale, which makes those far below its root
     improbable (the lower side of an inverse gamma prior on the square)."""
 
@@ -78,9 +78,9 @@ class Prior:
         location, scales = self.location_and_scale(layout)
         z = (vector - location) / scales
         value, gradient = float(-0.5 * z @ z), -z / scales
-        if self.calm:
+        if self.smooth:
             g = layout.n_groups
-            sharpness = self.calm * np.exp(-2.0 * vector[:g])
+            sharpness = self.smooth * np.exp(-2.0 * vector[:g])
             value -= float(sharpness.sum())
             gradient[:g] += 2.0 * sharpness
         return value, gradient

@@ -259,7 +259,7 @@ def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) 
             better = np.sqrt(np.mean((t[t >= middle] - middle) ** 2))
         if middle - t[0] > _HEAVY * better > 0.0:
             return HalfRank.of(y)
-    scores = {t: foresight(y, t, *leave_one_out(t)) for t in (power, simple)}
+    scores = {t: loo_log_score(y, t, *leave_one_out(t)) for t in (power, simple)}
     return power if scores[power] > scores[simple] + _PREFERENCE else simple
 
 
@@ -279,7 +279,7 @@ def choose_by_error(y: Array, leave_one_out: Callable[[Transform], tuple[Array, 
     return power if error(power) < _NEARER * error(simple) else simple
 
 
-def foresight(y: Array, transform: Transform, mean: Array, variance: Array) -> float:
+def loo_log_score(y: Array, transform: Transform, mean: Array, variance: Array) -> float:
     """Log density of y [n], the better half counting twice, when each `transform.forward(y)` is predicted from the
     others as a normal with this mean and variance [n]."""
     unit = y / _size(y)

@@ -35,7 +35,7 @@ class Ascent:
     n_evaluations: int
 
 
-def ascend(
+def maximize_rows(
     function: ValueAndGradient,
     X: Array,
     lower: Array,

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hpo.bayes.optimize.halfspaces import HalfSpaces
-from hpo.bayes.optimize.lbfgs import ascend
+from hpo.bayes.optimize.lbfgs import maximize_rows
 from hpo.common.arrays import Array, Mask
 
 _PERTURBED = 20  # columns of an incumbent changed at once, on average, in many dimensions
@@ -116,7 +116,7 @@ def climb(function: Climbable, X: Array, domain: Domain, *, max_iterations: int 
         free = domain.mask(rows)
         if not free.any():
             return rows, function.value(rows)
-        end = ascend(function, rows, *box, free=free, halfspaces=domain.halfspaces, max_iterations=iterations)
+        end = maximize_rows(function, rows, *box, free=free, halfspaces=domain.halfspaces, max_iterations=iterations)
         return end.X, end.value
 
     X, value = by_gradient(X, max_iterations)

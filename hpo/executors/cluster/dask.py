@@ -1,4 +1,4 @@
-"""Dask: works run on a cluster of Dask, each under a supervisor beside the worker that got it."""
+"""Dask: tasks run on a cluster of Dask, each under a supervisor beside the worker that got it."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ if TYPE_CHECKING:
 @public_class
 @dataclass(frozen=True)
 class Dask:
-    """Run works on a Dask cluster: a function, or `command` once for each work as `Subprocess` does.
+    """Run tasks on a Dask cluster: a function, or `command` once for each task as `Subprocess` does.
 
         Dask()                                          # a cluster of this machine, from start to close
         Dask("tcp://10.0.0.1:8786")                     # one that runs already
         Dask(SLURMCluster(...), scale=(0, 100))         # one that can grow
 
-    Each work runs in processes of its own at the far end, held to its limits there as `Processes` does it here. When the
+    Each task runs in processes of its own at the far end, held to its limits there as `Processes` does it here. When the
     worker beside it dies, or the scheduler, it ends as "infra"; Dask's own repetitions and late results are not heard.
     hpo must be installed, in the same version, where the scheduler and the workers run.
 
-    The `cpus`, `gpus` and `memory` of a work become the resources CPU, GPU and MEMORY (bytes) where workers declare
+    The `cpus`, `gpus` and `memory` of a task become the resources CPU, GPU and MEMORY (bytes) where workers declare
     such: `dask worker --resources "GPU=2 MEMORY=64e9"`.
     """
 
     cluster: str | Cluster | Client | None = None
     """The scheduler's address, a cluster, or a client of it; None: a cluster of this machine, ended by `close`."""
     slots: int | None = None
-    """Most works at the cluster at once. None: its threads, counted anew as workers come and go."""
+    """Most tasks at the cluster at once. None: its threads, counted anew as workers come and go."""
     _: KW_ONLY
     command: Sequence[str | Sequence[str]] | None = None
     """What to run instead of a function; as in `Subprocess`."""
     scale: tuple[int, int] | None = None
-    """Least and most workers. The cluster grows while works wait for a place; it needs to be a cluster that can `adapt`.
+    """Least and most workers. The cluster grows while tasks wait for a place; it needs to be a cluster that can `adapt`.
     It shrinks to the least when the pool closes."""
     release_after: float = 60.0
-    """With `scale`: seconds after which a worker without work is let go."""
+    """With `scale`: seconds after which a worker without a task is let go."""
     reuse: bool = True
-    """Whether a process may run several works, as in `Processes`."""
+    """Whether a process may run several tasks, as in `Processes`."""
     logs: str | os.PathLike[str] | None = None
-    """Folder for what the works write, at the far end; created if absent. Outcomes name the files."""
+    """Folder for what the tasks write, at the far end; created if absent. Outcomes name the files."""
     grace: float = 5.0
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """For all works."""
+    """For all tasks."""
     limit_memory: bool = True
-    """Whether a work that names no `memory` is held to its share of its worker's (`--memory-limit`): that, by as many such
-    works as run there at once. A cluster that this executor starts itself has no limit."""
+    """Whether a task that names no `memory` is held to its share of its worker's (`--memory-limit`): that, by as many such
+    tasks as run there at once. A cluster that this executor starts itself has no limit."""
 
     def __post_init__(self) -> None:
         slots = check_slots("Dask", 1 if self.slots is None else self.slots, self.grace)

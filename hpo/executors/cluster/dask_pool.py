@@ -20,9 +20,9 @@ from hpo.executors.base import Outcome
 from hpo.executors.call import describe
 from hpo.executors.cluster import installed
 from hpo.executors.cluster import remote_worker as far
-from hpo.executors.cluster.dask_remote import RUN, FarEnd, forget_topic
+from hpo.executors.cluster.dask_remote import RUN, RemoteWorker, forget_topic
 from hpo.executors.cluster.dask_workers import Watch, Workers
-from hpo.executors.cluster.pool import TICK, EnginePool, Handed
+from hpo.executors.cluster.pool import TICK, ClusterPool, Handed
 from hpo.executors.supervisor.messages import Settings
 
 CONNECT = 30.0
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Demand(Adaptive):
-    """As many workers as the works in flight need, and never fewer than have work in hand."""
+    """As many workers as the tasks in flight need, and never fewer than have task in hand."""
 
     def __init__(self, cluster: Cluster, n_wanted: Callable[[], int], threads: Callable[[], int], **named: Any) -> None:
         super().__init__(cluster, interval=TICK, **named)
@@ -51,8 +51,8 @@ class Demand(Adaptive):
         return max(busy, math.ceil(self._n_wanted() / self._threads()))
 
 
-class DaskPool(EnginePool):
-    """Every work is a task with a key of its own; events tell of its start and its end, and of workers that are lost."""
+class DaskPool(ClusterPool):
+    """Every task is a task of Dask with a key of its own; events tell of its start and its end, and of workers that are lost."""
 
     engine = "Dask"
 
@@ -68,7 +68,7 @@ class DaskPool(EnginePool):
         super().__init__(settings)
         self._slots = slots
         self._scale = scale
-        self._plugin = FarEnd(self.name, settings, slots, limit_memory)
+        self._plugin = RemoteWorker(self.name, settings, slots, limit_memory)
         self._own = _local(slots) if cluster is None else None
         self._cluster = self._own or cluster
         self._client: Client | None = None
@@ -76,9 +76,9 @@ class DaskPool(EnginePool):
         self._lost_at = 0.0
         self._futures: dict[str, Future[Outcome | None]] = {}
         self._allowed: dict[str, frozenset[str] | None] = {}
-        """Where works may run, of those in `_futures`; None: everywhere."""
+        """Where tasks may run, of those in `_futures`; None: everywhere."""
         self._unseen: dict[str, float] = {}
-        """Cancelled works that no worker runs, and since when, on the monotonic clock."""
+        """Cancelled tasks that no worker runs, and since when, on the monotonic clock."""
         self._workers = Workers({}, {})
         self._watch = Watch()
         try:
@@ -123,7 +123,7 @@ class DaskPool(EnginePool):
 
     def _n_wanted(self) -> int:
         """Threads that are needed, beside those that are left out."""
-        n = len(self._ledger.in_flight())
+        n = len(self._queue.in_flight())
         return n and n + self._n_left_out()
 
     # the engine
@@ -136,24 +136,24 @@ class DaskPool(EnginePool):
         return self.capacity if is_limited else 2 * self.capacity
 
     def _hand_over(self, handed: Handed) -> None:
-        client, work = self._client, handed.work
+        client, task = self._client, handed.task
         assert client is not None
-        allowed = self._workers.allowed(work, self._avoided)
+        allowed = self._workers.allowed(task, self._avoided)
         future = client.submit(
             eval,
             RUN,
-            {"pool": self.name, "token": handed.token, "pickled": pickle.dumps(work)},
+            {"pool": self.name, "token": handed.token, "pickled": pickle.dumps(task)},
             key=handed.token,
             pure=False,
             retries=0,
-            resources=self._workers.asked(work) or None,
+            resources=self._workers.asked(task) or None,
             workers=None if allowed is None else sorted(allowed),
         )
         self._futures[handed.token] = future
         self._allowed[handed.token] = allowed
 
     def _note(self, client: Client, told: dict[str, Any]) -> None:
-        """What a worker says of a work."""
+        """What a worker says of a task."""
         token = told["token"]
         if (handed := self._handed.get(token)) is None:
             return
@@ -175,7 +175,7 @@ class DaskPool(EnginePool):
         except CancelledError:
             self._calls.put(lambda: self._drop(client, token))
         except Exception as error:
-            why = f"Dask lost the work: {describe(error)}"
+            why = f"Dask lost the task: {describe(error)}"
             self._calls.put(lambda: self._miss(token, why))
         else:
             lost = "Dask lost the outcome"
@@ -190,7 +190,7 @@ class DaskPool(EnginePool):
             self._lose([token], why)
 
     def _drop(self, client: Client, token: str) -> None:
-        """The scheduler has forgotten a work: unless we wished so, it is another one, or none at all."""
+        """The scheduler has forgotten a task: unless we wished so, it is another one, or none at all."""
         if token in self._handed and client is self._client:
             self._disconnect(client)
 
@@ -204,7 +204,7 @@ class DaskPool(EnginePool):
             return
         graces = {handed.token: handed.grace for handed in cancelled}
         try:
-            answers = answer(client, lambda: client.run(far.cancel_there, self.name, graces, on_error="ignore"))
+            answers = answer(client, lambda: client.run(far.cancel_on_worker, self.name, graces, on_error="ignore"))
         except (OSError, ValueError):  # a worker hangs or goes this moment: asked again soon
             return
         running = {token for tokens in answers.values() for token in tokens}
@@ -213,7 +213,7 @@ class DaskPool(EnginePool):
         self._unseen = {token: self._unseen.get(token, now) for token in unseen}
         for token in [token for token, since in self._unseen.items() if now - since >= TICK / 2]:
             message = "cancelled before it started"
-            self._arrive(token, Outcome(id=self._handed[token].work.id, kind="cancelled", message=message))
+            self._arrive(token, Outcome(id=self._handed[token].task.id, kind="cancelled", message=message))
 
     def _move(self) -> None:
         client = self._client
@@ -221,12 +221,12 @@ class DaskPool(EnginePool):
         to_move = {
             handed.token
             for handed in waiting
-            if self._workers.allowed(handed.work, self._avoided) != self._allowed[handed.token]
+            if self._workers.allowed(handed.task, self._avoided) != self._allowed[handed.token]
         }
         if client is None or not to_move:
             return
         with contextlib.suppress(OSError, ValueError):  # a worker hangs or goes this moment: asked again soon
-            answers = answer(client, lambda: client.run(far.withdraw_there, self.name, to_move, on_error="ignore"))
+            answers = answer(client, lambda: client.run(far.withdraw_on_worker, self.name, to_move, on_error="ignore"))
             self._give_again(to_move.difference(*answers.values()))
 
     def _forget(self, token: str) -> None:
@@ -343,7 +343,7 @@ class DaskPool(EnginePool):
 
 
 def _local(slots: int | None) -> LocalCluster:
-    """One worker, since works run beside it and not in it, with a thread for each slot."""
+    """One worker, since tasks run beside it and not in it, with a thread for each slot."""
     return LocalCluster(
         n_workers=1,
         threads_per_worker=slots or os.cpu_count(),

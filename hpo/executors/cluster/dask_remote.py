@@ -9,14 +9,14 @@ from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from hpo.executors.base import Outcome, Work
+from hpo.executors.base import Outcome, Task
 from hpo.executors.cluster import remote_worker as far
 from hpo.executors.supervisor.messages import Settings
 
 SMALL = 4096
 """Bytes of an outcome that a worker sends along with its end. A larger one is fetched."""
 
-RUN = "__import__('hpo.executors.cluster.dask_remote', fromlist=['*']).run_on_worker(pool, token, pickled)"
+RUN = "__import__('hpo.executors.cluster.dask_remote', fromlist=['*']).run_on_dask_worker(pool, token, pickled)"
 """The task, for `eval`: a worker without hpo says so, where it would end if it could not load a task."""
 
 _LOADED = "(lambda names: (exec(source, names), names['load'](pickled))[1])({})"
@@ -29,14 +29,14 @@ def load(pickled: bytes) -> Any:
     import pickle
 
     try:
-        return importlib.import_module("hpo.executors.cluster.dask_remote").FarEnd(*pickle.loads(pickled))  # noqa: S301 - written by the driver of this very program
+        return importlib.import_module("hpo.executors.cluster.dask_remote").RemoteWorker(*pickle.loads(pickled))  # noqa: S301 - written by the driver of this very program
     except Exception:
         from distributed import WorkerPlugin
 
         return WorkerPlugin()
 
 
-class FarEnd(WorkerPlugin):
+class RemoteWorker(WorkerPlugin):
     """What each worker, also one that comes later, holds for a pool: what to run, and the warm supervisors."""
 
     def __init__(self, name: str, settings: Settings, slots: int | None, limit_memory: bool) -> None:
@@ -57,34 +57,34 @@ class FarEnd(WorkerPlugin):
         """The pool is closed, or the worker goes."""
         await asyncio.to_thread(far.release, self.name)
 
-    def share(self, worker: Worker, work: Work) -> int | None:
-        """The part of the worker's memory that is a work's, if as many of its kind run as can; None without a limit."""
+    def share(self, worker: Worker, task: Task) -> int | None:
+        """The part of the worker's memory that is a task's, if as many of its kind run as can; None without a limit."""
         limit = worker.memory_manager.memory_limit
         if not limit or not self.limit_memory:
             return None
         has = worker.state.total_resources
-        asked = {"CPU": work.cpus, "GPU": work.gpus}
+        asked = {"CPU": task.cpus, "GPU": task.gpus}
         at_once = [int(has[name] // amount) for name, amount in asked.items() if amount and name in has]
         return int(limit) // max(1, min(worker.state.nthreads, self.slots or worker.state.nthreads, *at_once))
 
 
-def run_on_worker(pool: str, token: str, pickled: bytes) -> Outcome | None:
-    """Run a work, in a thread of a worker. The pool hears of its start and of its end by events, a small outcome with it:
+def run_on_dask_worker(pool: str, token: str, pickled: bytes) -> Outcome | None:
+    """Run a task, in a thread of a worker. The pool hears of its start and of its end by events, a small outcome with it:
     to fetch what a task returns, the driver asks the scheduler, and that asks the worker."""
-    worker, work = get_worker(), pickle.loads(pickled)  # noqa: S301 - written by the driver of this very program
+    worker, task = get_worker(), pickle.loads(pickled)  # noqa: S301 - written by the driver of this very program
     plugin = worker.plugins[pool]
-    assert isinstance(plugin, FarEnd)
+    assert isinstance(plugin, RemoteWorker)
 
     def is_dropped() -> bool:
-        """Whether nobody wants the result: the driver is gone, or has given the work up."""
+        """Whether nobody wants the result: the driver is gone, or has given the task up."""
         task = worker.state.tasks.get(token)
         return task is None or task.state == "cancelled"
 
     def begin(at: float) -> None:
         worker.log_event(pool, {"token": token, "begun_at": at})
 
-    share = plugin.share(worker, work)
-    outcome = far.run_there(pool, plugin.settings, work, is_dropped, token, share=share, begin=begin)
+    share = plugin.share(worker, task)
+    outcome = far.run_on_worker(pool, plugin.settings, task, is_dropped, token, share=share, begin=begin)
     ended = pickle.dumps(outcome)
     is_small = len(ended) <= SMALL
     worker.log_event(pool, {"token": token, "outcome": ended if is_small else b""})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hpo.executors.base import Work
+from hpo.executors.base import Task
 from hpo.executors.cluster.pool import QUIET, Handed
 
 
@@ -23,7 +23,7 @@ class Workers:
 
     @cached_property
     def fit(self) -> list[str]:
-        """Where works can run."""
+        """Where tasks can run."""
         return [address for address in self.known if address not in self.unfit]
 
     def place(self, address: str) -> str:
@@ -34,36 +34,36 @@ class Workers:
         return host if others and not _is_loopback(host) else address
 
     def threads(self, addresses: Collection[str]) -> int:
-        """How many works run at once at these."""
+        """How many tasks run at once at these."""
         return sum(self.known[address]["nthreads"] for address in addresses)
 
     def left_out(self, avoided: Collection[str]) -> frozenset[str]:
-        """Where works could run, and nothing is to start."""
+        """Where tasks could run, and nothing is to start."""
         return frozenset(self.fit) - frozenset(self._not(avoided, self.fit))
 
     def threads_each(self) -> int:
         """Of a worker; 1 while there was none."""
         return min((worker["nthreads"] for worker in self.known.values()), default=1)
 
-    def asked(self, work: Work) -> dict[str, float]:
-        """The resources of a work, of those that workers declare."""
-        asked = {"CPU": work.cpus, "GPU": work.gpus, "MEMORY": work.memory}
+    def asked(self, task: Task) -> dict[str, float]:
+        """The resources of a task, of those that workers declare."""
+        asked = {"CPU": task.cpus, "GPU": task.gpus, "MEMORY": task.memory}
         return {name: amount for name, amount in asked.items() if amount and name in self._declared}
 
     @cached_property
     def _declared(self) -> set[str]:
         return {name for worker in self.known.values() for name in worker["resources"]}
 
-    def allowed(self, work: Work, avoided: Collection[str]) -> frozenset[str] | None:
-        """The workers that shall run a work; None where all may. To avoid places is a wish, for where others are left."""
-        asked = self.asked(work)
+    def allowed(self, task: Task, avoided: Collection[str]) -> frozenset[str] | None:
+        """The workers that shall run a task; None where all may. To avoid places is a wish, for where others are left."""
+        asked = self.asked(task)
         able = [a for a in self.fit if all(self.known[a]["resources"].get(n, 0) >= x for n, x in asked.items())]
         chosen = frozenset(self._not(avoided, able or self.fit))
         return None if len(chosen) == len(self.known) or (not avoided and not self.unfit) else chosen
 
-    def lack(self, work: Work) -> str:
-        """What no worker has that a work asks for; empty where one has it."""
-        asked = self.asked(work)
+    def lack(self, task: Task) -> str:
+        """What no worker has that a task asks for; empty where one has it."""
+        asked = self.asked(task)
         workers = [self.known[address]["resources"] for address in self.fit]
         if not asked or any(all(worker.get(n, 0) >= x for n, x in asked.items()) for worker in workers):
             return ""
@@ -76,7 +76,7 @@ class Workers:
 
 
 class Watch:
-    """Tells what works wait for: once, when that has lasted for a while, and again when it has changed."""
+    """Tells what tasks wait for: once, when that has lasted for a while, and again when it has changed."""
 
     def __init__(self) -> None:
         self._alone_since: float | None = None
@@ -101,7 +101,7 @@ class Watch:
             if self._is_told:
                 self._is_told, n = False, len(workers.fit)
                 words.append(f"the Dask scheduler at {scheduler} has {n} worker{'' if n == 1 else 's'} now")
-            lack = next((said for h in waiting if now - h.since >= QUIET and (said := workers.lack(h.work))), "")
+            lack = next((said for h in waiting if now - h.since >= QUIET and (said := workers.lack(h.task))), "")
             if lack and lack != self._lack:
                 words.append(f"no worker of the Dask scheduler at {scheduler} can hold a trial: {lack}; {n_waiting}")
             self._lack = lack

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from hpo.errors import listing
 
-MOST_NAMED = 3
+MAX_NAMED = 3
 """Far ends in a message."""
 
 
@@ -71,4 +71,4 @@ def sentences(why: Mapping[str, str]) -> str:
     kinds: dict[str, list[str]] = {}
     for address, sentence in why.items():
         kinds.setdefault(sentence, []).append(address)
-    return ". ".join(f"{sentence}; seen on {listing(addresses, MOST_NAMED)}" for sentence, addresses in kinds.items())
+    return ". ".join(f"{sentence}; seen on {listing(addresses, MAX_NAMED)}" for sentence, addresses in kinds.items())

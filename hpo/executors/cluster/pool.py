@@ -1,6 +1,6 @@
-"""What pools on engines share: the books, a thread that does all talking to the engine, and patience that ends.
+"""What pools on engines share: the queue, a thread that does all talking to the engine, and patience that ends.
 
-An engine's word is a hint. A work is delivered when the pool's thread first hears of its end, or of the loss of what ran
+An engine's word is a hint. A task is delivered when the pool's thread first hears of its end, or of the loss of what ran
 it; whatever the engine says about it later finds its token gone and changes nothing.
 """
 
@@ -25,7 +25,7 @@ from hpo.executors.base import (
     Kind,
     Outcome,
     Pool,
-    Work,
+    Task,
     answer_to,
     only_function,
     refuse_detach,
@@ -34,29 +34,29 @@ from hpo.executors.call import describe
 from hpo.executors.supervisor.command import Command
 from hpo.executors.supervisor.messages import Settings
 from hpo.executors.supervisor.pickling import pickle_function
-from hpo.executors.work_queue import Ledger
+from hpo.executors.task_queue import TaskQueue
 
 TICK = 1.0
-"""Seconds between two looks at what does not announce itself: an engine's size, cancelled works that have not ended."""
+"""Seconds between two looks at what does not announce itself: an engine's size, cancelled tasks that have not ended."""
 
 PATIENCE = 20.0
-"""Seconds beyond its grace after which a cancelled work is given up."""
+"""Seconds beyond its grace after which a cancelled task is given up."""
 
 QUIET = 10.0
-"""Seconds for which works may wait for a place before a person is told."""
+"""Seconds for which tasks may wait for a place before a person is told."""
 
 
 @dataclass
 class Handed:
-    """A work that the engine has."""
+    """A task that the engine has."""
 
     token: str
     """Its name at the engine, never used twice."""
-    work: Work
+    task: Task
     grace: float | None = None
     """Once it is cancelled: seconds from SIGTERM to SIGKILL."""
     due: float = float("inf")
-    """When patience with a cancelled work ends, on the monotonic clock."""
+    """When patience with a cancelled task ends, on the monotonic clock."""
     place: str = ""
     """The machine that has it, once that is known."""
     begun_at: float | None = None
@@ -65,13 +65,13 @@ class Handed:
     """When the engine got it, on the monotonic clock."""
 
     def unended(self, kind: Kind, message: str) -> Outcome:
-        """The outcome of a work whose end nobody saw."""
+        """The outcome of a task whose end nobody saw."""
         seconds = 0.0 if self.begun_at is None else max(0.0, time.time() - self.begun_at)
-        return Outcome(id=self.work.id, kind=kind, message=message, started_at=self.begun_at, seconds=seconds)
+        return Outcome(id=self.task.id, kind=kind, message=message, started_at=self.begun_at, seconds=seconds)
 
 
-class EnginePool(Pool):
-    """Hands works over as the engine has places. Methods below `the engine` are called in the pool's thread only."""
+class ClusterPool(Pool):
+    """Hands tasks over as the engine has places. Methods below `the engine` are called in the pool's thread only."""
 
     engine: str
     """Its name in messages."""
@@ -80,7 +80,7 @@ class EnginePool(Pool):
         self.name = f"hpo-{uuid.uuid4().hex}"
         """Of this pool, at the engine and at its far ends."""
         self._settings = settings
-        self._ledger = Ledger()
+        self._queue = TaskQueue()
         self._handed: dict[str, Handed] = {}
         self._n_handed = 0
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -94,22 +94,22 @@ class EnginePool(Pool):
         """As the executor was given it."""
         return self._settings.grace
 
-    def submit(self, *works: Work) -> None:
-        """Queue `works`; free places take them at once."""
-        for work in works:
+    def submit(self, *tasks: Task) -> None:
+        """Queue `tasks`; free places take them at once."""
+        for task in tasks:
             if self._settings.command is not None:
-                self._settings.command.check(work.payload)
-            self._check(work)
-        self._ledger.add(works)
+                self._settings.command.check(task.payload)
+            self._check(task)
+        self._queue.add(tasks)
         self._calls.put(_nothing)
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Outcomes not delivered yet, as soon as there is one. Raises ExecutorError when the engine is lost for good."""
-        return self._ledger.wait(timeout)
+        return self._queue.wait(timeout)
 
     def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
-        """End queued works as cancelled; bring word to the far ends of the others."""
-        running = self._ledger.cancel_waiting(ids)
+        """End queued tasks as cancelled; bring word to the far ends of the others."""
+        running = self._queue.cancel_waiting(ids)
         if running:
             self._calls.put(lambda: self._cancel(running, self._settings.grace if grace is None else grace))
 
@@ -127,13 +127,13 @@ class EnginePool(Pool):
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain or cancel, then let go of the engine."""
         refuse_detach(mode, self.engine)
-        self._ledger.close()
+        self._queue.close()
         if mode is CloseMode.KILL:
-            self.cancel(self._ledger.in_flight())
-        self._ledger.join()
+            self.cancel(self._queue.in_flight())
+        self._queue.join()
         self._calls.put(self._finish)
         self._thread.join()
-        return self._ledger.deliver()
+        return self._queue.deliver()
 
     # the pool's thread
 
@@ -148,7 +148,7 @@ class EnginePool(Pool):
                 self._feed()
                 self._obey(look - time.monotonic())
         except BaseException as fault:
-            self._ledger.give_up(fault, f"{self.engine} was lost: {describe(fault)}")
+            self._queue.give_up(fault, f"{self.engine} was lost: {describe(fault)}")
         finally:
             self._let_go()
 
@@ -164,28 +164,28 @@ class EnginePool(Pool):
 
     def _feed(self) -> None:
         free = self._places() - len(self._handed)
-        while free > 0 and (work := self._ledger.take()) is not None:
+        while free > 0 and (task := self._queue.take()) is not None:
             free -= 1
-            self._give(work)
+            self._give(task)
 
-    def _give(self, work: Work) -> None:
+    def _give(self, task: Task) -> None:
         self._n_handed += 1
-        handed = Handed(f"{self.name}-{self._n_handed}", work)
+        handed = Handed(f"{self.name}-{self._n_handed}", task)
         self._handed[handed.token] = handed
         try:
             self._hand_over(handed)
         except Exception as error:
-            self._lose([handed.token], f"{self.engine} did not take the work: {describe(error)}")
+            self._lose([handed.token], f"{self.engine} did not take the task: {describe(error)}")
 
     def _give_again(self, tokens: Iterable[str]) -> None:
-        """Take back works that have not begun, and hand them over as if they had never been."""
+        """Take back tasks that have not begun, and hand them over as if they had never been."""
         for token in tokens:
-            work = self._handed.pop(token).work
+            task = self._handed.pop(token).task
             self._forget(token)
-            self._give(work)
+            self._give(task)
 
     def _cancel(self, ids: set[str], grace: float) -> None:
-        cancelled = [handed for handed in self._handed.values() if handed.work.id in ids]
+        cancelled = [handed for handed in self._handed.values() if handed.task.id in ids]
         for handed in cancelled:
             handed.grace = grace if handed.grace is None else min(handed.grace, grace)
             handed.due = min(handed.due, time.monotonic() + grace + PATIENCE)
@@ -202,14 +202,14 @@ class EnginePool(Pool):
             self._end_there(cancelled)
 
     def _end(self, token: str, outcome: Outcome) -> None:
-        """Deliver, unless the work was delivered or given up before."""
+        """Deliver, unless the task was delivered or given up before."""
         handed = self._handed.pop(token, None)
         if handed is not None:
-            answer = answer_to(handed.work, outcome)
-            self._ledger.end(replace(answer, place=answer.place or handed.place))
+            answer = answer_to(handed.task, outcome)
+            self._queue.end(replace(answer, place=answer.place or handed.place))
 
     def _lose(self, tokens: Iterable[str], why: str, place: str = "") -> None:
-        """Give works up: they end as infra, and what still runs of them is to end unheard."""
+        """Give tasks up: they end as infra, and what still runs of them is to end unheard."""
         for token in list(tokens):
             handed = self._handed.get(token)
             if handed is not None:
@@ -218,12 +218,12 @@ class EnginePool(Pool):
                 self._forget(token)
 
     def _waiting(self) -> str:
-        """What a notice says of the works in flight that nothing can run now; empty where there are none."""
-        n = len(self._ledger.in_flight())
+        """What a notice says of the tasks in flight that nothing can run now; empty where there are none."""
+        n = len(self._queue.in_flight())
         return "" if not n else "1 trial waits" if n == 1 else f"{n} trials wait"
 
     def _n_begun(self, places: Collection[str]) -> int:
-        """Works that run at these."""
+        """Tasks that run at these."""
         return sum(handed.begun_at is not None and handed.place in places for handed in [*self._handed.values()])
 
     def _finish(self) -> None:
@@ -231,16 +231,16 @@ class EnginePool(Pool):
 
     # the engine
 
-    def _check(self, work: Work) -> None:
-        """Raise ExecutorError if the engine cannot run such a work. In the caller's thread."""
+    def _check(self, task: Task) -> None:
+        """Raise ExecutorError if the engine cannot run such a task. In the caller's thread."""
 
     @abstractmethod
     def _places(self) -> int:
-        """How many works the engine may have now."""
+        """How many tasks the engine may have now."""
 
     @abstractmethod
     def _hand_over(self, handed: Handed) -> None:
-        """Give the engine a work. When it ends, `_end(token, outcome)` is put into `_calls`."""
+        """Give the engine a task. When it ends, `_end(token, outcome)` is put into `_calls`."""
 
     @abstractmethod
     def _end_there(self, cancelled: list[Handed]) -> None:
@@ -248,7 +248,7 @@ class EnginePool(Pool):
 
     @abstractmethod
     def _forget(self, token: str) -> None:
-        """Let the engine drop what it has of a work that was given up; the work may be over or unknown."""
+        """Let the engine drop what it has of a task that was given up; the task may be over or unknown."""
 
     @abstractmethod
     def _move(self) -> None:

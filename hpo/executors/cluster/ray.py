@@ -1,4 +1,4 @@
-"""Ray: works run on a cluster of Ray, each under a supervisor beside the actor that got it."""
+"""Ray: tasks run on a cluster of Ray, each under a supervisor beside the actor that got it."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from hpo.executors.local.processes import check_slots
 @public_class
 @dataclass(frozen=True)
 class Ray:
-    """Run works on a Ray cluster: a function, or `command` once for each work as `Subprocess` does.
+    """Run tasks on a Ray cluster: a function, or `command` once for each task as `Subprocess` does.
 
         Ray()                       # a cluster of this machine, from start to close
         Ray("10.0.0.1:6379")        # one that runs already; "auto" finds that of this machine
 
-    Each work runs in processes of its own at the far end, held to its limits there as `Processes` does it here. When the
+    Each task runs in processes of its own at the far end, held to its limits there as `Processes` does it here. When the
     worker beside it dies, it ends as "infra"; Ray repeats nothing. hpo must be installed, in the same version, on all
     nodes.
 
-    Ray sets aside what a work asks for: `cpus` (1 if it names none), `gpus` and `memory`. A work that no node can hold
+    Ray sets aside what a task asks for: `cpus` (1 if it names none), `gpus` and `memory`. A task that no node can hold
     waits for ever. A program has one connection to Ray: if it has one already, that one is used.
     """
 
     address: str | None = None
     """Of the head; None: a cluster of this machine, ended by `close`."""
     slots: int | None = None
-    """Most works at the cluster at once. None: its CPUs, counted anew as nodes come and go."""
+    """Most tasks at the cluster at once. None: its CPUs, counted anew as nodes come and go."""
     _: KW_ONLY
     command: Sequence[str | Sequence[str]] | None = None
     """What to run instead of a function; as in `Subprocess`."""
     release_after: float = 60.0
-    """Seconds after which what a work was given is handed back when no other work wants it, so that an autoscaler can let
+    """Seconds after which what a task was given is handed back when no other task wants it, so that an autoscaler can let
     go of nodes."""
     reuse: bool = True
-    """Whether a process may run several works, as in `Processes`."""
+    """Whether a process may run several tasks, as in `Processes`."""
     logs: str | os.PathLike[str] | None = None
-    """Folder for what the works write, at the far end; created if absent. Outcomes name the files."""
+    """Folder for what the tasks write, at the far end; created if absent. Outcomes name the files."""
     grace: float = 5.0
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """For all works."""
+    """For all tasks."""
     limit_memory: bool = True
-    """Whether a work that names no `memory` is held to its share of its node's (`ray start --memory`): that, by as many
-    such works as run there at once. A cluster that this executor starts itself has no limit."""
+    """Whether a task that names no `memory` is held to its share of its node's (`ray start --memory`): that, by as many
+    such tasks as run there at once. A cluster that this executor starts itself has no limit."""
 
     def __post_init__(self) -> None:
         slots = check_slots("Ray", 1 if self.slots is None else self.slots, self.grace)

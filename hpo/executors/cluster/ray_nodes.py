@@ -7,21 +7,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpo.executors.base import Work
+from hpo.executors.base import Task
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What Ray sets aside for a work."""
+    """What Ray sets aside for a task."""
 
     num_cpus: float
     num_gpus: int
     memory: int | None
 
     @classmethod
-    def of(cls, work: Work) -> Shape:
+    def of(cls, task: Task) -> Shape:
         """As it asks; one CPU if it says nothing."""
-        return cls(1.0 if work.cpus is None else work.cpus, work.gpus, work.memory)
+        return cls(1.0 if task.cpus is None else task.cpus, task.gpus, task.memory)
 
     @property
     def asked(self) -> dict[str, float]:
@@ -61,7 +61,7 @@ class Nodes:
 
     @property
     def fit(self) -> list[str]:
-        """Where works can run."""
+        """Where tasks can run."""
         return [id for id in self.known if id not in self.unfit]
 
     def cpus(self, ids: Collection[str]) -> int:
@@ -69,18 +69,18 @@ class Nodes:
         return int(sum(self._has(id).get("CPU", 0) for id in ids))
 
     def left_out(self, avoided: Collection[str]) -> frozenset[str]:
-        """Where works could run, and nothing is to start."""
+        """Where tasks could run, and nothing is to start."""
         return frozenset(self.fit) - frozenset(self._not(avoided, self.fit))
 
     def barred(self, shape: Shape, avoided: Collection[str]) -> frozenset[str]:
-        """Where a work shall not run. To avoid places is a wish, for where others are left that can hold it."""
+        """Where a task shall not run. To avoid places is a wish, for where others are left that can hold it."""
         if not avoided and not self.unfit:
             return frozenset()
         able = [id for id in self.fit if self._holds(id, shape)]
         return frozenset(self.known) - frozenset(self._not(avoided, able or self.fit))
 
     def lack(self, shape: Shape, free: Mapping[str, float]) -> str:
-        """What a work asks for that waits, and what there is. free: by Ray's names, of the whole cluster."""
+        """What a task asks for that waits, and what there is. free: by Ray's names, of the whole cluster."""
         asked = _amounts(shape.asked)
         if any(self._holds(id, shape) for id in self.fit):
             total: Counter[str] = Counter()

@@ -15,11 +15,11 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import Outcome, Work
+from hpo.executors.base import Outcome, Task
 from hpo.executors.call import describe
 from hpo.executors.cluster import installed
 from hpo.executors.cluster import remote_worker as far
-from hpo.executors.cluster.pool import QUIET, EnginePool, Handed
+from hpo.executors.cluster.pool import QUIET, ClusterPool, Handed
 from hpo.executors.cluster.ray_nodes import Nodes, Shape
 from hpo.executors.supervisor.messages import Settings
 
@@ -31,7 +31,7 @@ COMES_UP = 5.0
 
 
 class Seat:
-    """The actor beside which works run, one at a time; a second thread of its hears of cancellations."""
+    """The actor beside which tasks run, one at a time; a second thread of its hears of cancellations."""
 
     def __init__(self, pool: str, settings: Settings, shape: Shape, slots: int | None, limit_memory: bool) -> None:
         self._pool = pool
@@ -44,13 +44,13 @@ class Seat:
         """Answers once the actor has its place, with the id of the node."""
         return self._node
 
-    def run(self, token: str, work: Work) -> Outcome:
-        """Run a work, under a supervisor that stays warm for the next."""
-        return far.run_there(self._pool, self._settings, work, lambda: False, token, share=self._share)
+    def run(self, token: str, task: Task) -> Outcome:
+        """Run a task, under a supervisor that stays warm for the next."""
+        return far.run_on_worker(self._pool, self._settings, task, lambda: False, token, share=self._share)
 
     def cancel(self, token: str, grace: float) -> None:
-        """End the work, or do not start it."""
-        far.cancel_there(self._pool, {token: grace})
+        """End the task, or do not start it."""
+        far.cancel_on_worker(self._pool, {token: grace})
 
     def close(self) -> None:
         """End the supervisor."""
@@ -68,12 +68,12 @@ class Place:
     node: str = ""
     """The id of that where it has what it needs; until it is known nothing runs."""
     token: str | None = None
-    """Of the work in hand."""
+    """Of the task in hand."""
     free_since: float = field(default_factory=time.monotonic)
 
 
-class RayPool(EnginePool):
-    """One actor for each work at a time. Actors stay for the next work of the same shape, and go when there is none."""
+class RayPool(ClusterPool):
+    """One actor for each task at a time. Actors stay for the next task of the same shape, and go when there is none."""
 
     engine = "Ray"
 
@@ -114,10 +114,10 @@ class RayPool(EnginePool):
         return 0 if self._nodes.unfit.keys() == self._nodes.known.keys() != set() else self.capacity
 
     def _hand_over(self, handed: Handed) -> None:
-        place = self._free_place(Shape.of(handed.work))
+        place = self._free_place(Shape.of(handed.task))
         place.token = handed.token
         self._sit(place)
-        done: Future[Outcome] = place.actor.run.remote(handed.token, handed.work).future()
+        done: Future[Outcome] = place.actor.run.remote(handed.token, handed.task).future()
         done.add_done_callback(lambda done: self._calls.put(lambda: self._arrive(place, handed.token, done)))
 
     def _free_place(self, shape: Shape) -> Place:
@@ -149,7 +149,7 @@ class RayPool(EnginePool):
             self._sit(place)
 
     def _sit(self, place: Place) -> None:
-        """The work in hand starts, if the place is there."""
+        """The task in hand starts, if the place is there."""
         if place.node and place.token in self._handed:
             handed = self._handed[place.token]
             handed.place, handed.begun_at = self._nodes.place(place.node), time.time()
@@ -166,7 +166,7 @@ class RayPool(EnginePool):
         self._give_again(token for token in to_move if token)
 
     def _arrive(self, place: Place, token: str, done: Future[Outcome]) -> None:
-        """A work has ended, or its actor has."""
+        """A task has ended, or its actor has."""
         if place.token == token:
             place.token, place.free_since = None, time.monotonic()
         error = done.exception()
@@ -178,8 +178,8 @@ class RayPool(EnginePool):
             self._lose([token], f"the Ray worker was lost: {describe(error)}")
 
     def _make_room(self) -> None:
-        """A place without work is for one that waits for a node, or gives back what it has for it. One that only comes up
-        is left alone: given short works, the free place would be sooner each time, and no second one ever there."""
+        """A place without a task is for one that waits for a node, or gives back what it has for it. One that only comes up
+        is left alone: given short tasks, the free place would be sooner each time, and no second one ever there."""
         late = time.monotonic() - COMES_UP
         for free in [place for place in self._seats if place.token is None]:
             held = [place for place in self._seats if not place.node and place.token in self._handed]
@@ -198,7 +198,7 @@ class RayPool(EnginePool):
                 place.actor.cancel.remote(handed.token, handed.grace)
             else:
                 message = "cancelled before it started"
-                self._end(handed.token, Outcome(id=handed.work.id, kind="cancelled", message=message))
+                self._end(handed.token, Outcome(id=handed.task.id, kind="cancelled", message=message))
                 self._kill(place)
 
     def _forget(self, token: str) -> None:
@@ -245,7 +245,7 @@ class RayPool(EnginePool):
             self._notices.append(f"{named}; no trial starts there")
 
     def _tell(self) -> None:
-        """Of what works wait for, once that has lasted for a while, and again when it has changed."""
+        """Of what tasks wait for, once that has lasted for a while, and again when it has changed."""
         now, words = time.monotonic(), ""
         for place in self._seats:
             handed = self._handed.get(place.token or "")
@@ -264,7 +264,7 @@ class RayPool(EnginePool):
                 ray.kill(place.actor)
 
     def _leave(self, *places: Place) -> None:
-        """Let go of actors that have no work in hand, when their supervisors have gone."""
+        """Let go of actors that have no task in hand, when their supervisors have gone."""
         closing = [place.actor.close.remote() for place in places if place.node]
         if closing:
             ray.wait(closing, num_returns=len(closing), timeout=self._settings.grace + 5.0)

@@ -1,6 +1,6 @@
-"""The far end of an engine: one work, run under a supervisor of its own on the machine where the engine put it.
+"""The far end of an engine: one task, run under a supervisor of its own on the machine where the engine put it.
 
-Engines bring a work to some process of theirs and its outcome back. What they cannot do, supervisors do there as they do
+Engines bring a task to some process of theirs and its outcome back. What they cannot do, supervisors do there as they do
 here: limits, kills of the whole process tree, a crash that harms nobody. So all engines are isolated alike.
 """
 
@@ -15,16 +15,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Outcome, Pool, Work
+from hpo.executors.base import CloseMode, Outcome, Pool, Task
 from hpo.executors.call import describe
 from hpo.executors.supervisor.messages import Settings
 from hpo.executors.supervisor.pool import SupervisedPool
 
 TICK = 0.2
-"""Seconds between two looks at whether a running work is to be ended."""
+"""Seconds between two looks at whether a running task is to be ended."""
 
 OF_SHARE = ", its share of the worker's, as none was given: give one (memory=), or switch this off (limit_memory=False)"
-"""What the message of a work that held more than its share ends with."""
+"""What the message of a task that held more than its share ends with."""
 
 
 @dataclass
@@ -32,13 +32,13 @@ class _End:
     """What this process holds for one pool of a driver."""
 
     idle: list[Pool] = field(default_factory=list)
-    """Supervisors kept warm for the next work."""
+    """Supervisors kept warm for the next task."""
     running: dict[str, tuple[Pool, str]] = field(default_factory=dict)
-    """By token: the supervisor, and the id of the work it has in hand."""
+    """By token: the supervisor, and the id of the task it has in hand."""
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
-    """Tokens of the works that ran last."""
+    """Tokens of the tasks that ran last."""
     doomed: dict[str, float] = field(default_factory=dict)
-    """Tokens of works that were cancelled, and their grace: those that are still to come end at once."""
+    """Tokens of tasks that were cancelled, and their grace: those that are still to come end at once."""
 
 
 _ends: dict[str, _End] = {}
@@ -47,42 +47,42 @@ _released: set[str] = set()
 _lock = threading.Lock()
 
 
-def run_there(
+def run_on_worker(
     key: str,
     settings: Settings,
-    work: Work,
+    task: Task,
     is_cancelled: Callable[[], bool],
     token: str | None = None,
     *,
     share: int | None = None,
     begin: Callable[[float], None] = lambda _: None,
 ) -> Outcome:
-    """Run `work`; never raises. Its processes are gone when this returns, but for the ones kept warm. One with gpus gets
+    """Run `task`; never raises. Its processes are gone when this returns, but for the ones kept warm. One with gpus gets
     the CUDA_VISIBLE_DEVICES of this process, where engines name those they set aside.
 
-    key: a name for `settings`, under which their idle supervisors are kept for the next work until `release(key)`.
-    is_cancelled: asked a few times a second; from its first True on the work is ended, with the grace of `settings`.
-    token: what `cancel_there` knows the work by; unlike its id, no other work ever has it. By default the id.
-    share: bytes that a work may hold which brings no limit of its own.
-    begin: called with the Unix time as the work starts.
+    key: a name for `settings`, under which their idle supervisors are kept for the next task until `release(key)`.
+    is_cancelled: asked a few times a second; from its first True on the task is ended, with the grace of `settings`.
+    token: what `cancel_there` knows the task by; unlike its id, no other task ever has it. By default the id.
+    share: bytes that a task may hold which brings no limit of its own.
+    begin: called with the Unix time as the task starts.
     """
-    token = work.id if token is None else token
-    if work.gpus and (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        work = replace(work, env={"CUDA_VISIBLE_DEVICES": devices, **work.env})
-    is_shared = work.memory is None and share is not None
-    work = replace(work, gpus=0, memory=share if is_shared else work.memory)  # the engine has dealt the gpus out
+    token = task.id if token is None else token
+    if task.gpus and (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        task = replace(task, env={"CUDA_VISIBLE_DEVICES": devices, **task.env})
+    is_shared = task.memory is None and share is not None
+    task = replace(task, gpus=0, memory=share if is_shared else task.memory)  # the engine has dealt the gpus out
     try:
         if settings.logs is not None:
             settings.logs.mkdir(parents=True, exist_ok=True)
         pool = _taken(key) or SupervisedPool(settings, 1)
     except (ExecutorError, OSError) as error:  # the function cannot be loaded there, no process to be had
-        return Outcome(id=work.id, kind="infra", message=f"the work could not be started: {describe(error)}")
+        return Outcome(id=task.id, kind="infra", message=f"the task could not be started: {describe(error)}")
     try:
-        if not _began(key, token, pool, work):
+        if not _began(key, token, pool, task):
             _keep(key, token, pool)
-            return Outcome(id=work.id, kind="cancelled", message="cancelled before it started")
+            return Outcome(id=task.id, kind="cancelled", message="cancelled before it started")
         begin(time.time())
-        outcome = _awaited(pool, work, is_cancelled)
+        outcome = _awaited(pool, task, is_cancelled)
     except BaseException:
         pool.close(CloseMode.KILL)
         raise
@@ -92,8 +92,8 @@ def run_there(
     return outcome
 
 
-def cancel_there(key: str, graces: Mapping[str, float]) -> set[str]:
-    """End works, each with its seconds from SIGTERM to SIGKILL, by their tokens. Returns at once, with those that run in
+def cancel_on_worker(key: str, graces: Mapping[str, float]) -> set[str]:
+    """End tasks, each with its seconds from SIGTERM to SIGKILL, by their tokens. Returns at once, with those that run in
     this process; the others will not start in it."""
     with _lock:
         if key in _released:
@@ -106,7 +106,7 @@ def cancel_there(key: str, graces: Mapping[str, float]) -> set[str]:
         return end.running.keys() & graces.keys()
 
 
-def withdraw_there(key: str, tokens: Collection[str]) -> set[str]:
+def withdraw_on_worker(key: str, tokens: Collection[str]) -> set[str]:
     """Let none of these start in this process any more. Returns those that have: they run, or have just ended."""
     with _lock:
         if key in _released:
@@ -118,7 +118,7 @@ def withdraw_there(key: str, tokens: Collection[str]) -> set[str]:
 
 
 def release(key: str) -> None:
-    """End the idle supervisors kept under `key`; those with a work in hand end it as cancelled, and go then."""
+    """End the idle supervisors kept under `key`; those with a task in hand end it as cancelled, and go then."""
     with _lock:
         end = _ends.pop(key, None)
         _released.add(key)
@@ -130,7 +130,7 @@ def release(key: str) -> None:
 
 
 def admit(key: str) -> None:
-    """Let works of `key` start again after `release`."""
+    """Let tasks of `key` start again after `release`."""
     with _lock:
         _released.discard(key)
 
@@ -148,16 +148,16 @@ def _taken(key: str) -> Pool | None:
         return end.idle.pop() if end is not None and end.idle else None
 
 
-def _began(key: str, token: str, pool: Pool, work: Work) -> bool:
-    """Start the work unless it was cancelled, in one step as seen by `cancel_there`."""
+def _began(key: str, token: str, pool: Pool, task: Task) -> bool:
+    """Start the task unless it was cancelled, in one step as seen by `cancel_there`."""
     with _lock:
         if key in _released:
             return False
         end = _ends.setdefault(key, _End())
         if token in end.doomed:
             return False
-        end.running[token] = pool, work.id
-        pool.submit(work)
+        end.running[token] = pool, task.id
+        pool.submit(task)
         return True
 
 
@@ -174,11 +174,11 @@ def _keep(key: str, token: str, pool: Pool) -> None:
     pool.close(CloseMode.KILL)
 
 
-def _awaited(pool: Pool, work: Work, is_cancelled: Callable[[], bool]) -> Outcome:
+def _awaited(pool: Pool, task: Task, is_cancelled: Callable[[], bool]) -> Outcome:
     is_ending = False
     while True:
         for outcome in pool.wait(TICK):
             return outcome
         if not is_ending and is_cancelled():
-            pool.cancel([work.id])
+            pool.cancel([task.id])
             is_ending = True

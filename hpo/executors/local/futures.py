@@ -1,4 +1,4 @@
-"""Futures: works run on any executor of `concurrent.futures`, and on whatever speaks its language (loky, mpi4py)."""
+"""Futures: tasks run on any executor of `concurrent.futures`, and on whatever speaks its language (loky, mpi4py)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hpo.executors.base import (
     Function,
     Outcome,
     Pool,
-    Work,
+    Task,
     answer_to,
     at_least_one_slot,
     only_function,
@@ -25,18 +25,18 @@ from hpo.executors.base import (
 )
 from hpo.executors.call import call, describe
 from hpo.executors.supervisor.pickling import pickle_function
-from hpo.executors.work_queue import Ledger
+from hpo.executors.task_queue import TaskQueue
 
 
 @public_class
 @dataclass(frozen=True)
 class Futures:
-    """Run up to `slots` works at once on the executor that `make()` returns.
+    """Run up to `slots` tasks at once on the executor that `make()` returns.
 
         Futures(lambda: ProcessPoolExecutor(4), slots=4)
         Futures(lambda: joblib.externals.loky.get_reusable_executor(4), slots=4)
 
-    Such executors cannot stop what runs: `timeout`, `memory` and `env` are refused, `cancel` reaches only queued works,
+    Such executors cannot stop what runs: `timeout`, `memory` and `env` are refused, `cancel` reaches only queued tasks,
     and when one of their processes dies they break as a whole. All that ran then ends as "infra", which blames nobody and
     lets trials be run again, and `make` is called for a new one. Where that matters use Processes.
     """
@@ -49,7 +49,7 @@ class Futures:
 
     @property
     def isolated(self) -> bool:
-        """No: how works run is the executor's business."""
+        """No: how tasks run is the executor's business."""
         return False
 
     def start(self, function: Function | None = None) -> Pool:
@@ -59,15 +59,15 @@ class Futures:
 
 @dataclass(frozen=True)
 class _Ended:
-    """A future that is done, of which work, on which executor."""
+    """A future that is done, of which task, on which executor."""
 
-    work: Work
+    task: Task
     executor: concurrent.futures.Executor
     future: concurrent.futures.Future[Outcome]
 
 
 class FuturesPool(Pool):
-    """Hands over no more works than there are slots, so that the others can still be cancelled.
+    """Hands over no more tasks than there are slots, so that the others can still be cancelled.
 
     A thread of its own takes what has ended: executors call back while they hold their own locks, where neither their
     `submit` nor their `shutdown` may be called.
@@ -77,7 +77,7 @@ class FuturesPool(Pool):
         self._pickled = pickled
         self._make = make
         self._slots = slots
-        self._ledger = Ledger()
+        self._queue = TaskQueue()
         self._lock = threading.RLock()
         self._free = slots
         self._executor = make()
@@ -90,72 +90,72 @@ class FuturesPool(Pool):
         """The number of slots."""
         return self._slots
 
-    def submit(self, *works: Work) -> None:
-        """Queue `works`; free slots take them at once."""
-        refuse_limits(works, "Futures")
-        self._ledger.add(works)
+    def submit(self, *tasks: Task) -> None:
+        """Queue `tasks`; free slots take them at once."""
+        refuse_limits(tasks, "Futures")
+        self._queue.add(tasks)
         self._feed()
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Outcomes not delivered yet, as soon as there is one."""
-        return self._ledger.wait(timeout)
+        return self._queue.wait(timeout)
 
     def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
-        """End queued works as cancelled; running ones run on and end as they end."""
-        self._ledger.cancel_waiting(ids)
+        """End queued tasks as cancelled; running ones run on and end as they end."""
+        self._queue.cancel_waiting(ids)
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain, or give up what runs: its outcome is "cancelled" at once, though it may run on."""
         refuse_detach(mode, "Futures")
-        self._ledger.close()
+        self._queue.close()
         if mode is CloseMode.KILL:
-            for id in self._ledger.cancel_waiting(self._ledger.in_flight()):
+            for id in self._queue.cancel_waiting(self._queue.in_flight()):
                 message = "given up; this executor cannot stop it, it may still run"
-                self._ledger.end(Outcome(id=id, kind="cancelled", message=message))
-        self._ledger.join()
+                self._queue.end(Outcome(id=id, kind="cancelled", message=message))
+        self._queue.join()
         self._ended.put(None)
         self._thread.join()
         self._executor.shutdown(wait=mode is CloseMode.DRAIN)
-        return self._ledger.deliver()
+        return self._queue.deliver()
 
     def _feed(self) -> None:
         with self._lock:
-            while self._free and (work := self._ledger.take()) is not None:
+            while self._free and (task := self._queue.take()) is not None:
                 self._free -= 1
-                self._hand_over(work)
+                self._hand_over(task)
 
-    def _hand_over(self, work: Work) -> None:
+    def _hand_over(self, task: Task) -> None:
         executor = self._executor
         try:
             try:
-                future = executor.submit(call_pickled, self._pickled, work)
+                future = executor.submit(call_pickled, self._pickled, task)
             except concurrent.futures.BrokenExecutor:
                 executor = self._renewed(executor)
-                future = executor.submit(call_pickled, self._pickled, work)
+                future = executor.submit(call_pickled, self._pickled, task)
         except Exception as error:  # shut down by its owner, no process to be had
             future = concurrent.futures.Future()
             future.set_exception(error)
-        future.add_done_callback(lambda done: self._ended.put(_Ended(work, executor, done)))
+        future.add_done_callback(lambda done: self._ended.put(_Ended(task, executor, done)))
 
     def _serve(self) -> None:
         try:
             while (ended := self._ended.get()) is not None:
                 with self._lock:
                     self._free += 1
-                self._ledger.end(self._outcome(ended))
+                self._queue.end(self._outcome(ended))
                 self._feed()
         except BaseException as fault:  # `make` has failed: nothing will run any more
-            self._ledger.break_off(fault)
+            self._queue.break_off(fault)
             raise
 
     def _outcome(self, ended: _Ended) -> Outcome:
         try:
-            return answer_to(ended.work, ended.future.result())
+            return answer_to(ended.task, ended.future.result())
         except concurrent.futures.BrokenExecutor as error:
             self._renewed(ended.executor)
-            return Outcome(id=ended.work.id, kind="infra", message=f"the executor broke: {describe(error)}")
+            return Outcome(id=ended.task.id, kind="infra", message=f"the executor broke: {describe(error)}")
         except BaseException as error:  # the function could not be loaded there, or its result not be brought back
-            return Outcome(id=ended.work.id, kind="infra", message=f"the executor failed: {describe(error)}")
+            return Outcome(id=ended.task.id, kind="infra", message=f"the executor failed: {describe(error)}")
 
     def _renewed(self, broken: concurrent.futures.Executor) -> concurrent.futures.Executor:
         """A new executor in place of a broken one; of all that notice, the first makes it."""
@@ -166,9 +166,9 @@ class FuturesPool(Pool):
             return self._executor
 
 
-def call_pickled(pickled: bytes, work: Work) -> Outcome:
+def call_pickled(pickled: bytes, task: Task) -> Outcome:
     """At the other end: call the function."""
-    return call(_loaded(pickled), work)
+    return call(_loaded(pickled), task)
 
 
 @functools.lru_cache(maxsize=4)

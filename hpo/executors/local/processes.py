@@ -1,4 +1,4 @@
-"""Processes: works run in fresh processes of this machine, each with its limits, none able to harm another."""
+"""Processes: tasks run in fresh processes of this machine, each with its limits, none able to harm another."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from hpo.executors.supervisor.pool import SupervisedPool
 @public_class
 @dataclass(frozen=True)
 class Processes:
-    """Run up to `slots` works at once in processes of their own.
+    """Run up to `slots` tasks at once in processes of their own.
 
-    Each slot is a small supervising process and, below it, the process that runs the function. A work that exceeds its
+    Each slot is a small supervising process and, below it, the process that runs the function. A task that exceeds its
     timeout gets SIGTERM, and SIGKILL `grace` seconds later; one that exceeds its memory gets SIGKILL; both with every
     process they started, also those in sessions of their own. A segfault, `os._exit` or a kill by the kernel fails that
-    work only. Memory is looked at ten times a second, so a burst can overshoot its limit in between.
+    task only. Memory is looked at ten times a second, so a burst can overshoot its limit in between.
 
     The function must be picklable or defined by value (lambdas, notebooks and `__main__` are fine). What it prints is
-    no outcome: it goes to `<logs>/<work id>.out` and `.err`, or nowhere.
+    no outcome: it goes to `<logs>/<task id>.out` and `.err`, or nowhere.
     """
 
     slots: int = 1
     reuse: bool = True
-    """Whether a process may run several works, which saves importing libraries again. It is replaced when it died, ran
-    out of memory or was ended, and where a work brings another `env`. What a function leaves running as its own child
+    """Whether a process may run several tasks, which saves importing libraries again. It is replaced when it died, ran
+    out of memory or was ended, and where a task brings another `env`. What a function leaves running as its own child
     (a cached pool of workers) lives as long as its process; what it leaves as an orphan is killed. False: one process
-    per work."""
+    per task."""
     logs: str | os.PathLike[str] | None = None
-    """Folder for what the works write; created if absent."""
+    """Folder for what the tasks write; created if absent."""
     grace: float = 5.0
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """For all works, e.g. {"OMP_NUM_THREADS": "1"}; set before the function's modules are imported."""
+    """For all tasks, e.g. {"OMP_NUM_THREADS": "1"}; set before the function's modules are imported."""
 
     devices: Sequence[str | int] = ()
-    """GPUs of this machine, dealt out over the slots: each work finds its own in CUDA_VISIBLE_DEVICES. With fewer
+    """GPUs of this machine, dealt out over the slots: each task finds its own in CUDA_VISIBLE_DEVICES. With fewer
     devices than slots they are shared."""
 
     def __post_init__(self) -> None:

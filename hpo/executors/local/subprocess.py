@@ -1,4 +1,4 @@
-"""Subprocess: works are runs of a command, in any language."""
+"""Subprocess: tasks are runs of a command, in any language."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hpo.executors.supervisor.pool import SupervisedPool
 @public_class
 @dataclass(frozen=True)
 class Subprocess:
-    """Run `command` once for each work, up to `slots` at once; the payload is the params, a flat mapping.
+    """Run `command` once for each task, up to `slots` at once; the payload is the params, a flat mapping.
 
         Subprocess(["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]], slots=2)
 
@@ -33,14 +33,14 @@ class Subprocess:
     command: Sequence[str | Sequence[str]]
     slots: int = 1
     logs: str | os.PathLike[str] | None = None
-    """Folder for what the commands write: `<work id>.out` and `<work id>.err`; created if absent."""
+    """Folder for what the commands write: `<task id>.out` and `<task id>.err`; created if absent."""
     grace: float = 5.0
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """For all works."""
+    """For all tasks."""
 
     devices: Sequence[str | int] = ()
-    """GPUs of this machine, dealt out over the slots: each work finds its own in CUDA_VISIBLE_DEVICES. With fewer
+    """GPUs of this machine, dealt out over the slots: each task finds its own in CUDA_VISIBLE_DEVICES. With fewer
     devices than slots they are shared."""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Threads: works run in threads of this process. For functions that wait for something or release the GIL."""
+"""Threads: tasks run in threads of this process. For functions that wait for something or release the GIL."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from hpo.executors.base import (
     Function,
     Outcome,
     Pool,
-    Work,
+    Task,
     at_least_one_slot,
     only_function,
     refuse_detach,
     refuse_limits,
 )
 from hpo.executors.call import call
-from hpo.executors.work_queue import Ledger
+from hpo.executors.task_queue import TaskQueue
 
 
 @public_class
 @dataclass(frozen=True)
 class Threads:
-    """Run up to `slots` works at once in threads.
+    """Run up to `slots` tasks at once in threads.
 
     Python cannot stop a thread. So `timeout`, `memory` and `env` are refused with ExecutorError, `cancel` reaches only
-    queued works, and a function that segfaults takes the whole program with it: where that matters use Processes.
+    queued tasks, and a function that segfaults takes the whole program with it: where that matters use Processes.
     """
 
     slots: int = 1
@@ -38,7 +38,7 @@ class Threads:
 
     @property
     def isolated(self) -> bool:
-        """No: the work runs in this process."""
+        """No: the task runs in this process."""
         return False
 
     def start(self, function: Function | None = None) -> Pool:
@@ -51,7 +51,7 @@ class ThreadPool(Pool):
 
     def __init__(self, function: Function, slots: int) -> None:
         self._function = function
-        self._ledger = Ledger()
+        self._queue = TaskQueue()
         self._slots = slots
         self._threads = [threading.Thread(target=self._serve, name=f"hpo-{i}", daemon=True) for i in range(slots)]
         for thread in self._threads:
@@ -62,35 +62,35 @@ class ThreadPool(Pool):
         """The number of threads."""
         return self._slots
 
-    def submit(self, *works: Work) -> None:
-        """Queue `works`; idle threads take them at once."""
-        refuse_limits(works, "Threads")
-        self._ledger.add(works)
+    def submit(self, *tasks: Task) -> None:
+        """Queue `tasks`; idle threads take them at once."""
+        refuse_limits(tasks, "Threads")
+        self._queue.add(tasks)
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Outcomes not delivered yet, as soon as there is one."""
-        return self._ledger.wait(timeout)
+        return self._queue.wait(timeout)
 
     def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
-        """End queued works as cancelled; running ones run on and end as they end."""
-        self._ledger.cancel_waiting(ids)
+        """End queued tasks as cancelled; running ones run on and end as they end."""
+        self._queue.cancel_waiting(ids)
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain, or give up what runs: its outcome is "cancelled" at once, though its thread goes on until the function
         returns or the program ends."""
         refuse_detach(mode, "Threads")
-        self._ledger.close()
+        self._queue.close()
         if mode is CloseMode.KILL:
-            for id in self._ledger.cancel_waiting(self._ledger.in_flight()):
-                self._ledger.end(
+            for id in self._queue.cancel_waiting(self._queue.in_flight()):
+                self._queue.end(
                     Outcome(id=id, kind="cancelled", message="given up; a thread cannot be stopped, it may still run")
                 )
             self._threads.clear()
-        self._ledger.join()
+        self._queue.join()
         for thread in self._threads:
             thread.join()
-        return self._ledger.deliver()
+        return self._queue.deliver()
 
     def _serve(self) -> None:
-        while (work := self._ledger.take_or_sleep()) is not None:
-            self._ledger.end(call(self._function, work))
+        while (task := self._queue.take_or_sleep()) is not None:
+            self._queue.end(call(self._function, task))

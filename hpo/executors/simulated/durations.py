@@ -1,4 +1,4 @@
-"""How long works take on a simulated clock."""
+"""How long tasks take on a simulated clock."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hpo.boundary.public import public_class
 from hpo.errors import ExecutorError
 
 Duration = Callable[[Mapping[str, Any], np.random.Generator], float]
-"""The payload of a work and a generator of its own in, the seconds that it takes out."""
+"""The payload of a task and a generator of its own in, the seconds that it takes out."""
 
 
 @public_class
 @dataclass(frozen=True)
 class Lognormal:
-    """Half of the works take less than `median` seconds, two thirds of them between `median / e^sigma` and
+    """Half of the tasks take less than `median` seconds, two thirds of them between `median / e^sigma` and
     `median * e^sigma`. A sigma of 0.5 is what trainings of one model under varied settings often show."""
 
     median: float
@@ -32,7 +32,7 @@ class Lognormal:
             raise ExecutorError(f"Lognormal: sigma must be 0 or more, got {self.sigma}")
 
     def __call__(self, payload: Mapping[str, Any], rng: np.random.Generator) -> float:
-        """Seconds of one work."""
+        """Seconds of one task."""
         return self.median * math.exp(self.sigma * float(rng.standard_normal()))
 
 
@@ -49,5 +49,5 @@ class Recorded:
             raise ExecutorError(f"Recorded: give one or more seconds, each 0 or more, got {self.seconds}")
 
     def __call__(self, payload: Mapping[str, Any], rng: np.random.Generator) -> float:
-        """Seconds of one work."""
+        """Seconds of one task."""
         return float(self.seconds[int(rng.integers(len(self.seconds)))])

@@ -13,7 +13,7 @@ from hpo.errors import ExecutorError
 @public_class
 @dataclass(frozen=True, kw_only=True)
 class Sick:
-    """Workers that lose each work which they are given, for a time, and take the next: a full disk, a file system that is
+    """Workers that lose each task which they are given, for a time, and take the next: a full disk, a file system that is
     away. What they run already ends as it would have. Raises ExecutorError for what cannot be."""
 
     workers: Collection[int] | None = None
@@ -23,9 +23,9 @@ class Sick:
     until: float = math.inf
     """When they are well again."""
     after: float = 0.0
-    """Seconds that a work has run when it is lost."""
+    """Seconds that a task has run when it is lost."""
     starts: bool = True
-    """Whether works start there at all. Those that do not are lost with a worker as well as by a scheduler that refuses
+    """Whether tasks start there at all. Those that do not are lost with a worker as well as by a scheduler that refuses
     them: they have no place."""
     message: str = "No space left on device"
 
@@ -46,13 +46,13 @@ class Failures:
     """What goes wrong on simulated workers. Raises ExecutorError for what cannot be."""
 
     deaths: float = 0.0
-    """How often a worker dies, for each hour in which it works. Its work ends as "infra"."""
+    """How often a worker dies, for each hour in which it works. Its task ends as "infra"."""
     recovery: float = 60.0
     """Seconds after which a worker that died is back."""
     hangs: float = 0.0
-    """Share of the works that never end by themselves. Then every work needs a timeout."""
+    """Share of the tasks that never end by themselves. Then every task needs a timeout."""
     stragglers: float = 0.0
-    """Share of the works that take `slowdown` times as long as they should."""
+    """Share of the tasks that take `slowdown` times as long as they should."""
     slowdown: float = 10.0
     sick: Sequence[Sick] = ()
     """Workers that lose what they are given, as "infra"."""
@@ -64,10 +64,10 @@ class Failures:
                 raise ExecutorError(f"Failures: {name} must be 0 or more, got {getattr(self, name)}")
         for name in ("hangs", "stragglers"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ExecutorError(f"Failures: {name} is a share of the works, from 0 to 1, got {getattr(self, name)}")
+                raise ExecutorError(f"Failures: {name} is a share of the tasks, from 0 to 1, got {getattr(self, name)}")
         if not 1 <= self.slowdown < math.inf:
             raise ExecutorError(f"Failures: slowdown must be 1 or more, got {self.slowdown}")
 
     def sickness(self, worker: int, at: float) -> Sick | None:
-        """What becomes of a work that this worker is given now; None where it is well."""
+        """What becomes of a task that this worker is given now; None where it is well."""
         return next((sick for sick in self.sick if sick.has(worker, at)), None)

@@ -1,4 +1,4 @@
-"""Simulated: works take simulated seconds, on thousands of workers if need be, and nobody waits for anything."""
+"""Simulated: tasks take simulated seconds, on thousands of workers if need be, and nobody waits for anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hpo.executors.base import (
     Kind,
     Outcome,
     Pool,
-    Work,
+    Task,
     at_least_one_slot,
     only_function,
     refuse_detach,
@@ -30,7 +30,7 @@ from hpo.executors.call import call
 from hpo.executors.simulated.durations import Duration
 from hpo.executors.simulated.failures import Failures
 from hpo.executors.simulated.workers import Workers, place_of
-from hpo.executors.work_queue import Ledger
+from hpo.executors.task_queue import TaskQueue
 
 NONE = Failures()
 _DEATH = "its worker died"
@@ -39,12 +39,12 @@ _DEATH = "its worker died"
 @public_class
 @dataclass(frozen=True)
 class Simulated:
-    """Run up to `slots` works at once on a clock that jumps from one end to the next.
+    """Run up to `slots` tasks at once on a clock that jumps from one end to the next.
 
         Simulated(64, Lognormal(600.0, 0.5), failures=Failures(deaths=0.01, stragglers=0.02))
 
-    The function is called really, in the thread that waits, when its work ends well; it should be quick. All else is
-    drawn from `seed` and the work's id, so that a work has the same luck on 1 worker and on 1000: give each attempt an id
+    The function is called really, in the thread that waits, when its task ends well; it should be quick. All else is
+    drawn from `seed` and the task's id, so that a task has the same luck on 1 worker and on 1000: give each attempt an id
     of its own, as `hpo.run` does. `timeout` is honoured in simulated seconds; `memory` and `env` are refused with
     ExecutorError. Every worker has what `cpus` and `gpus` ask for.
     """
@@ -52,14 +52,14 @@ class Simulated:
     slots: int
     """Workers at the start."""
     duration: Duration | float
-    """Seconds that works take: a number, `Lognormal`, `Recorded`, or your own function of a work's payload and a
+    """Seconds that tasks take: a number, `Lognormal`, `Recorded`, or your own function of a task's payload and a
     generator."""
     failures: Failures = NONE
     seed: int = 0
     joins: Sequence[tuple[float, int]] = ()
     """Workers that join later: (seconds after the start, how many)."""
     grace: float = 0.0
-    """Simulated seconds that a work which is cancelled takes to end, at most."""
+    """Simulated seconds that a task which is cancelled takes to end, at most."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "joins", tuple((float(at), int(n)) for at, n in self.joins))
@@ -84,9 +84,9 @@ class Simulated:
 
 @dataclass(frozen=True)
 class _Fate:
-    """How a work will end, and how long after its start; with a result where `kind` is None."""
+    """How a task will end, and how long after its start; with a result where `kind` is None."""
 
-    work: Work
+    task: Task
     seconds: float
     kind: Kind | None = None
     message: str = ""
@@ -116,7 +116,7 @@ class SimulatedPool(Pool):
     def __init__(self, function: Function, settings: Simulated) -> None:
         self._function = function
         self._settings = settings
-        self._ledger = Ledger()
+        self._queue = TaskQueue()
         self._lock = threading.RLock()
         self._turn = threading.Lock()
         self._opened_at = time.time()
@@ -128,7 +128,7 @@ class SimulatedPool(Pool):
         self._submissions: Counter[str] = Counter()
         self._n_planned = 0
         self._plan: list[tuple[float, int, str | _Arrival]] = []
-        """(time, turn, the work that ends then or who comes then): those of one time in order of turn."""
+        """(time, turn, the task that ends then or who comes then): those of one time in order of turn."""
         for at, n in settings.joins:
             self._schedule(at, _Arrival(n))
 
@@ -156,14 +156,14 @@ class SimulatedPool(Pool):
             self._workers.avoid(places)
             self._feed()
 
-    def submit(self, *works: Work) -> None:
-        """Queue `works`; free workers begin at once."""
-        self._check(works)
+    def submit(self, *tasks: Task) -> None:
+        """Queue `tasks`; free workers begin at once."""
+        self._check(tasks)
         with self._lock:
-            fates = [self._drawn(work) for work in works]
-            self._ledger.add(works)
-            self._submissions.update(work.id for work in works)
-            self._fates.update((fate.work.id, fate) for fate in fates)
+            fates = [self._drawn(task) for task in tasks]
+            self._queue.add(tasks)
+            self._submissions.update(task.id for task in tasks)
+            self._fates.update((fate.task.id, fate) for fate in fates)
             self._feed()
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
@@ -172,80 +172,80 @@ class SimulatedPool(Pool):
         With a timeout, however long, [] also when workers have joined, so that the caller can make use of them, and at the
         time of an alarm.
         """
-        outcomes = self._ledger.deliver()
+        outcomes = self._queue.deliver()
         if outcomes or not self._turn.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
             return outcomes
         try:
             n_workers = self.capacity
             while not (timeout is not None and self._rings()) and self._step():
-                if self._ledger.has_ended and not self._is_due():
+                if self._queue.has_ended and not self._is_due():
                     break
                 if timeout is not None and self.capacity > n_workers:
                     break
         finally:
             self._turn.release()
-        return self._ledger.deliver()
+        return self._queue.deliver()
 
     def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
-        """End queued works as cancelled, running ones `grace` simulated seconds from now, or when they would have ended
+        """End queued tasks as cancelled, running ones `grace` simulated seconds from now, or when they would have ended
         if that is sooner."""
         ids = set(ids)
         with self._lock:
-            begun = self._ledger.cancel_waiting(ids)
+            begun = self._queue.cancel_waiting(ids)
             for id in ids - begun:
                 self._fates.pop(id, None)
             for id in sorted(begun & self._running.keys(), key=lambda id: self._running[id].turn):
                 due, own = self._running[id], self._settings.grace if grace is None else grace
                 left = due.began + due.fate.seconds - self._now
                 seconds = self._now + min(left, own) - due.began
-                fate = _Fate(due.fate.work, seconds, "cancelled", f"cancelled after {seconds:g} s")
+                fate = _Fate(due.fate.task, seconds, "cancelled", f"cancelled after {seconds:g} s")
                 turn = self._schedule(due.began + seconds, id)
                 self._running[id] = replace(due, fate=fate, turn=turn)
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Let the clock run until all has ended, or has been cancelled."""
         refuse_detach(mode, "Simulated")
-        self._ledger.close()
+        self._queue.close()
         if mode is CloseMode.KILL:
-            self.cancel(self._ledger.in_flight())
+            self.cancel(self._queue.in_flight())
         with self._turn:
             while self._step():
                 pass
-        return self._ledger.deliver()
+        return self._queue.deliver()
 
     # -- what will happen -----------------------------------------------------------------------------------------
 
-    def _check(self, works: Iterable[Work]) -> None:
-        for work in works:
-            asked = [name for name in ("memory", "env") if getattr(work, name)]
+    def _check(self, tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            asked = [name for name in ("memory", "env") if getattr(task, name)]
             if asked:
                 raise ExecutorError(
-                    f"work {work.id!r} asks for {' and '.join(asked)}, which Simulated does not simulate. Leave it out"
+                    f"task {task.id!r} asks for {' and '.join(asked)}, which Simulated does not simulate. Leave it out"
                 )
-            if self._settings.failures.hangs and work.timeout is None:
+            if self._settings.failures.hangs and task.timeout is None:
                 raise ExecutorError(
-                    f"work {work.id!r} has no timeout, and with Failures(hangs=...) it may never end. Give it one"
+                    f"task {task.id!r} has no timeout, and with Failures(hangs=...) it may never end. Give it one"
                 )
 
-    def _drawn(self, work: Work) -> _Fate:
-        """What will become of `work`, whenever and wherever it starts."""
-        text = repr((self._settings.seed, work.id, self._submissions[work.id])).encode()
+    def _drawn(self, task: Task) -> _Fate:
+        """What will become of `task`, whenever and wherever it starts."""
+        text = repr((self._settings.seed, task.id, self._submissions[task.id])).encode()
         rng = np.random.Generator(np.random.Philox(key=int.from_bytes(hashlib.sha256(text).digest()[:16], "big")))
         failures, duration = self._settings.failures, self._settings.duration
         share_hang, share_straggler, lifetime = rng.random(), rng.random(), rng.standard_exponential()
-        seconds = float(duration(work.payload, rng)) if callable(duration) else float(duration)
+        seconds = float(duration(task.payload, rng)) if callable(duration) else float(duration)
         if not 0 <= seconds < math.inf:
-            raise ExecutorError(f"work {work.id!r}: the duration {duration!r} gave {seconds} s; it must be 0 or more")
+            raise ExecutorError(f"task {task.id!r}: the duration {duration!r} gave {seconds} s; it must be 0 or more")
         if share_straggler < failures.stragglers:
             seconds *= failures.slowdown
         if share_hang < failures.hangs:
             seconds = math.inf
-        fate = _Fate(work, seconds)
-        if work.timeout is not None and seconds > work.timeout:
-            fate = _Fate(work, work.timeout, "timeout", f"ended after its timeout of {work.timeout:g} s")
+        fate = _Fate(task, seconds)
+        if task.timeout is not None and seconds > task.timeout:
+            fate = _Fate(task, task.timeout, "timeout", f"ended after its timeout of {task.timeout:g} s")
         dies_after = 3600.0 * lifetime / failures.deaths if failures.deaths else math.inf
         if dies_after < fate.seconds:
-            fate = _Fate(work, dies_after, "infra", _DEATH)
+            fate = _Fate(task, dies_after, "infra", _DEATH)
         return fate
 
     def _schedule(self, at: float, what: str | _Arrival) -> int:
@@ -254,16 +254,16 @@ class SimulatedPool(Pool):
         return self._n_planned
 
     def _feed(self) -> None:
-        """Give waiting works to free workers."""
+        """Give waiting tasks to free workers."""
         while (worker := self._workers.take()) is not None:
-            if (work := self._ledger.take()) is None:
+            if (task := self._queue.take()) is None:
                 self._workers.be_idle(worker)
                 return
-            fate = self._fates.pop(work.id)
+            fate = self._fates.pop(task.id)
             if (sick := self._settings.failures.sickness(worker, self._now)) is not None:
-                fate = _Fate(work, sick.after, "infra", sick.message, sick.starts)
-            turn = self._schedule(self._now + fate.seconds, work.id)
-            self._running[work.id] = _Running(fate, self._now, turn, worker)
+                fate = _Fate(task, sick.after, "infra", sick.message, sick.starts)
+            turn = self._schedule(self._now + fate.seconds, task.id)
+            self._running[task.id] = _Running(fate, self._now, turn, worker)
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
@@ -286,7 +286,7 @@ class SimulatedPool(Pool):
         """Go on to the next thing that happens; False where nothing does: nothing is in flight, and no alarm is set."""
         with self._lock:
             self._forget_stale()
-            if not self._plan or (self._ledger.is_idle and self._alarm == math.inf):
+            if not self._plan or (self._queue.is_idle and self._alarm == math.inf):
                 return False
             at, _, what = heapq.heappop(self._plan)
             self._now = max(self._now, at)
@@ -299,7 +299,7 @@ class SimulatedPool(Pool):
             ended = self._running.pop(what)
         outcome = self._outcome(ended)
         with self._lock:
-            self._ledger.end(outcome)
+            self._queue.end(outcome)
             if ended.fate.message == _DEATH:
                 self._workers.rest(ended.worker)
                 self._schedule(self._now + self._settings.failures.recovery, _Arrival(back=ended.worker))
@@ -311,7 +311,7 @@ class SimulatedPool(Pool):
         return True
 
     def _forget_stale(self) -> None:
-        """Drop the ends that works had before they were cancelled."""
+        """Drop the ends that tasks had before they were cancelled."""
         while self._plan and isinstance(id := self._plan[0][2], str):
             if id in self._running and self._running[id].turn == self._plan[0][1]:
                 return
@@ -320,11 +320,11 @@ class SimulatedPool(Pool):
     def _outcome(self, ended: _Running) -> Outcome:
         fate, started_at, place = ended.fate, self._opened_at + ended.began, place_of(ended.worker)
         if not fate.starts:
-            return Outcome(id=fate.work.id, kind=fate.kind, message=fate.message)
+            return Outcome(id=fate.task.id, kind=fate.kind, message=fate.message)
         if fate.kind is None:
-            return replace(call(self._function, fate.work), started_at=started_at, seconds=fate.seconds, place=place)
+            return replace(call(self._function, fate.task), started_at=started_at, seconds=fate.seconds, place=place)
         return Outcome(
-            id=fate.work.id,
+            id=fate.task.id,
             kind=fate.kind,
             message=fate.message,
             started_at=started_at,

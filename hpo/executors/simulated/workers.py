@@ -50,11 +50,11 @@ class Workers:
         return found
 
     def rest(self, worker: int) -> None:
-        """It has no work any more."""
+        """It has no task any more."""
         self.busy.discard(worker)
 
     def be_idle(self, worker: int) -> None:
-        """It may be given work."""
+        """It may be given a task."""
         self.rest(worker)
         heapq.heappush(self._idle, worker)
 

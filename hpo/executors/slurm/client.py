@@ -15,10 +15,10 @@ from typing import Any
 from hpo.errors import ExecutorError
 from hpo.executors.notices import Notices
 from hpo.executors.slurm import commands as slurm_queue
-from hpo.executors.slurm.commands import Loss, Sightings
+from hpo.executors.slurm.commands import LostJob, Sightings
 from hpo.executors.slurm.folder import PLACE
 from hpo.executors.slurm.programs import POLL, Programs
-from hpo.executors.slurm.submitted import Array, Flight, Site
+from hpo.executors.slurm.submitted import JobArray, SlurmSettings, SubmittedTask
 from hpo.executors.slurm.waits import Waits
 
 TRIES = 3
@@ -38,15 +38,21 @@ main(folder, int(first))
 
 class Client:
     """Calls are made in a thread of their own, so that an absent controller delays no outcome; all else happens in the
-    pool's. What Slurm says of a work is noted in its flight."""
+    pool's. What Slurm says of a task is noted in it."""
 
-    def __init__(self, site: Site, flights: Mapping[str, Flight], notices: Notices, ring: Callable[[], None]) -> None:
-        """flights: those in hand, by the works' ids. ring: called when an answer has come."""
-        self._site, self._flights, self._notices, self._ring = site, flights, notices, ring
+    def __init__(
+        self,
+        site: SlurmSettings,
+        submitted_tasks: Mapping[str, SubmittedTask],
+        notices: Notices,
+        ring: Callable[[], None],
+    ) -> None:
+        """submitted_tasks: those in hand, by the tasks' ids. ring: called when an answer has come."""
+        self._site, self._submitted, self._notices, self._ring = site, submitted_tasks, notices, ring
         self.has_sent = False
         """Whether Slurm has ever taken something: before, what it refuses is wrong in itself."""
-        self.unsent: deque[Array] = deque()
-        self.unsure: Array | None = None
+        self.unsent: deque[JobArray] = deque()
+        self.unsure: JobArray | None = None
         """The array whose answer was lost: looked for before it is sent again."""
         self._is_too_large = False
         """Whether it may have been more at once than Slurm takes."""
@@ -71,12 +77,12 @@ class Client:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it has something to do, works in hand apart."""
+        """Whether it has something to do, tasks in hand apart."""
         return self.is_calling or bool(self.unwanted) or self.unsure is not None
 
-    def remove(self, flight: Flight) -> None:
+    def remove(self, submitted: SubmittedTask) -> None:
         """Let it leave Slurm's queue, at the next opportunity."""
-        self.unwanted.setdefault(flight.key, 0)
+        self.unwanted.setdefault(submitted.key, 0)
         self._polled_at = -float("inf")
 
     def avoid(self, places: Collection[str]) -> None:
@@ -102,13 +108,13 @@ class Client:
             self._call = None
             then(answer)
         now = time.monotonic()
-        alive = [sighting for key in self.unwanted for sighting in self._seen.get(key, ()) if sighting.is_alive]
+        alive = [status for key in self.unwanted for status in self._seen.get(key, ()) if status.is_alive]
         look_at = max(self._polled_at + POLL, *map(self._programs.next_call, ("squeue", "scancel")))
         if alive:
             self._seen = {}
-            keys, jobs = {(sighting.name, sighting.index) for sighting in alive}, [sighting.job for sighting in alive]
+            keys, jobs = {(status.name, status.index) for status in alive}, [status.job for status in alive]
             self._ask(lambda answer: self._cancelled(keys, answer), slurm_queue.cancel, jobs)
-        elif (self._flights or self.unwanted or self.unsure) and now >= look_at:
+        elif (self._submitted or self.unwanted or self.unsure) and now >= look_at:
             self._ask(lambda answer: self._looked(answer, now), slurm_queue.look)
         elif waiting := self._unlike_the_wish(now):
             self._exclude(waiting)
@@ -122,14 +128,14 @@ class Client:
         answer.add_done_callback(lambda _: self._ring())
 
     def _send_next(self) -> None:
-        awaited = {flight.array for flight in self._flights.values()}
+        awaited = {submitted.array for submitted in self._submitted.values()}
         while self.unsent:
             array = self.unsent.popleft()
             if array in awaited:  # else all of it was cancelled
                 self._send(array)
                 return
 
-    def _send(self, array: Array) -> None:
+    def _send(self, array: JobArray) -> None:
         path = array.folder.path
         job = [self._site.python, "-c", PROGRAM, str(path), str(array.first)]
         if self._site.python == sys.executable:
@@ -142,7 +148,7 @@ class Client:
             lambda answer: self._sent(array, answer), slurm_queue.submit, array.name, array.tasks, options, script
         )
 
-    def _sent(self, array: Array, answer: Future[None]) -> None:
+    def _sent(self, array: JobArray, answer: Future[None]) -> None:
         try:
             answer.result()
         except ConnectionError as error:
@@ -154,7 +160,7 @@ class Client:
             self.has_sent = True
             array.sent_at = time.monotonic()
 
-    def _refused(self, array: Array, error: ExecutorError) -> None:
+    def _refused(self, array: JobArray, error: ExecutorError) -> None:
         if array.excluded and "node" in str(error).lower():
             self._notices.say(
                 "avoid",
@@ -165,23 +171,23 @@ class Client:
         elif slurm_queue.is_too_large(error) and len(array.tasks) > 1:
             self._halve(array)
         elif self.has_sent or slurm_queue.may_pass(error):
-            for flight in self._flights.values():
-                if flight.array is array:
-                    flight.loss, flight.lost_at = Loss("infra", str(error)), -float("inf")
-        else:  # the settings are wrong, not a work
+            for submitted in self._submitted.values():
+                if submitted.array is array:
+                    submitted.loss, submitted.lost_at = LostJob("infra", str(error)), -float("inf")
+        else:  # the settings are wrong, not a task
             array.folder.remove()
             raise error
 
-    def _halve(self, array: Array) -> None:
+    def _halve(self, array: JobArray) -> None:
         """Hand it over in two parts."""
         middle = array.tasks.start + len(array.tasks) // 2
         halves = (
             replace(array, tasks=range(array.tasks.start, middle)),
             replace(array, tasks=range(middle, array.tasks.stop)),
         )
-        for flight in self._flights.values():
-            if flight.array is array:
-                flight.array = halves[flight.key[1] >= middle]
+        for submitted in self._submitted.values():
+            if submitted.array is array:
+                submitted.array = halves[submitted.key[1] >= middle]
         self.unsent.extendleft(reversed(halves))
 
     def _looked(self, answer: Future[Sightings], asked_at: float) -> None:
@@ -200,21 +206,21 @@ class Client:
             elif self._is_too_large and len(array.tasks) > 1:
                 self._halve(array)
             else:
-                self.unsent.appendleft(array)  # should both arrive, each work has one claim
+                self.unsent.appendleft(array)  # should both arrive, each task has one claim
         for key, tries in list(self.unwanted.items()):
-            if tries >= TRIES or not any(sighting.is_alive for sighting in self._seen.get(key, ())):
+            if tries >= TRIES or not any(status.is_alive for status in self._seen.get(key, ())):
                 del self.unwanted[key]
             else:
                 self.unwanted[key] += 1
-        for flight in self._flights.values():
-            sightings = self._seen.get(flight.key, ())
-            flight.see(sightings, asked_at)
-            if flight.array.sent_at < asked_at and not flight.is_forced:
-                loss = slurm_queue.judge(sightings)
-                if loss is None or flight.loss is None:
-                    flight.lost_at = self._polled_at
-                flight.loss = loss
-        self._waits.note(self._flights.values(), asked_at)
+        for submitted in self._submitted.values():
+            statuses = self._seen.get(submitted.key, ())
+            submitted.see(statuses, asked_at)
+            if submitted.array.sent_at < asked_at and not submitted.is_forced:
+                loss = slurm_queue.lost_reason(statuses)
+                if loss is None or submitted.loss is None:
+                    submitted.lost_at = self._polled_at
+                submitted.loss = loss
+        self._waits.note(self._submitted.values(), asked_at)
 
     def _cancelled(self, keys: Iterable[tuple[str, int]], answer: Future[None]) -> None:
         try:
@@ -224,16 +230,20 @@ class Client:
         for key in keys:
             self.unwanted.pop(key, None)
 
-    def _unlike_the_wish(self, now: float) -> list[Flight]:
-        """Works in the queue that were to be kept from other nodes than now, unless that has just changed."""
+    def _unlike_the_wish(self, now: float) -> list[SubmittedTask]:
+        """Tasks in the queue that were to be kept from other nodes than now, unless that has just changed."""
         if now < self._asked_at + STEADY:
             return []
-        return [flight for flight in self._flights.values() if flight.pending and flight.array.excluded != self._wish]
+        return [
+            submitted
+            for submitted in self._submitted.values()
+            if submitted.pending and submitted.array.excluded != self._wish
+        ]
 
-    def _exclude(self, waiting: list[Flight]) -> None:
-        options = self._site.requests(waiting[0].work)
-        alike = [flight for flight in waiting if self._site.requests(flight.work) == options]
-        for flight in alike:
-            flight.array.excluded = self._wish
-        jobs = sorted({flight.pending.partition("_")[0] for flight in alike})
+    def _exclude(self, waiting: list[SubmittedTask]) -> None:
+        options = self._site.requests(waiting[0].task)
+        alike = [submitted for submitted in waiting if self._site.requests(submitted.task) == options]
+        for submitted in alike:
+            submitted.array.excluded = self._wish
+        jobs = sorted({submitted.pending.partition("_")[0] for submitted in alike})
         self._ask(lambda _: None, slurm_queue.exclude, jobs, options, self._wish)

@@ -40,7 +40,7 @@ FORMAT = "%j|%F|%K|%T|%B|%r"
 
 
 @dataclass(frozen=True)
-class Sighting:
+class JobStatus:
     """One task of one array, as squeue shows it."""
 
     name: str
@@ -59,12 +59,12 @@ class Sighting:
         return self.state in ALIVE and not HELD.search(self.reason)
 
 
-Sightings = dict[tuple[str, int], list[Sighting]]
+Sightings = dict[tuple[str, int], list[JobStatus]]
 """All sightings of a task, by the name of its array and its index."""
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostJob:
     """Why no result is to be expected."""
 
     kind: Kind
@@ -130,7 +130,7 @@ def exclude(call: Programs, jobs: Sequence[str], options: Sequence[str], places:
 
 def look(call: Programs) -> Sightings:
     """All of this user's jobs that Slurm knows, ended a while ago or not, by name and index. Raises ConnectionError."""
-    seen: defaultdict[tuple[str, int], list[Sighting]] = defaultdict(list)
+    seen: defaultdict[tuple[str, int], list[JobStatus]] = defaultdict(list)
     try:
         said = call("squeue", "--me", "--noheader", "--array", "--states=all", f"--format={FORMAT}")
     except ExecutorError as error:
@@ -144,7 +144,7 @@ def look(call: Programs) -> Sightings:
             if (state, reason) == ("FAILED", "BadConstraints"):
                 continue  # what sbatch has refused stays to be seen for a while
             place = "" if place.lower() in ("n/a", "(null)", "none") else place
-            seen[name, int(index)].append(Sighting(name, f"{array}_{index}", int(index), state, reason, place))
+            seen[name, int(index)].append(JobStatus(name, f"{array}_{index}", int(index), state, reason, place))
     return seen
 
 
@@ -161,14 +161,14 @@ def _in_parts(call: Programs, jobs: Sequence[str], *command: str) -> None:
         raise ConnectionError(str(error)) from error
 
 
-def judge(sightings: Sequence[Sighting]) -> Loss | None:
+def lost_reason(statuses: Sequence[JobStatus]) -> LostJob | None:
     """Why no result is to be expected of a task that Slurm shows so; None while one is alive."""
-    if any(sighting.is_alive for sighting in sightings):
+    if any(status.is_alive for status in statuses):
         return None
-    if not sightings:
-        return Loss("infra", "Slurm does not know its job any more")
-    last = max(sightings, key=lambda sighting: int(sighting.job.partition("_")[0]))
+    if not statuses:
+        return LostJob("infra", "Slurm does not know its job any more")
+    last = max(statuses, key=lambda status: int(status.job.partition("_")[0]))
     kind = KINDS.get(last.state, "infra")
     reason = "" if last.reason in ("", "None") else f", {last.reason}"
     place = "" if last.state in BLAMELESS else last.place or None
-    return Loss(kind, f"Slurm says of its job {last.job}: {last.state}{reason}", last.job, place)
+    return LostJob(kind, f"Slurm says of its job {last.job}: {last.state}{reason}", last.job, place)

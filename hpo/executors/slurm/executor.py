@@ -1,4 +1,4 @@
-"""Slurm: works run as jobs of a cluster, go on without their driver, and are found again by the next one."""
+"""Slurm: tasks run as jobs of a cluster, go on without their driver, and are found again by the next one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hpo.boundary.public import public_class
 from hpo.errors import ExecutorError
-from hpo.executors.base import Function, Pool, Work, only_function
+from hpo.executors.base import Function, Pool, Task, only_function
 from hpo.executors.local.processes import check_slots, log_folder
 from hpo.executors.slurm.commands import check_programs
 from hpo.executors.slurm.folder import PoolFolder
@@ -22,19 +22,19 @@ from hpo.executors.supervisor.pickling import pickle_function
 
 MIB = 1 << 20
 OVERHEAD = 100
-"""MiB a job needs beside its work: Python and the supervisor."""
+"""MiB a job needs beside its task: Python and the supervisor."""
 SPARE = 120.0
-"""Seconds a job may take beside its work, to start and to end."""
+"""Seconds a job may take beside its task, to start and to end."""
 
 
 @public_class
 @dataclass(frozen=True)
 class Slurm:
-    """Run up to `slots` works at once as jobs of a Slurm cluster, from a machine that has sbatch, squeue and scancel.
+    """Run up to `slots` tasks at once as jobs of a Slurm cluster, from a machine that has sbatch, squeue and scancel.
 
         Slurm("/shared/hpo", slots=64, partition="gpu", gpus=1, options=("--account=vision",))
 
-    `folder` must be the same for this machine and all nodes. Through it works get to their jobs and outcomes back;
+    `folder` must be the same for this machine and all nodes. Through it tasks get to their jobs and outcomes back;
     Slurm is only asked to start jobs, and believed when it says that one is lost. Each job is a Python of its own, which
     takes about a second to start; in it, limits, kills and logs are those of `Processes`, or, with a `command`, those
     of `Subprocess`.
@@ -52,17 +52,17 @@ class Slurm:
     options: Sequence[str] = ()
     """More options of sbatch, e.g. ("--account=vision", "--exclude=n7"); they win over those made from the other fields."""
     cpus: float = 1
-    """For each work that does not say; rounded up."""
+    """For each task that does not say; rounded up."""
     memory: int | None = None
-    """Bytes for each work that does not say; held to as `Work.memory` is. None: what the cluster gives, and its limits."""
+    """Bytes for each task that does not say; held to as `Task.memory` is. None: what the cluster gives, and its limits."""
     gpus: int = 0
-    """For each work that asks for none itself."""
+    """For each task that asks for none itself."""
     logs: str | os.PathLike[str] | None = None
-    """Folder for what the works write: `<work id>.out` and `<work id>.err`; created if absent."""
+    """Folder for what the tasks write: `<task id>.out` and `<task id>.err`; created if absent."""
     grace: float = 5.0
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
-    """For all works, beside this process's environment."""
+    """For all tasks, beside this process's environment."""
     python: str = sys.executable
     """The interpreter of the jobs. Another than this one must find hpo, and the function's module, by itself."""
 
@@ -75,7 +75,7 @@ class Slurm:
                 )
         if self.command:
             Command.of(self.command)
-        Work(id="any", payload={}, cpus=self.cpus, memory=self.memory, gpus=self.gpus)
+        Task(id="any", payload={}, cpus=self.cpus, memory=self.memory, gpus=self.gpus)
 
     @property
     def isolated(self) -> bool:
@@ -88,7 +88,7 @@ class Slurm:
         return Command.of(self.command).names if self.command else frozenset()
 
     def start(self, function: Function | None = None) -> Pool:
-        """Write down what to run; jobs start with the first works.
+        """Write down what to run; jobs start with the first tasks.
 
         Raises ExecutorError if Slurm's programs are missing, the function cannot be pickled or the folder cannot be
         used. What Slurm refuses (no such partition) is raised by the pool's `wait`.
@@ -111,21 +111,21 @@ class Slurm:
             raise ExecutorError(f"Slurm cannot use the folder {self.folder!s}: {error}") from error
         return SlurmPool(self, parent, own, settings)
 
-    def with_defaults(self, work: Work) -> Work:
-        """The work with what it does not say for itself."""
+    def with_defaults(self, task: Task) -> Task:
+        """The task with what it does not say for itself."""
         return replace(
-            work, cpus=work.cpus or self.cpus, memory=work.memory or self.memory, gpus=work.gpus or self.gpus
+            task, cpus=task.cpus or self.cpus, memory=task.memory or self.memory, gpus=task.gpus or self.gpus
         )
 
-    def requests(self, work: Work) -> tuple[str, ...]:
-        """The options of sbatch for a work; works with equal ones may share an array."""
-        made = ["--nodes=1", "--ntasks=1", f"--cpus-per-task={math.ceil(work.cpus or self.cpus)}"]
+    def requests(self, task: Task) -> tuple[str, ...]:
+        """The options of sbatch for a task; tasks with equal ones may share an array."""
+        made = ["--nodes=1", "--ntasks=1", f"--cpus-per-task={math.ceil(task.cpus or self.cpus)}"]
         if self.partition is not None:
             made.append(f"--partition={self.partition}")
-        if work.memory is not None:
-            made.append(f"--mem={math.ceil(work.memory / MIB) + OVERHEAD}M")
-        if work.gpus:
-            made.append(f"--gres=gpu:{work.gpus}")
-        if work.timeout is not None:
-            made.append(f"--time={math.ceil((work.timeout + self.grace + SPARE) / 60)}")
+        if task.memory is not None:
+            made.append(f"--mem={math.ceil(task.memory / MIB) + OVERHEAD}M")
+        if task.gpus:
+            made.append(f"--gres=gpu:{task.gpus}")
+        if task.timeout is not None:
+            made.append(f"--time={math.ceil((task.timeout + self.grace + SPARE) / 60)}")
         return (*made, *self.options)

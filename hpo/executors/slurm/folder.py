@@ -2,15 +2,15 @@
 
     <folder>/<pool>/layout          the version of this layout
                     settings        the function or command, pickled once
-                    batches/17      the works of one array; the array's task i runs work number 17 + i
-                    claims/18       who runs work 18, or has decided that nobody will
+                    batches/17      the tasks of one array; the array's task i runs task number 17 + i
+                    claims/18       who runs task 18, or has decided that nobody will
                     stops/18        it is to end; how long it may take to
                     ended/18        its outcome
                     delivered/18    the same, once the driver has it
                     slurm/12_1.out  what Slurm itself and the job's Python wrote
 
-The pool's name is new each time, and a work's number is used once. So no result can be taken for another's, whatever
-Slurm's job ids and the works' own ids do. Files appear whole, and claims and outcomes once: the first stays. Only folders
+The pool's name is new each time, and a task's number is used once. So no result can be taken for another's, whatever
+Slurm's job ids and the tasks' own ids do. Files appear whole, and claims and outcomes once: the first stays. Only folders
 and files of this user are believed.
 """
 
@@ -31,13 +31,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import Kind, Outcome, Work
+from hpo.executors.base import Kind, Outcome, Task
 from hpo.executors.call import tail
 from hpo.executors.slurm.own_files import is_own_folder, publish, read, read_text, unreadable
 from hpo.executors.supervisor.messages import Settings
 
 NOBODY = "nobody: its driver has ended it"
-"""A claim by which no job may run the work any more."""
+"""A claim by which no job may run the task any more."""
 
 PLACE = "hpo runs this job on "
 """What the job's script says first, before the name of its node."""
@@ -119,20 +119,20 @@ class PoolFolder:
         settings: Settings = pickle.loads(read(path))  # noqa: S301 - written by the driver
         return settings
 
-    def add(self, first: int, works: Iterable[Work]) -> None:
-        """Write down the works `first`, `first` + 1 and so on."""
-        publish(self.path / "batches" / str(first), _json([dataclasses.asdict(work) for work in works]))
+    def add(self, first: int, tasks: Iterable[Task]) -> None:
+        """Write down the tasks `first`, `first` + 1 and so on."""
+        publish(self.path / "batches" / str(first), _json([dataclasses.asdict(task) for task in tasks]))
 
-    def batch(self, first: int) -> list[Work]:
-        """The works of one array. Raises ValueError."""
+    def batch(self, first: int) -> list[Task]:
+        """The tasks of one array. Raises ValueError."""
         path = self.path / "batches" / str(first)
         text = read(path)
         try:
-            return [Work(**fields) for fields in json.loads(text)]
+            return [Task(**fields) for fields in json.loads(text)]
         except (ValueError, TypeError, ExecutorError) as error:
             raise unreadable(path, error) from error
 
-    def arrays(self, skipped: Callable[[ValueError], None] | None = None) -> list[tuple[int, list[Work]]]:
+    def arrays(self, skipped: Callable[[ValueError], None] | None = None) -> list[tuple[int, list[Task]]]:
         """All arrays and their first numbers, the newest first; raises FileNotFoundError while it is being removed.
         `skipped` is told of those that cannot be read; without it, the first of them is raised."""
         arrays = []
@@ -146,7 +146,7 @@ class PoolFolder:
         return arrays
 
     def claim(self, number: int, who: str) -> bool:
-        """Whether `who` is the one that runs this work: the first to say so, now or earlier."""
+        """Whether `who` is the one that runs this task: the first to say so, now or earlier."""
         return publish(self.path / "claims" / str(number), who.encode()) or self.claimant(number) == who
 
     def claimant(self, number: int) -> str:
@@ -160,14 +160,14 @@ class PoolFolder:
         return None
 
     def stop(self, number: int, grace: float) -> None:
-        """Ask that this work end, within `grace` seconds."""
+        """Ask that this task end, within `grace` seconds."""
         path = self.path / "stops" / str(number)
         new = path.with_name(f".{uuid.uuid4().hex}")
         new.write_text(repr(grace))
         new.replace(path)
 
     def stop_asked(self, number: int) -> float | None:
-        """The grace with which this work is to end; None if it may go on. Raises ValueError."""
+        """The grace with which this task is to end; None if it may go on. Raises ValueError."""
         path = self.path / "stops" / str(number)
         grace = read_text(path)
         try:
@@ -191,7 +191,7 @@ class PoolFolder:
         return any((self.path / part / str(number)).exists() for part in ("ended", "delivered"))
 
     def ended(self) -> set[int]:
-        """Numbers of the works that have ended and were not delivered."""
+        """Numbers of the tasks that have ended and were not delivered."""
         return _numbers(self.path / "ended")
 
     def outcome(self, number: int) -> Outcome | None:
@@ -230,9 +230,9 @@ class PoolFolder:
         return read_text(self.path / "slurm" / f"{job}.out").splitlines(keepends=True)
 
     def remove_if_done(self) -> None:
-        """Remove everything, unless a work has not been delivered."""
+        """Remove everything, unless a task has not been delivered."""
         with contextlib.suppress(OSError, ValueError):
-            numbers = {first + i for first, works in self.arrays() for i in range(len(works))}
+            numbers = {first + i for first, tasks in self.arrays() for i in range(len(tasks))}
             if numbers <= _numbers(self.path / "delivered"):
                 self.remove()
 
@@ -260,7 +260,7 @@ def _outcome_of(fields: dict[str, Any]) -> Outcome:
         or not all(isinstance(value or {}, dict) for value in (outcome.value, outcome.reported))
         or outcome.kind not in (None, *get_args(Kind))
     ):
-        raise ValueError("it is not how a work ends")
+        raise ValueError("it is not how a task ends")
     return dataclasses.replace(outcome, logs=tuple(outcome.logs))
 
 

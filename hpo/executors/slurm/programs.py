@@ -15,8 +15,8 @@ from hpo.errors import ExecutorError
 from hpo.executors.notices import Notices
 
 PATIENCE = 15.0
-"""Seconds a call may take at first; twice as long after each that did not end, up to `MOST_PATIENCE`."""
-MOST_PATIENCE = 120.0
+"""Seconds a call may take at first; twice as long after each that did not end, up to `MAX_PATIENCE`."""
+MAX_PATIENCE = 120.0
 POLL = 3.0
 """Seconds between two calls; twice as many after each failure in a row, up to `LONGEST`."""
 LONGEST = 60.0
@@ -96,7 +96,7 @@ class Programs:
         try:
             output, errors = process.communicate(text, timeout=patience)
         except subprocess.TimeoutExpired as error:
-            manner.patience = min(2.0 * patience, MOST_PATIENCE)
+            manner.patience = min(2.0 * patience, MAX_PATIENCE)
             again = f"tried again with {manner.patience:g} s of patience"
             self._notices.say(program, f"Slurm has not answered for {patience:g} s ({program}); {again}")
             raise ConnectionError(f"{program} did not answer in {patience:g} s") from error

@@ -1,4 +1,4 @@
-"""One work on its way through Slurm, the array it goes with, and the executor it comes from."""
+"""One task on its way through Slurm, the array it goes with, and the executor it comes from."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpo.executors.base import Kind, Outcome, Work, answer_to
-from hpo.executors.slurm.commands import Loss, Sighting
+from hpo.executors.base import Kind, Outcome, Task, answer_to
+from hpo.executors.slurm.commands import JobStatus, LostJob
 from hpo.executors.slurm.folder import NOBODY, PoolFolder
 
 OVER_MEMORY = re.compile("memory limit|oom.kill", re.IGNORECASE)
 """What Slurm writes into a job's output when it ends the job for its memory."""
 
 
-class Site(Protocol):
+class SlurmSettings(Protocol):
     """What the pool needs to know of the executor."""
 
     @property
     def slots(self) -> int:
-        """How many works may be with Slurm at once."""
+        """How many tasks may be with Slurm at once."""
         ...
 
     @property
@@ -29,18 +29,18 @@ class Site(Protocol):
         """The interpreter of the jobs."""
         ...
 
-    def with_defaults(self, work: Work) -> Work:
-        """The work with what it does not say for itself."""
+    def with_defaults(self, task: Task) -> Task:
+        """The task with what it does not say for itself."""
         ...
 
-    def requests(self, work: Work) -> tuple[str, ...]:
+    def requests(self, task: Task) -> tuple[str, ...]:
         """The options of sbatch for it."""
         ...
 
 
 @dataclass(eq=False)
-class Array:
-    """Works handed over together: tasks of the batch that begins with the number `first`."""
+class JobArray:
+    """Tasks handed over together: tasks of the batch that begins with the number `first`."""
 
     folder: PoolFolder
     first: int
@@ -58,16 +58,16 @@ class Array:
 
 
 @dataclass(eq=False)
-class Flight:
-    """A work in hand."""
+class SubmittedTask:
+    """A task in hand."""
 
-    work: Work
+    task: Task
     number: int
-    array: Array
-    loss: Loss | None = None
+    array: JobArray
+    loss: LostJob | None = None
     lost_at: float = float("inf")
     forced_at: float = float("inf")
-    """When a work that was asked to end is to be ended by Slurm."""
+    """When a task that was asked to end is to be ended by Slurm."""
     is_forced: bool = False
     place: str = ""
     """The node where Slurm showed it last."""
@@ -83,12 +83,12 @@ class Flight:
         """As Slurm shows it."""
         return self.array.name, self.number - self.array.first
 
-    def see(self, sightings: Sequence[Sighting], now: float) -> None:
+    def see(self, statuses: Sequence[JobStatus], now: float) -> None:
         """Note where Slurm shows it, at this time of the monotonic clock."""
-        for sighting in sightings:
-            self.place = sighting.place or self.place
-        waiting = [sighting for sighting in sightings if sighting.state == "PENDING"]
-        is_waiting = len(waiting) == len(sightings) > 0
+        for status in statuses:
+            self.place = status.place or self.place
+        waiting = [status for status in statuses if status.state == "PENDING"]
+        is_waiting = len(waiting) == len(statuses) > 0
         self.waits_since = min(self.waits_since, now) if is_waiting else float("inf")
         self.waits_for = waiting[-1].reason if is_waiting else ""
         self.pending = waiting[-1].job if is_waiting else ""
@@ -101,10 +101,10 @@ class Flight:
         except ValueError as error:
             place = folder.place(folder.claimant(number))
             started_at = folder.claimed_at(number)
-            return Outcome(id=self.work.id, kind="infra", message=str(error), started_at=started_at, place=place)
-        return None if outcome is None else answer_to(self.work, outcome)
+            return Outcome(id=self.task.id, kind="infra", message=str(error), started_at=started_at, place=place)
+        return None if outcome is None else answer_to(self.task, outcome)
 
-    def end_lost(self, loss: Loss) -> None:
+    def end_lost(self, loss: LostJob) -> None:
         """Write down that no outcome came, unless one does this moment; a job that runs all the same shall end."""
         folder, number = self.array.folder, self.number
         started_at = folder.claimed_at(number)
@@ -117,7 +117,7 @@ class Flight:
         if kind == "infra" and OVER_MEMORY.search(said):
             kind = "oom"
         outcome = Outcome(
-            id=self.work.id,
+            id=self.task.id,
             kind=kind,
             message=loss.message if started_at else f"{loss.message}; it had not started",
             log_tail=said,

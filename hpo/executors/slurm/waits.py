@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hpo.executors.notices import Notices
-from hpo.executors.slurm.submitted import Flight
+from hpo.executors.slurm.submitted import SubmittedTask
 
 LONG = 60.0
 """Seconds in the queue after which somebody is told."""
@@ -18,12 +18,12 @@ class Waits:
         self._notices = notices
         self._known: set[str] = set()
 
-    def note(self, flights: Iterable[Flight], now: float) -> None:
-        """Look at all flights, at this time of the monotonic clock."""
-        waiting = [flight for flight in flights if now - flight.waits_since >= LONG]
-        reasons = {flight.waits_for for flight in waiting}
+    def note(self, submitted_tasks: Iterable[SubmittedTask], now: float) -> None:
+        """Look at all submitted tasks, at this time of the monotonic clock."""
+        waiting = [submitted for submitted in submitted_tasks if now - submitted.waits_since >= LONG]
+        reasons = {submitted.waits_for for submitted in waiting}
         if not reasons <= self._known:
-            longest = max(now - flight.waits_since for flight in waiting)
+            longest = max(now - submitted.waits_since for submitted in waiting)
             jobs = "1 job has" if len(waiting) == 1 else f"{len(waiting)} jobs have"
             self._notices.say(
                 "queue", f"{jobs} been waiting in Slurm's queue for {_length(longest)} ({'; '.join(sorted(reasons))})"

@@ -16,7 +16,7 @@ class Settings:
     function: bytes | None = None
     command: Command | None = None
     is_reused: bool = True
-    """Whether one process may run several works."""
+    """Whether one process may run several tasks."""
     logs: Path | None = None
     """Folder of the log files."""
     grace: float = 5.0
@@ -39,7 +39,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Driver to supervisor: end this work, if it is still the one that runs."""
+    """Driver to supervisor: end this task, if it is still the one that runs."""
 
     id: str
     grace: float

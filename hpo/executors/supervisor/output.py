@@ -1,4 +1,4 @@
-"""The files behind the standard output and the standard error of a work, and what they are called."""
+"""The files behind the standard output and the standard error of a task, and what they are called."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Output:
 
     @classmethod
     def of(cls, folder: Path, id: str) -> Self:
-        """The log files of the work `id`, in `folder`."""
+        """The log files of the task `id`, in `folder`."""
         name = file_name(id)
         return cls(folder / f"{name}.out", folder / f"{name}.err")
 

@@ -1,4 +1,4 @@
-"""The driver's side of supervised processes: a pool that hands works to one supervisor per slot."""
+"""The driver's side of supervised processes: a pool that hands tasks to one supervisor per slot."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from dataclasses import replace
 from multiprocessing.connection import Pipe, wait
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import CloseMode, Outcome, Pool, Work, refuse_detach
+from hpo.executors.base import CloseMode, Outcome, Pool, Task, refuse_detach
 from hpo.executors.supervisor import process_tree as tree
 from hpo.executors.supervisor.messages import Broken, Cancel, Settings, Stop
-from hpo.executors.work_queue import Ledger
+from hpo.executors.task_queue import TaskQueue
 
 PATIENCE = 10.0
 """Seconds beyond every limit after which a supervisor that does not answer is itself killed."""
@@ -38,13 +38,13 @@ SLOT = "HPO_SLOT"
 
 
 class Slot:
-    """A supervisor and the work it has in hand."""
+    """A supervisor and the task it has in hand."""
 
     def __init__(self, settings: Settings) -> None:
         self._mark = secrets.token_hex(16)
         self._scratch = tempfile.mkdtemp(prefix="hpo-")
         self.connection, there = Pipe()
-        self.work: Work | None = None
+        self.task: Task | None = None
         self.due = float("inf")
         """When an answer is overdue, on the monotonic clock."""
         try:
@@ -85,14 +85,14 @@ class Slot:
 class SupervisedPool(Pool):
     """A thread of its own owns the slots: it feeds them, listens to them, and replaces those that are lost.
 
-    The other methods only write into the ledger, and into a list of cancellations, and ring the bell.
+    The other methods only write into the queue, and into a list of cancellations, and ring the bell.
     """
 
     def __init__(self, settings: Settings, slots: int, devices: Sequence[str] = ()) -> None:
         """`devices`: GPUs of this machine, dealt out over the slots (see `deal`)."""
         self._settings = settings
         self._devices = deal(devices, slots)
-        self._ledger = Ledger()
+        self._queue = TaskQueue()
         self._cancels: deque[Cancel] = deque()
         self._is_closing = False
         self._slots: list[Slot | None] = []
@@ -119,42 +119,42 @@ class SupervisedPool(Pool):
         """As the executor was given it."""
         return self._settings.grace
 
-    def submit(self, *works: Work) -> None:
-        """Queue `works`; idle slots take them at once."""
+    def submit(self, *tasks: Task) -> None:
+        """Queue `tasks`; idle slots take them at once."""
         if self._settings.command is not None:
-            for work in works:
-                self._settings.command.check(work.payload)
+            for task in tasks:
+                self._settings.command.check(task.payload)
         least = min(map(len, self._devices))
-        for work in works:
-            if work.gpus > least:
+        for task in tasks:
+            if task.gpus > least:
                 raise ExecutorError(
-                    f"work {work.id!r} asks for {work.gpus} gpus, and a slot has {least}; give the executor more devices, "
+                    f"task {task.id!r} asks for {task.gpus} gpus, and a slot has {least}; give the executor more devices, "
                     "or fewer slots"
                 )
-        self._ledger.add(works)
+        self._queue.add(tasks)
         self._ring()
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Outcomes not delivered yet, as soon as there is one."""
-        return self._ledger.wait(timeout)
+        return self._queue.wait(timeout)
 
     def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
-        """End queued works as cancelled; ask the supervisors to end the running ones."""
-        running = self._ledger.cancel_waiting(ids)
+        """End queued tasks as cancelled; ask the supervisors to end the running ones."""
+        running = self._queue.cancel_waiting(ids)
         self._cancels.extend(Cancel(id, self._settings.grace if grace is None else grace) for id in running)
         self._ring()
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
         """Drain or cancel, then end the supervisors."""
         refuse_detach(mode, "this machine")
-        self._ledger.close()
+        self._queue.close()
         if mode is CloseMode.KILL:
-            self.cancel(self._ledger.in_flight())
-        self._ledger.join()
+            self.cancel(self._queue.in_flight())
+        self._queue.join()
         self._is_closing = True
         self._ring()
         self._thread.join()
-        return self._ledger.deliver()
+        return self._queue.deliver()
 
     def _ring(self) -> None:
         with self._ringing:
@@ -179,7 +179,7 @@ class SupervisedPool(Pool):
                         self._listen(slot)
                 self._drop_overdue()
         except BaseException as fault:
-            self._ledger.break_off(fault)
+            self._queue.break_off(fault)
             raise
         finally:
             self._let_go(self._settings.grace)
@@ -189,61 +189,61 @@ class SupervisedPool(Pool):
 
     def _feed(self) -> None:
         for index in range(len(self._slots)):
-            while (slot := self._slots[index]) is None or slot.work is None:
-                work = self._ledger.take()
-                if work is None:
+            while (slot := self._slots[index]) is None or slot.task is None:
+                task = self._queue.take()
+                if task is None:
                     return
-                self._place(work, index)
+                self._place(task, index)
 
-    def _place(self, work: Work, index: int) -> None:
-        """Hand it to the slot, which is made if need be; where that cannot be, the work has ended."""
+    def _place(self, task: Task, index: int) -> None:
+        """Hand it to the slot, which is made if need be; where that cannot be, the task has ended."""
         slot = self._slots[index]
         try:
             if slot is None:
                 slot = self._slots[index] = Slot(_with_devices(self._settings, self._devices[index]))
-            slot.connection.send(work)
+            slot.connection.send(task)
         except OSError as error:
             if slot is not None:
                 self._lose(slot, "")
-            self._ledger.end(Outcome(id=work.id, kind="infra", message=f"no process to run it in: {error}"))
+            self._queue.end(Outcome(id=task.id, kind="infra", message=f"no process to run it in: {error}"))
             return
-        slot.work = work
-        if work.timeout is not None:
-            slot.due = time.monotonic() + work.timeout + self._settings.grace + PATIENCE
+        slot.task = task
+        if task.timeout is not None:
+            slot.due = time.monotonic() + task.timeout + self._settings.grace + PATIENCE
 
     def _pass_on_cancels(self) -> None:
         while self._cancels:
             cancel = self._cancels.popleft()
             for slot in self._slots:
-                if slot is not None and slot.work is not None and slot.work.id == cancel.id:
+                if slot is not None and slot.task is not None and slot.task.id == cancel.id:
                     slot.due = min(slot.due, time.monotonic() + cancel.grace + PATIENCE)
                     try:
                         slot.connection.send(cancel)
                     except OSError:
-                        self._lose(slot, "the process that watched the work was lost")
+                        self._lose(slot, "the process that watched the task was lost")
 
     def _listen(self, slot: Slot) -> None:
         try:
             message = slot.connection.recv()
         except (EOFError, OSError):
-            self._lose(slot, "the process that watched the work was lost")
+            self._lose(slot, "the process that watched the task was lost")
             return
-        if isinstance(message, Outcome) and slot.work is not None and message.id == slot.work.id:
-            slot.work, slot.due = None, float("inf")
-            self._ledger.end(message)
+        if isinstance(message, Outcome) and slot.task is not None and message.id == slot.task.id:
+            slot.task, slot.due = None, float("inf")
+            self._queue.end(message)
 
     def _drop_overdue(self) -> None:
         now = time.monotonic()
         for slot in self._slots:
             if slot is not None and now >= slot.due:
-                self._lose(slot, f"the process that watched the work did not answer for {PATIENCE:g} s")
+                self._lose(slot, f"the process that watched the task did not answer for {PATIENCE:g} s")
 
     def _lose(self, slot: Slot, why: str) -> None:
-        """Give up a supervisor, and its work if it has one; a new one takes its place with the next work."""
+        """Give up a supervisor, and its task if it has one; a new one takes its place with the next task."""
         self._slots[self._slots.index(slot)] = None
         slot.close(patience=0.0)
-        if slot.work is not None:
-            self._ledger.end(Outcome(id=slot.work.id, kind="infra", message=why))
+        if slot.task is not None:
+            self._queue.end(Outcome(id=slot.task.id, kind="infra", message=why))
 
     def _let_go(self, grace: float) -> None:
         slots = [slot for slot in self._slots if slot is not None]
@@ -273,7 +273,7 @@ def _await_ready(slot: Slot | None) -> None:
         message = slot.connection.recv()
     except EOFError as error:
         raise ExecutorError(
-            "a process to run work in could not be started; the reason stands on standard error above"
+            "a process to run tasks in could not be started; the reason stands on standard error above"
         ) from error
     if isinstance(message, Broken):
         raise ExecutorError(

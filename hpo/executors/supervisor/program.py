@@ -1,7 +1,7 @@
-"""The program of a supervising process: one per slot, between the driver and the processes of a work.
+"""The program of a supervising process: one per slot, between the driver and the processes of a task.
 
 It forks them, holds them to their limits, ends their whole tree, and says how it ended, whatever the driver is busy
-with; and when the driver is gone, it ends the tree and goes too. It runs nothing of the user's itself, so no work can
+with; and when the driver is gone, it ends the tree and goes too. It runs nothing of the user's itself, so no task can
 take it down.
 """
 
@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any
 
-from hpo.executors.base import Kind, Outcome, Work
+from hpo.executors.base import Kind, Outcome, Task
 from hpo.executors.supervisor import process_tree as tree
 from hpo.executors.supervisor.command import Command, read_result, variables
 from hpo.executors.supervisor.messages import Broken, Cancel, Ready, Settings, Stop
@@ -27,12 +27,12 @@ from hpo.executors.supervisor.output import Output
 from hpo.executors.supervisor.worker import execute, fork, serve
 
 MEMORY_SAMPLE = 0.1
-"""Seconds between two looks at the memory of a limited work."""
+"""Seconds between two looks at the memory of a limited task."""
 
 
 @dataclass
 class Process:
-    """The process a work runs in."""
+    """The process a task runs in."""
 
     pid: int
     env: Mapping[str, str]
@@ -52,9 +52,9 @@ class Ending:
 
 @dataclass
 class Job:
-    """The work in hand."""
+    """The task in hand."""
 
-    work: Work
+    task: Task
     output: Output
     started_at: float
     start: float
@@ -64,7 +64,7 @@ class Job:
     @property
     def deadline(self) -> float:
         """When its time is over, on the monotonic clock."""
-        return self.start + self.work.timeout if self.work.timeout else float("inf")
+        return self.start + self.task.timeout if self.task.timeout else float("inf")
 
 
 class Supervisor:
@@ -110,7 +110,7 @@ class Supervisor:
         if job.ending is not None:
             return max(0.0, job.ending.kill_at - now)
         pause = max(0.0, job.deadline - now)
-        if job.work.memory is not None:
+        if job.task.memory is not None:
             pause = min(pause, MEMORY_SAMPLE)
         return None if pause == float("inf") else pause
 
@@ -123,10 +123,10 @@ class Supervisor:
             self._driver = None
             message = Stop(self._settings.grace)
         match message:
-            case Work():
+            case Task():
                 self._begin(message)
             case Cancel():
-                if self._job is not None and self._job.work.id == message.id:
+                if self._job is not None and self._job.task.id == message.id:
                     self._end_tree("cancelled", "cancelled while it ran", message.grace)
             case Stop():
                 self._is_stopping = True
@@ -151,20 +151,20 @@ class Supervisor:
                 self._tell(message)
             case Broken(reason, log_tail) if self._job is not None and self._job.ending is None:
                 self._finish(kind="infra", message=f"the function could not be loaded: {reason}", log_tail=log_tail)
-            case Outcome() if self._job is not None and self._job.ending is None and message.id == self._job.work.id:
+            case Outcome() if self._job is not None and self._job.ending is None and message.id == self._job.task.id:
                 self._conclude(message)
 
     # a job's beginning and end
 
-    def _begin(self, work: Work) -> None:
-        env = {**self._settings.env, **work.env}
-        output = self._output(work.id)
-        self._job = Job(work, output, time.time(), time.monotonic(), tree.oom_kills())
+    def _begin(self, task: Task) -> None:
+        env = {**self._settings.env, **task.env}
+        output = self._output(task.id)
+        self._job = Job(task, output, time.time(), time.monotonic(), tree.oom_kills())
         try:
             self._make_scratch()
             output.create()
             if self._settings.command is not None:
-                self._launch_command(self._settings.command, work, output, env)
+                self._launch_command(self._settings.command, task, output, env)
                 return
             if self._process is not None and self._process.env != env:  # libraries read theirs once, at import
                 self._end_process()
@@ -173,11 +173,11 @@ class Supervisor:
             elif self._process.is_ready and self._process.pipe is not None:
                 self._hand_over(self._job, self._process.pipe)
         except OSError as error:  # a full disk, no right to write the log, no process to be had
-            self._finish(kind="infra", message=f"the work could not be started: {error}")
+            self._finish(kind="infra", message=f"the task could not be started: {error}")
 
     def _hand_over(self, job: Job, pipe: Connection) -> None:
         with suppress(OSError):  # it died this moment; `_reap` learns how
-            pipe.send((job.work, job.output))
+            pipe.send((job.task, job.output))
 
     def _conclude(self, outcome: Outcome) -> None:
         """The function has returned or raised."""
@@ -211,12 +211,12 @@ class Supervisor:
         now = time.monotonic()
         if job.ending is None and now >= job.deadline:
             self._end_tree(
-                "timeout", f"still running after its timeout of {job.work.timeout:g} s", self._settings.grace
+                "timeout", f"still running after its timeout of {job.task.timeout:g} s", self._settings.grace
             )
-        elif job.ending is None and job.work.memory is not None:
-            used = tree.exceeds(tree.descendants(os.getpid()), job.work.memory)
+        elif job.ending is None and job.task.memory is not None:
+            used = tree.exceeds(tree.descendants(os.getpid()), job.task.memory)
             if used is not None:
-                text = f"its processes held {_mib(used)} MiB, more than its limit of {_mib(job.work.memory)} MiB"
+                text = f"its processes held {_mib(used)} MiB, more than its limit of {_mib(job.task.memory)} MiB"
                 self._end_tree("oom", text, grace=0.0)
         if job.ending is not None and now >= job.ending.kill_at:
             self._finish_ending(job.ending)
@@ -255,7 +255,7 @@ class Supervisor:
         else:
             kind: Kind = "oom" if code == -signal.SIGKILL and tree.oom_kills() > job.oom_kills else "crash"
             reason = "killed by the kernel for want of memory" if kind == "oom" else _how(code)
-            self._finish(kind=kind, message=f"the process died before the work was done: {reason}")
+            self._finish(kind=kind, message=f"the process died before the task was done: {reason}")
 
     def _finish_command(self, job: Job, code: int) -> None:
         if code != 0:
@@ -290,10 +290,10 @@ class Supervisor:
         if kind is not None and not log_tail:
             log_tail = job.output.tail()
         self._report(
-            Outcome(id=job.work.id, kind=kind, value=value, message=message, log_tail=log_tail, reported=reported)
+            Outcome(id=job.task.id, kind=kind, value=value, message=message, log_tail=log_tail, reported=reported)
         )
         if self._settings.function is not None and kind != "infra" and not self._is_stopping:
-            with suppress(OSError):  # no process to be had: the next work tries again, and says so
+            with suppress(OSError):  # no process to be had: the next task tries again, and says so
                 self._launch_function(self._settings.env)
 
     def _report(self, outcome: Outcome) -> None:
@@ -320,13 +320,13 @@ class Supervisor:
         there.close()
         self._process = Process(pid, env, here)
 
-    def _launch_command(self, command: Command, work: Work, output: Output, env: Mapping[str, str]) -> None:
+    def _launch_command(self, command: Command, task: Task, output: Output, env: Mapping[str, str]) -> None:
         params = self._scratch / "params.json"
         for path in (params, self._result):
             _remove(path)
-        params.write_text(json.dumps(work.payload))
-        full = {**env, **variables(work.payload), "HPO_PARAMS": str(params), "HPO_RESULT": str(self._result)}
-        arguments = command.render(work.payload)
+        params.write_text(json.dumps(task.payload))
+        full = {**env, **variables(task.payload), "HPO_PARAMS": str(params), "HPO_RESULT": str(self._result)}
+        arguments = command.render(task.payload)
         self._process = Process(fork(lambda: execute(arguments), output, full, self._held()), full, None)
 
     def _make_scratch(self) -> None:
@@ -351,7 +351,7 @@ class Supervisor:
         return self._scratch / "result.json"
 
     def _output(self, id: str) -> Output:
-        """The files of a work; what is written before the first work goes to the scratch folder."""
+        """The files of a task; what is written before the first task goes to the scratch folder."""
         if self._settings.logs is None or not id:
             return Output(self._scratch / "out", self._scratch / "err")
         return Output.of(self._settings.logs, id)

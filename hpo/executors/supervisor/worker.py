@@ -1,4 +1,4 @@
-"""The process a work runs in: forked by its supervisor, whose interpreter is fresh and holds nothing of the user's."""
+"""The process a task runs in: forked by its supervisor, whose interpreter is fresh and holds nothing of the user's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from hpo.executors.base import Work
+from hpo.executors.base import Task
 from hpo.executors.call import call, describe, traceback_tail
 from hpo.executors.supervisor import process_tree as tree
 from hpo.executors.supervisor.messages import Broken, Ready
@@ -70,7 +70,7 @@ def execute(arguments: list[str]) -> None:
 
 
 def serve(driver: Connection, pickled: bytes) -> None:
-    """Load the function, then run one work after another until the supervisor hangs up."""
+    """Load the function, then run one task after another until the supervisor hangs up."""
     faulthandler.enable()
     sys.argv = [""]
     os.register_at_fork(after_in_child=driver.close)  # children of the function have nothing to say to the supervisor
@@ -82,20 +82,20 @@ def serve(driver: Connection, pickled: bytes) -> None:
     driver.send(Ready())
     while True:
         try:
-            work, output = _receive(driver)
+            task, output = _receive(driver)
         except EOFError:
             return
         output.redirect()
-        outcome = call(function, work)
+        outcome = call(function, task)
         if outcome.log_tail and sys.stderr is not None and not sys.stderr.closed:
             sys.stderr.write(f"{outcome.log_tail}\n")
         _flush()
         driver.send(outcome)
 
 
-def _receive(driver: Connection) -> tuple[Work, Output]:
-    work, output = driver.recv()
-    return work, output
+def _receive(driver: Connection) -> tuple[Task, Output]:
+    task, output = driver.recv()
+    return task, output
 
 
 def _flush() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, minimize
 
 from hpo.bayes.optimize.halfspaces import HalfSpaces
-from hpo.bayes.optimize.lbfgs import ValueAndGradient, ascend
+from hpo.bayes.optimize.lbfgs import ValueAndGradient, maximize_rows
 from hpo.common.arrays import Array
 
 
@@ -30,23 +30,23 @@ def bowl(centre: Array, weights: Array) -> ValueAndGradient:
 @pytest.mark.parametrize("d", [2, 6])
 def test_rosenbrock_valley(d: int) -> None:
     starts = np.random.default_rng(0).uniform(-1, 0.5, (5, d))
-    end = ascend(rosenbrock, starts, np.full(d, -2.0), np.full(d, 2.0), max_iterations=400, tolerance=1e-14)
+    end = maximize_rows(rosenbrock, starts, np.full(d, -2.0), np.full(d, 2.0), max_iterations=400, tolerance=1e-14)
     np.testing.assert_allclose(end.X, 1.0, atol=1e-4)
 
 
 def test_badly_scaled_bowl_with_the_optimum_outside_the_box() -> None:
     centre, weights = np.array([0.3, 1.7, -0.4, 0.8]), np.array([1.0, 1e4, 1e-2, 10.0])
     starts = np.random.default_rng(0).random((6, 4))
-    end = ascend(bowl(centre, weights), starts, np.zeros(4), np.ones(4), max_iterations=100, tolerance=1e-14)
+    end = maximize_rows(bowl(centre, weights), starts, np.zeros(4), np.ones(4), max_iterations=100, tolerance=1e-14)
     np.testing.assert_allclose(end.X, np.tile(np.clip(centre, 0, 1), (6, 1)), atol=1e-5)
 
 
 def test_a_row_climbs_the_same_alone_and_in_company() -> None:
     starts = np.random.default_rng(1).uniform(-1, 1, (7, 3))
     box = np.full(3, -2.0), np.full(3, 2.0)
-    together = ascend(rosenbrock, starts, *box)
+    together = maximize_rows(rosenbrock, starts, *box)
     for i in range(7):
-        alone = ascend(rosenbrock, starts[i : i + 1], *box)
+        alone = maximize_rows(rosenbrock, starts[i : i + 1], *box)
         np.testing.assert_allclose(alone.X[0], together.X[i], rtol=1e-6)
 
 
@@ -60,7 +60,7 @@ def test_no_row_ends_lower_or_outside_or_moves_a_held_column(seed: int) -> None:
         return np.sin(X @ waves).sum(axis=1), np.cos(X @ waves) @ waves.T
 
     starts, free = rng.random((6, d)), rng.random((6, d)) < 0.7
-    end = ascend(function, starts, np.zeros(d), np.ones(d), free=free)
+    end = maximize_rows(function, starts, np.zeros(d), np.ones(d), free=free)
     assert np.all(end.value >= function(starts)[0])
     np.testing.assert_allclose(end.value, function(end.X)[0])
     assert np.all((end.X >= 0) & (end.X <= 1))
@@ -78,7 +78,9 @@ def test_halfspaces_hold_and_the_constrained_optimum_is_reached(seed: int) -> No
     function = bowl(centre, weights)
     starts = rng.random((200, d))
     starts = np.concatenate([starts[halfspaces.contain(starts)][:5], np.full((1, d), 0.4)])
-    end = ascend(function, starts, np.zeros(d), np.ones(d), halfspaces=halfspaces, max_iterations=200, tolerance=1e-12)
+    end = maximize_rows(
+        function, starts, np.zeros(d), np.ones(d), halfspaces=halfspaces, max_iterations=200, tolerance=1e-12
+    )
     assert (halfspaces.b >= end.X @ halfspaces.A.T).all()
     assert np.all((end.X >= 0) & (end.X <= 1))
 
@@ -110,7 +112,7 @@ def test_rows_without_a_finite_value_stay_where_they_are() -> None:
         value, gradient = bowl(np.full(2, 0.5), np.ones(2))(X)
         return np.where(X[:, 0] > 0.9, np.nan, value), gradient
 
-    end = ascend(function, np.array([[0.95, 0.1], [0.2, 0.2]]), np.zeros(2), np.ones(2))
+    end = maximize_rows(function, np.array([[0.95, 0.1], [0.2, 0.2]]), np.zeros(2), np.ones(2))
     np.testing.assert_array_equal(end.X[0], [0.95, 0.1])
     np.testing.assert_allclose(end.X[1], 0.5, atol=1e-4)
 
@@ -121,5 +123,5 @@ def test_steps_into_infinity_are_shortened() -> None:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(room > 0, X * 10 + np.log(room), -np.inf)[:, 0], np.where(room > 0, 10 - 1 / room, np.nan)
 
-    end = ascend(function, np.array([[0.01]]), np.zeros(1), np.ones(1), first_step=0.5)
+    end = maximize_rows(function, np.array([[0.01]]), np.zeros(1), np.ones(1), first_step=0.5)
     np.testing.assert_allclose(end.X, 0.2, atol=1e-3)

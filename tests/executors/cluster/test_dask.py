@@ -15,7 +15,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from hpo.errors import ExecutorError, MissingExtra
-from hpo.executors import CloseMode, Dask, Pool, Work
+from hpo.executors import CloseMode, Dask, Pool, Task
 from hpo.executors.cluster import dask_pool, dask_workers
 from hpo.executors.cluster import pool as engine
 from hpo.testing.clusters import EngineContract
@@ -100,7 +100,7 @@ def test_a_client_is_used_and_left_as_it_was(cluster: LocalCluster) -> None:
     with Client(cluster, set_as_default=False) as client:
         with Dask(client).start(behave) as pool:
             assert pool.capacity == 4
-            pool.submit(Work(id="a", payload={"do": "pass", "value": 1}))
+            pool.submit(Task(id="a", payload={"do": "pass", "value": 1}))
             assert collect(pool, 1)[0].value == {"value": 1}
         assert client.submit(lambda x: x + 1, 1).result() == 2
 
@@ -118,7 +118,7 @@ def test_nothing_is_left_in_the_workers(cluster: LocalCluster, tmp_path: Path) -
         before = client.run(left)
         with Dask(cluster, grace=0.3).start(behave) as pool:
             for name in "abcdef":
-                pool.submit(Work(id=name, payload={"do": "hang", "mark": str(tmp_path / name)}))
+                pool.submit(Task(id=name, payload={"do": "hang", "mark": str(tmp_path / name)}))
             await_that(lambda: len([path for path in tmp_path.iterdir() if path.suffix != ".new"]) == 4, "they start")
             assert all(n >= before[worker][2] + 2 for worker, (_, _, n) in client.run(left).items())
             with pytest.raises(ExecutorError, match="end with their driver"):
@@ -133,13 +133,13 @@ def test_a_large_function_goes_to_each_worker_once(cluster: LocalCluster) -> Non
     table = "x" * (20 << 20)  # with each task it would be a warning of Dask's
 
     with Dask(cluster).start(lambda payload: {"n": len(table) + payload["i"]}) as pool:
-        pool.submit(*(Work(id=str(i), payload={"i": i}) for i in range(20)))
+        pool.submit(*(Task(id=str(i), payload={"i": i}) for i in range(20)))
         assert sorted((o.value or {})["n"] for o in collect(pool, 20)) == [(20 << 20) + i for i in range(20)]
 
 
 def test_logs_are_written_at_the_far_end(cluster: LocalCluster, tmp_path: Path) -> None:
     with Dask(cluster, logs=tmp_path / "logs", command=["sh", "-c", "echo hello; echo '{{\"n\": 1}}'"]).start() as pool:
-        pool.submit(Work(id="a", payload={}))
+        pool.submit(Task(id="a", payload={}))
         outcome = collect(pool, 1)[0]
     assert [Path(path).read_text() for path in outcome.logs] == ['hello\n{"n": 1}\n', ""]
 
@@ -150,7 +150,7 @@ def test_capacity_is_that_of_the_cluster() -> None:
         for workers in (2, 1, 0):
             cluster.scale(workers)
             await_that(lambda n=workers: pool.capacity == max(1, 2 * n), "the pool notices")  # type: ignore[misc]
-        pool.submit(Work(id="a", payload={"do": "pass"}), Work(id="b", payload={"do": "pass"}))
+        pool.submit(Task(id="a", payload={"do": "pass"}), Task(id="b", payload={"do": "pass"}))
         assert pool.wait(0.0) == []
         pool.cancel(["b"])
         assert [(o.id, o.kind) for o in collect(pool, 1)] == [("b", "cancelled")]
@@ -158,26 +158,26 @@ def test_capacity_is_that_of_the_cluster() -> None:
         assert [(o.id, o.kind) for o in collect(pool, 1)] == [("a", None)]
 
 
-def test_an_elastic_cluster_grows_with_the_work_and_shrinks_without(tmp_path: Path) -> None:
+def test_an_elastic_cluster_grows_with_the_task_and_shrinks_without(tmp_path: Path) -> None:
     with local(0) as cluster:
         pool = Dask(cluster, scale=(0, 2), release_after=1.0).start(behave)
         assert pool.capacity == 2
         for name in "ab":
             gate, mark = str(tmp_path / f"{name}.gate"), str(tmp_path / name)
-            pool.submit(Work(id=name, payload={"do": "hold", "gate": gate, "mark": mark}))
+            pool.submit(Task(id=name, payload={"do": "hold", "gate": gate, "mark": mark}))
         await_that((tmp_path / "a").exists, "a worker comes")
         await_that((tmp_path / "b").exists, "another one comes, and a place there")
         processes = [psutil.Process(nanny.pid) for nanny in cluster.workers.values()]
         assert len(processes) == 2
         (tmp_path / "a.gate").touch()
         assert collect(pool, 1)[0].id == "a"
-        await_that(lambda: sum(process.is_running() for process in processes) == 1, "the one without work goes")
+        await_that(lambda: sum(process.is_running() for process in processes) == 1, "the one without task goes")
         assert not is_gone(tmp_path / "b")
         (tmp_path / "b.gate").touch()
         assert [(o.id, o.kind) for o in collect(pool, 1)] == [("b", None)]
         await_that(lambda: not any(process.is_running() for process in processes), "the other one goes")
 
-        pool.submit(Work(id="d", payload={"do": "pass", "value": 1}))
+        pool.submit(Task(id="d", payload={"do": "pass", "value": 1}))
         assert collect(pool, 1)[0].value == {"value": 1}
         processes = [psutil.Process(nanny.pid) for nanny in cluster.workers.values()]
         pool.close()
@@ -189,21 +189,21 @@ def test_declared_resources_are_asked_for(tmp_path: Path) -> None:
     with local(1, threads=3, resources={"GPU": 1}) as cluster, Dask(cluster).start(behave) as pool:
         for name in "ab":
             payload = {"do": "hold", "gate": gate, "mark": str(tmp_path / name)}
-            pool.submit(Work(id=name, payload=payload, gpus=1, cpus=2.0))  # CPU is not declared
+            pool.submit(Task(id=name, payload=payload, gpus=1, cpus=2.0))  # CPU is not declared
         await_that(lambda: (tmp_path / "a").exists() or (tmp_path / "b").exists(), "one gets the device")
-        pool.submit(Work(id="c", payload={"do": "pass"}))
+        pool.submit(Task(id="c", payload={"do": "pass"}))
         assert collect(pool, 1)[0].id == "c", "those that need none go past it"
         assert not ((tmp_path / "a").exists() and (tmp_path / "b").exists())
         (tmp_path / "gate").touch()
         assert {o.kind for o in collect(pool, 2)} == {None}
 
 
-def test_devices_of_the_worker_are_those_of_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_of_the_worker_are_those_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     with local(1) as cluster, Dask(cluster, env={"CUDA_VISIBLE_DEVICES": ""}).start(behave) as pool:
         for gpus, value in ((1, "3"), (0, "")):
             payload = {"do": "tell_env", "variable": "CUDA_VISIBLE_DEVICES", "value": value}
-            pool.submit(Work(id="a", payload=payload, gpus=gpus))
+            pool.submit(Task(id="a", payload=payload, gpus=gpus))
             assert collect(pool, 1)[0].message == ""
 
 
@@ -212,7 +212,7 @@ def test_places_are_named_and_avoided_and_what_waits_there_moves(cluster: LocalC
         gates = {name: tmp_path / f"{name}.gate" for name in "abcdefgh"}
         for name, gate in gates.items():
             payload = {"do": "hold", "gate": str(gate), "mark": str(tmp_path / name), "value": name}
-            pool.submit(Work(id=name, payload=payload))
+            pool.submit(Task(id=name, payload=payload))
         await_that(lambda: sum((tmp_path / name).exists() for name in gates) == 4, "all threads are taken")
         first = next(name for name in gates if (tmp_path / name).exists())
         gates[first].touch()
@@ -230,16 +230,16 @@ def test_places_are_named_and_avoided_and_what_waits_there_moves(cluster: LocalC
         assert bad in {places[name] for name in running}, "what has begun runs on"
         assert bad not in {places[name] for name in gates.keys() - running - {first}}
         assert pool.capacity == 2, "its idle threads do not count"
-        pool.submit(*(Work(id=f"w{i}", payload={"do": "pass"}) for i in range(8)))
+        pool.submit(*(Task(id=f"w{i}", payload={"do": "pass"}) for i in range(8)))
         assert bad not in {outcome.place for outcome in collect(pool, 8)}
         pool.avoid(set(places.values()) | {bad})
-        pool.submit(Work(id="z", payload={"do": "pass", "value": 1}))
+        pool.submit(Task(id="z", payload={"do": "pass", "value": 1}))
         assert collect(pool, 1)[0].value == {"value": 1}, "a wish, where nothing is left"
 
 
 def test_a_lost_worker_is_named_and_what_it_had_had_begun(cluster: LocalCluster, tmp_path: Path) -> None:
     with Dask(cluster, 1, grace=0.1).start(behave) as pool:
-        pool.submit(Work(id="a", payload={"do": "hang", "mark": str(tmp_path / "mark")}))
+        pool.submit(Task(id="a", payload={"do": "hang", "mark": str(tmp_path / "mark")}))
         await_that((tmp_path / "mark").exists, "it starts")
         psutil.Process(int((tmp_path / "mark").read_text())).parents()[1].kill()
         outcome = collect(pool, 1)[0]
@@ -249,8 +249,8 @@ def test_a_lost_worker_is_named_and_what_it_had_had_begun(cluster: LocalCluster,
     assert outcome.place in outcome.message
 
 
-def test_a_work_is_held_to_its_share_of_the_workers_memory() -> None:
-    eating = Work(id="a", payload={"do": "eat_memory"})
+def test_a_task_is_held_to_its_share_of_the_workers_memory() -> None:
+    eating = Task(id="a", payload={"do": "eat_memory"})
     with local(1, threads=2, memory_limit="600MB") as cluster:
         with Dask(cluster).start(behave) as pool:
             pool.submit(eating)
@@ -273,7 +273,7 @@ def test_no_workers_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
         return len(told) == n
 
     with local(0) as cluster, Dask(cluster).start(behave) as pool:
-        pool.submit(Work(id="a", payload={"do": "pass"}))
+        pool.submit(Task(id="a", payload={"do": "pass"}))
         await_that(lambda: tell(1), "somebody is told")
         cluster.scale(1)
         assert collect(pool, 1)[0].kind is None
@@ -305,7 +305,7 @@ def test_workers_without_hpo_are_refused_and_left_out_later(tmp_path: Path) -> N
                 await_that(lambda: len(scheduler.workers) == 2, "one with hpo comes")
                 with Dask(cluster).start(behave) as second:
                     told += second.notices()
-                    second.submit(*(Work(id=str(i), payload={"do": "pass", "value": i}) for i in range(6)))
+                    second.submit(*(Task(id=str(i), payload={"do": "pass", "value": i}) for i in range(6)))
                     assert {outcome.kind for outcome in collect(second, 6)} == {None}
             finally:
                 worker.kill()
@@ -318,7 +318,7 @@ def test_a_worker_that_hangs_holds_up_no_cancellation(tmp_path: Path, monkeypatc
     monkeypatch.setattr(dask_pool, "ANSWER", 0.5)
     with local(1) as cluster, Dask(cluster, 1, grace=0.1).start(behave) as pool:
         payload = {"do": "hold", "gate": str(tmp_path / "gate"), "mark": str(tmp_path / "mark")}
-        pool.submit(Work(id="a", payload=payload))
+        pool.submit(Task(id="a", payload=payload))
         await_that((tmp_path / "mark").exists, "it starts")
         worker = psutil.Process(int((tmp_path / "mark").read_text())).parents()[1]
         os.kill(worker.pid, signal.SIGSTOP)
@@ -329,7 +329,7 @@ def test_a_worker_that_hangs_holds_up_no_cancellation(tmp_path: Path, monkeypatc
         finally:
             os.kill(worker.pid, signal.SIGCONT)
         await_that(lambda: is_gone(tmp_path / "mark"), "what nobody waits for is ended when the worker goes on")
-        pool.submit(Work(id="a", payload={"do": "pass", "value": 2}))
+        pool.submit(Task(id="a", payload={"do": "pass", "value": 2}))
         assert collect(pool, 1)[0].value == {"value": 2}
 
 
@@ -337,18 +337,18 @@ def test_a_killed_driver_leaves_no_process(cluster: LocalCluster, tmp_path: Path
     gate, mark = tmp_path / "gate", tmp_path / "mark"
     if (child := os.fork()) == 0:  # a driver without our threads
         program = (
-            "import sys, time\nfrom hpo.executors import Dask, Work\nfrom hpo.testing.executors import behave\n"
+            "import sys, time\nfrom hpo.executors import Dask, Task\nfrom hpo.testing.executors import behave\n"
             "pool = Dask(sys.argv[1]).start(behave)\n"
-            "pool.submit(Work(id='a', payload={'do': 'hold', 'gate': sys.argv[2], 'mark': sys.argv[3]}))\n"
+            "pool.submit(Task(id='a', payload={'do': 'hold', 'gate': sys.argv[2], 'mark': sys.argv[3]}))\n"
             "time.sleep(600)"
         )
         os.execv(sys.executable, [sys.executable, "-c", program, cluster.scheduler_address, str(gate), str(mark)])
     try:
-        await_that(mark.exists, "the work starts")
+        await_that(mark.exists, "the task starts")
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    await_that(lambda: is_gone(mark), "the work ends without its driver")
+    await_that(lambda: is_gone(mark), "the task ends without its driver")
 
 
 def test_a_cluster_that_is_gone_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,8 +357,8 @@ def test_a_cluster_that_is_gone_for_good(tmp_path: Path, monkeypatch: pytest.Mon
     cluster = local(1)
     pool = Dask(cluster.scheduler_address, 1).start(behave)
     pool.submit(
-        Work(id="runs", payload={"do": "hang", "mark": str(tmp_path / "mark")}),
-        Work(id="waits", payload={"do": "pass"}),
+        Task(id="runs", payload={"do": "hang", "mark": str(tmp_path / "mark")}),
+        Task(id="waits", payload={"do": "pass"}),
     )
     await_that((tmp_path / "mark").exists, "it starts")
     cluster.close()
@@ -370,7 +370,7 @@ def test_a_cluster_that_is_gone_for_good(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ExecutorError, match="not back after"):
         pool.wait()
     with pytest.raises(ExecutorError, match="closed, for it broke: the Dask scheduler was lost"):
-        pool.submit(Work(id="late", payload={"do": "pass"}))
+        pool.submit(Task(id="late", payload={"do": "pass"}))
     assert pool.close() == []
     with pytest.raises(ExecutorError, match="closed or closing Cluster"):
         Dask(cluster).start(behave)

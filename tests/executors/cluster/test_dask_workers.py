@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hpo.executors import Work
+from hpo.executors import Task
 from hpo.executors.cluster import dask_workers
 from hpo.executors.cluster.dask_workers import Watch, Workers
 from hpo.executors.cluster.pool import QUIET, Handed
@@ -17,8 +17,8 @@ def workers(*addresses: str, unfit: tuple[str, ...] = (), **resources: dict[str,
     return Workers(known, dict.fromkeys(unfit, "has no hpo"))
 
 
-def work(**asked: Any) -> Work:
-    return Work(id="a", payload={}, **asked)
+def task(**asked: Any) -> Task:
+    return Task(id="a", payload={}, **asked)
 
 
 def test_a_place_is_a_host_unless_there_is_one_alone() -> None:
@@ -30,11 +30,11 @@ def test_a_place_is_a_host_unless_there_is_one_alone() -> None:
 
 def test_avoided_hosts_and_workers_are_left_out_while_there_are_others() -> None:
     cluster = workers(A1, A2, B)
-    assert cluster.allowed(work(), ()) is None
-    assert cluster.allowed(work(), {"10.0.0.1"}) == frozenset({B})
-    assert cluster.allowed(work(), {A1}) == frozenset({A2, B})
-    assert cluster.allowed(work(), {"10.0.0.1", "10.0.0.2"}) is None, "a wish"
-    assert cluster.allowed(work(), {"10.0.0.9"}) is None
+    assert cluster.allowed(task(), ()) is None
+    assert cluster.allowed(task(), {"10.0.0.1"}) == frozenset({B})
+    assert cluster.allowed(task(), {A1}) == frozenset({A2, B})
+    assert cluster.allowed(task(), {"10.0.0.1", "10.0.0.2"}) is None, "a wish"
+    assert cluster.allowed(task(), {"10.0.0.9"}) is None
     left_out = [cluster.left_out(avoided) for avoided in ((), {A1}, {"10.0.0.1"}, {"10.0.0.1", B})]
     assert left_out == [set(), {A1}, {A1, A2}, set()]
     assert [cluster.threads(addresses) for addresses in left_out] == [0, 2, 4, 0]
@@ -42,13 +42,13 @@ def test_avoided_hosts_and_workers_are_left_out_while_there_are_others() -> None
 
 def test_what_only_an_avoided_worker_can_hold_goes_there() -> None:
     cluster = workers(A1, B, on_0={"GPU": 2.0}, on_1={"GPU": 1.0})
-    assert cluster.allowed(work(gpus=1), {"10.0.0.1"}) == frozenset({B})
-    assert cluster.allowed(work(gpus=2), {"10.0.0.1"}) == frozenset({A1})
+    assert cluster.allowed(task(gpus=1), {"10.0.0.1"}) == frozenset({B})
+    assert cluster.allowed(task(gpus=2), {"10.0.0.1"}) == frozenset({A1})
 
 
 def test_nothing_goes_where_nothing_can_run() -> None:
-    assert workers(A1, B, unfit=(B,)).allowed(work(), ()) == frozenset({A1})
-    assert workers(A1, B, unfit=(B,)).allowed(work(), {"10.0.0.1"}) == frozenset({A1}), "more than a wish"
+    assert workers(A1, B, unfit=(B,)).allowed(task(), ()) == frozenset({A1})
+    assert workers(A1, B, unfit=(B,)).allowed(task(), {"10.0.0.1"}) == frozenset({A1}), "more than a wish"
     assert workers(A1, B, unfit=(B,)).left_out({"10.0.0.1"}) == set()
 
 
@@ -60,7 +60,7 @@ class Clock:
         return self.now
 
 
-def test_what_works_wait_for_is_said_once_and_again_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_tasks_wait_for_is_said_once_and_again_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, watch, at = Clock(), Watch(), "tcp://10.0.0.1:8786"
     monkeypatch.setattr(dask_workers, "time", clock)
 
@@ -83,7 +83,7 @@ def test_what_no_worker_has_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, watch = Clock(), Watch()
     monkeypatch.setattr(dask_workers, "time", clock)
     cluster = workers(A1, B, on_0={"GPU": 1.0}, on_1={"GPU": 2.0})
-    waiting = [Handed("t1", work(gpus=1), since=0.0), Handed("t2", work(gpus=4), since=0.0)]
+    waiting = [Handed("t1", task(gpus=1), since=0.0), Handed("t2", task(gpus=4), since=0.0)]
     assert watch.words("tcp://s", cluster, waiting, "2 trials wait") == []
     clock.now = QUIET
     assert watch.words("tcp://s", cluster, waiting, "2 trials wait") == [

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from hpo.errors import ExecutorError, MissingExtra
-from hpo.executors import CloseMode, Pool, Ray, Work
+from hpo.executors import CloseMode, Pool, Ray, Task
 from hpo.executors.cluster import pool as engine
 from hpo.testing.clusters import EngineContract
 from hpo.testing.executors import (
@@ -37,10 +37,10 @@ from hpo.executors.cluster import ray_pool
 
 DRIVER = """
 import sys, time
-from hpo.executors import Ray, Work
+from hpo.executors import Ray, Task
 from hpo.testing.executors import behave
 with Ray(slots=2).start(behave) as pool:
-    pool.submit(Work(id="a", payload={"do": "hold", "gate": sys.argv[1], "mark": sys.argv[2], "value": 1}))
+    pool.submit(Task(id="a", payload={"do": "hold", "gate": sys.argv[1], "mark": sys.argv[2], "value": 1}))
     print(pool.wait(), flush=True)
 """
 
@@ -93,7 +93,7 @@ def test_capacity_is_that_of_the_cluster() -> None:
 def test_nothing_is_left(tmp_path: Path) -> None:
     pool = Ray(grace=0.3).start(behave)
     for name in "abcdef":
-        pool.submit(Work(id=name, payload={"do": "hang", "mark": str(tmp_path / name)}))
+        pool.submit(Task(id=name, payload={"do": "hang", "mark": str(tmp_path / name)}))
     await_that(lambda: len([path for path in tmp_path.iterdir() if path.suffix != ".new"]) == 4, "they start")
     assert len(actors()) == 4
     with pytest.raises(ExecutorError, match="end with their driver"):
@@ -103,13 +103,13 @@ def test_nothing_is_left(tmp_path: Path) -> None:
     await_that(lambda: not actors(), "the actors end")
 
 
-def test_what_a_work_asks_for_is_set_aside(tmp_path: Path) -> None:
+def test_what_a_task_asks_for_is_set_aside(tmp_path: Path) -> None:
     with Ray().start(behave) as pool:
         for name in "ab":
             payload = {"do": "hold", "gate": str(tmp_path / f"{name}.gate"), "mark": str(tmp_path / name)}
-            pool.submit(Work(id=name, payload=payload, cpus=3.0, memory=200 << 20))
+            pool.submit(Task(id=name, payload=payload, cpus=3.0, memory=200 << 20))
             await_that((tmp_path / "a").exists, "a starts")
-        pool.submit(Work(id="c", payload={"do": "pass"}))
+        pool.submit(Task(id="c", payload={"do": "pass"}))
         assert collect(pool, 1)[0].id == "c", "there is one CPU left"
         assert not (tmp_path / "b").exists()
         pool.cancel(["b"])
@@ -117,16 +117,16 @@ def test_what_a_work_asks_for_is_set_aside(tmp_path: Path) -> None:
         assert (outcome.id, outcome.message) == ("b", "cancelled before it started")
         (tmp_path / "a.gate").touch()
         assert collect(pool, 1)[0].id == "a"
-        pool.submit(Work(id="d", payload={"do": "pass"}, cpus=4.0))
+        pool.submit(Task(id="d", payload={"do": "pass"}, cpus=4.0))
         assert collect(pool, 1)[0].kind is None, "what was kept for others makes room"
 
 
 def test_places_are_handed_back_after_a_while() -> None:
     with Ray(release_after=0.5).start(behave) as pool:
-        pool.submit(*(Work(id=id, payload={"do": "pass"}) for id in "abc"))
+        pool.submit(*(Task(id=id, payload={"do": "pass"}) for id in "abc"))
         collect(pool, 3)
         await_that(lambda: not actors(), "the actors end")
-        pool.submit(Work(id="a", payload={"do": "pass", "value": 1}))
+        pool.submit(Task(id="a", payload={"do": "pass", "value": 1}))
         assert collect(pool, 1)[0].value == {"value": 1}
 
 
@@ -173,9 +173,9 @@ def test_places_are_named_and_avoided_and_what_waits_there_moves(address: str, t
         names = [f"{node['NodeName']} ({node['NodeID'][:12]})" for node in living()]
         for name in "abcde":
             payload = {"do": "hold", "gate": str(tmp_path / "gate"), "mark": str(tmp_path / name)}
-            pool.submit(Work(id=name, payload=payload))
+            pool.submit(Task(id=name, payload=payload))
         await_that(lambda: all((tmp_path / name).exists() for name in "abcde"), "all five CPUs are taken")
-        pool.submit(Work(id="f", payload={"do": "pass"}))
+        pool.submit(Task(id="f", payload={"do": "pass"}))
         await_that(lambda: len(pool._seats) == 6, "it waits for a node")  # type: ignore[attr-defined]
         small = next(name for name, node in zip(names, living(), strict=True) if node["Resources"]["CPU"] == 1.0)
         pool.avoid({small})
@@ -187,11 +187,11 @@ def test_places_are_named_and_avoided_and_what_waits_there_moves(address: str, t
         assert places["f"] != small
         assert pool.capacity == 4, "its idle CPU does not count"
         pool.avoid(set(names) - {small})
-        pool.submit(Work(id="g", payload={"do": "eat_memory"}))
+        pool.submit(Task(id="g", payload={"do": "eat_memory"}))
         outcome = collect(pool, 1)[0]
         assert (outcome.place, outcome.kind) == (small, "oom"), "its only CPU has all its memory"
         assert "its limit of 300 MiB, its share" in outcome.message
-        pool.submit(Work(id="h", payload={"do": "pass", "value": 1}, cpus=2.0))
+        pool.submit(Task(id="h", payload={"do": "pass", "value": 1}, cpus=2.0))
         assert collect(pool, 1)[0].value == {"value": 1}, "a wish: no other node can hold it"
 
 
@@ -199,7 +199,7 @@ def test_a_node_without_hpo_is_left_out(address: str, tmp_path: Path, monkeypatc
     monkeypatch.setattr(ray_pool, "ANSWER", 120.0)  # a machine under load takes longer to start what is asked there
     with another_node(address, tmp_path, 4, 300 << 20, hides_hpo=True), Ray(slots=8).start(behave) as pool:
         told = pool.notices()
-        pool.submit(*(Work(id=str(i), payload={"do": "pass", "value": i}) for i in range(8)))
+        pool.submit(*(Task(id=str(i), payload={"do": "pass", "value": i}) for i in range(8)))
         assert {outcome.kind for outcome in collect(pool, 8)} == {None}
     assert len(told) == 1
     assert "have no hpo: install the same version" in told[0]
@@ -215,7 +215,7 @@ def test_what_no_node_can_hold_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         return bool(told)
 
     with Ray().start(behave) as pool:
-        pool.submit(Work(id="a", payload={"do": "pass"}, cpus=2.0, gpus=1))
+        pool.submit(Task(id="a", payload={"do": "pass"}, cpus=2.0, gpus=1))
         await_that(tell, "somebody is told")
         pool.cancel(["a"])
         assert collect(pool, 1)[0].started_at is None
@@ -227,7 +227,7 @@ def test_what_no_node_can_hold_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_lost_actor_is_named_and_what_it_had_had_begun(tmp_path: Path) -> None:
     with Ray(slots=1, grace=0.1).start(behave) as pool:
-        pool.submit(Work(id="a", payload={"do": "hang", "mark": str(tmp_path / "mark")}))
+        pool.submit(Task(id="a", payload={"do": "hang", "mark": str(tmp_path / "mark")}))
         await_that((tmp_path / "mark").exists, "it starts")
         psutil.Process(int((tmp_path / "mark").read_text())).parents()[1].kill()
         outcome = collect(pool, 1)[0]
@@ -239,7 +239,7 @@ def test_an_actor_that_hangs_holds_up_no_cancellation(tmp_path: Path, monkeypatc
     monkeypatch.setattr(engine, "PATIENCE", 1.0)
     with Ray(slots=1, grace=0.1).start(behave) as pool:
         payload = {"do": "hold", "gate": str(tmp_path / "gate"), "mark": str(tmp_path / "mark")}
-        pool.submit(Work(id="a", payload=payload))
+        pool.submit(Task(id="a", payload=payload))
         await_that((tmp_path / "mark").exists, "it starts")
         actor = psutil.Process(int((tmp_path / "mark").read_text())).parents()[1]
         os.kill(actor.pid, signal.SIGSTOP)
@@ -247,7 +247,7 @@ def test_an_actor_that_hangs_holds_up_no_cancellation(tmp_path: Path, monkeypatc
         outcome = collect(pool, 1)[0]
         assert (outcome.kind, "given up" in outcome.message) == ("cancelled", True)
         await_that(lambda: is_gone(tmp_path / "mark"), "it ends all the same")
-        pool.submit(Work(id="a", payload={"do": "pass", "value": 2}))
+        pool.submit(Task(id="a", payload={"do": "pass", "value": 2}))
         assert collect(pool, 1)[0].value == {"value": 2}
 
 
@@ -257,7 +257,7 @@ def test_a_cluster_of_its_own_and_a_killed_driver(tmp_path: Path) -> None:
         gate, mark = tmp_path / f"{name}.gate", tmp_path / name
         command = [sys.executable, "-c", DRIVER, str(gate), str(mark)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as driver:
-            await_that(mark.exists, "the work starts")
+            await_that(mark.exists, "the task starts")
             family = psutil.Process(driver.pid).children(recursive=True)
             assert len(family) > 3
             if name == "ends":
@@ -265,12 +265,12 @@ def test_a_cluster_of_its_own_and_a_killed_driver(tmp_path: Path) -> None:
                 assert "{'value': 1}" in driver.communicate(timeout=60)[0]
             else:
                 driver.kill()
-        await_that(lambda mark=mark: is_gone(mark), "the work ends")  # type: ignore[misc]
+        await_that(lambda mark=mark: is_gone(mark), "the task ends")  # type: ignore[misc]
         if name == "ends":  # a minute after a kill: Ray's own patience with a driver
             await_that(lambda family=family: not any(p.is_running() for p in family), "the cluster ends")  # type: ignore[misc]
 
 
-def test_many_works_are_cheap_to_have_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_tasks_are_cheap_to_have_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     made, new_place = list[Any](), ray_pool.RayPool._new_place
 
     def counted(pool: Any, *asked: Any) -> Any:
@@ -279,7 +279,7 @@ def test_many_works_are_cheap_to_have_in_flight(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(ray_pool.RayPool, "_new_place", counted)
     with Ray(slots=2).start(behave) as pool:
-        pool.submit(*(Work(id=str(i), payload={"do": "pass", "value": i}) for i in range(2000)))
+        pool.submit(*(Task(id=str(i), payload={"do": "pass", "value": i}) for i in range(2000)))
         assert {o.id: (o.value or {})["value"] for o in collect(pool, 2000)} == {str(i): i for i in range(2000)}
     assert len(made) < 20, "an actor that comes up is waited for, though another is free sooner"
 

@@ -27,7 +27,7 @@ def test_places_are_names_told_apart_where_several_share_one() -> None:
     assert [cluster.cpus(ids) for ids in left_out] == [0, 1, 2, 6, 0]
 
 
-def test_avoided_nodes_are_barred_while_there_are_others_that_can_hold_the_work() -> None:
+def test_avoided_nodes_are_barred_while_there_are_others_that_can_hold_the_task() -> None:
     cluster, one = nodes(a={"CPU": 2.0, "GPU": 1.0}, b={"CPU": 2.0}), Shape(1.0, 0, None)
     assert cluster.barred(one, ()) == frozenset()
     assert cluster.barred(one, {"a"}) == {"a"}
@@ -39,7 +39,7 @@ def test_avoided_nodes_are_barred_while_there_are_others_that_can_hold_the_work(
     assert unfit.left_out({"a"}) == set(), "there is no other that is fit"
 
 
-def test_what_a_work_waits_for() -> None:
+def test_what_a_task_waits_for() -> None:
     cluster = nodes(a={"CPU": 2.0, "memory": GIB}, b={"CPU": 4.0, "GPU": 1.0})
     assert cluster.lack(Shape(4.0, 0, None), {"CPU": 3.0}) == (
         "no node of the Ray cluster has enough free for a trial: it asks for 4 CPU, and free are 3 CPU of 6"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors import CloseMode, Inline, Pool, Work
+from hpo.executors import CloseMode, Inline, Pool, Task
 from hpo.testing.executors import ExecutorContract, behave
 
 
@@ -23,7 +23,7 @@ def test_runs_in_the_thread_that_waits_when_it_waits() -> None:
         return {}
 
     with Inline().start(note) as pool:
-        pool.submit(Work(id="a", payload={}), Work(id="b", payload={}))
+        pool.submit(Task(id="a", payload={}), Task(id="b", payload={}))
         assert seen == []
         assert [o.id for o in pool.wait()] == ["a"]
         assert seen == [threading.get_ident()]
@@ -34,19 +34,19 @@ def test_the_function_gets_a_copy_of_the_payload() -> None:
         payload["list"].append(1)
         return {}
 
-    work = Work(id="a", payload={"list": []})
+    task = Task(id="a", payload={"list": []})
     with Inline().start(spoil) as pool:
-        pool.submit(work)
+        pool.submit(task)
         pool.wait()
-    assert work.payload == {"list": []}
+    assert task.payload == {"list": []}
 
 
-def test_ctrl_c_in_the_function_reaches_the_caller_and_the_work_is_cancelled() -> None:
+def test_ctrl_c_in_the_function_reaches_the_caller_and_the_task_is_cancelled() -> None:
     def interrupted(payload: dict[str, Any]) -> dict[str, Any]:
         raise KeyboardInterrupt
 
     pool = Inline().start(interrupted)
-    pool.submit(Work(id="a", payload={}), Work(id="b", payload={}))
+    pool.submit(Task(id="a", payload={}), Task(id="b", payload={}))
     with pytest.raises(KeyboardInterrupt):
         pool.wait()
     assert [(o.id, o.kind) for o in pool.close(CloseMode.KILL)] == [("a", "cancelled"), ("b", "cancelled")]
@@ -57,7 +57,7 @@ def test_sys_exit_in_the_function_is_an_error() -> None:
         raise SystemExit(3)
 
     with Inline().start(leave) as pool:
-        pool.submit(Work(id="a", payload={}))
+        pool.submit(Task(id="a", payload={}))
         assert [(o.kind, o.message) for o in pool.wait()] == [("error", "SystemExit: 3")]
 
 
@@ -67,7 +67,7 @@ def test_refuses_limits_it_cannot_hold(limit: dict[str, Any]) -> None:
         with pytest.raises(
             ExecutorError, match=f"asks for {next(iter(limit))}, but Inline runs it inside this process"
         ):
-            pool.submit(Work(id="a", payload={"do": "pass"}, **limit))
+            pool.submit(Task(id="a", payload={"do": "pass"}, **limit))
         assert pool.wait() == []
 
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors import CloseMode, Pool, Processes, Work
+from hpo.executors import CloseMode, Pool, Processes, Task
 from hpo.executors.supervisor import pool as supervised
 from hpo.executors.supervisor import process_tree as tree
 from hpo.testing.executors import (
@@ -52,7 +52,7 @@ class TestContractWithoutReuse(ExecutorContract, ConcurrencyContract, IsolationC
 
 
 def run(pool: Pool, id: str = "a", **payload: Any) -> Any:
-    pool.submit(Work(id=id, payload=payload))
+    pool.submit(Task(id=id, payload=payload))
     return collect(pool, 1)[0]
 
 
@@ -114,7 +114,7 @@ def test_environment_is_set_before_the_function_is_loaded(tmp_path: Path, monkey
 
     with Processes(1, env={"HPO_AT_IMPORT": "all"}).start(reads_at_import.train) as pool:
         assert run(pool).value == {"had": "all"}
-        pool.submit(Work(id="b", payload={}, env={"HPO_AT_IMPORT": "one"}))
+        pool.submit(Task(id="b", payload={}, env={"HPO_AT_IMPORT": "one"}))
         assert collect(pool, 1)[0].value == {"had": "one"}
         assert run(pool).value == {"had": "all"}
     assert reads_at_import.HAD is None
@@ -150,7 +150,7 @@ def test_what_is_printed_stays_in_the_logs(tmp_path: Path, capfd: pytest.Capture
     assert capfd.readouterr() == ("", "")
 
 
-def test_log_folder_that_vanishes_is_no_fault_of_the_work(tmp_path: Path) -> None:
+def test_log_folder_that_vanishes_is_no_fault_of_the_task(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     with Processes(1, logs=logs).start(behave) as pool:
         assert run(pool, do="pass").kind is None
@@ -217,7 +217,7 @@ def test_function_that_cannot_be_loaded_is_told_at_start(
     assert psutil.Process().children(recursive=True) == before
 
 
-def test_module_that_breaks_later_is_infra_not_the_works_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_that_breaks_later_is_infra_not_the_tasks_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flag = tmp_path / "flag"
     (tmp_path / "breaks_later.py").write_text(
         "import os, pathlib\n"
@@ -243,16 +243,16 @@ def supervisor_of(pid: int) -> psutil.Process:
     return parent
 
 
-def start_endless_work(pool: Pool, mark: Path) -> psutil.Process:
-    """Its supervisor, once the work `endless` runs."""
-    pool.submit(Work(id="endless", payload={"do": "hang", "mark": str(mark)}))
-    await_that(mark.exists, "the work starts")
+def start_endless_task(pool: Pool, mark: Path) -> psutil.Process:
+    """Its supervisor, once the task `endless` runs."""
+    pool.submit(Task(id="endless", payload={"do": "hang", "mark": str(mark)}))
+    await_that(mark.exists, "the task starts")
     return supervisor_of(int(mark.read_text()))
 
 
 def test_lost_supervisor_is_infra_and_is_replaced(tmp_path: Path) -> None:
     with Processes(1).start(behave) as pool:
-        start_endless_work(pool, tmp_path / "mark").kill()
+        start_endless_task(pool, tmp_path / "mark").kill()
         outcome = collect(pool, 1)[0]
         assert (outcome.id, outcome.kind) == ("endless", "infra")
         await_that(lambda: is_gone(tmp_path / "mark"), "the process dies with its supervisor")
@@ -263,7 +263,7 @@ def test_lost_supervisor_is_infra_and_is_replaced(tmp_path: Path) -> None:
 def test_lost_supervisor_is_noticed_though_a_process_below_it_lives_on(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a work leaves behind must not hold the line to the driver open; it is ended by its mark."""
+    """What a task leaves behind must not hold the line to the driver open; it is ended by its mark."""
     marks: list[str] = []
     monkeypatch.setattr(tree, "end_marked", marks.append)
 
@@ -284,7 +284,7 @@ def test_lost_supervisor_is_noticed_though_a_process_below_it_lives_on(
         return {}
 
     with Processes(1).start(leave) as pool:
-        pool.submit(Work(id="a", payload={"how": how, "child": str(tmp_path / "child")}))
+        pool.submit(Task(id="a", payload={"how": how, "child": str(tmp_path / "child")}))
         await_that((tmp_path / "child").exists, "the child starts")
         child, supervisor = map(int, (tmp_path / "child").read_text().split())
         os.kill(supervisor, signal.SIGKILL)
@@ -299,15 +299,15 @@ def test_lost_supervisor_is_noticed_though_a_process_below_it_lives_on(
             tree.send([child], signal.SIGKILL)
 
 
-def test_works_that_wait_for_a_slot_that_cannot_be_made_have_ended(
+def test_tasks_that_wait_for_a_slot_that_cannot_be_made_have_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> supervised.Slot:
         raise BlockingIOError("no more processes")
 
     with Processes(1).start(behave) as pool:
-        supervisor = start_endless_work(pool, tmp_path / "mark")
-        pool.submit(*(Work(id=id, payload={"do": "pass"}) for id in "abc"))
+        supervisor = start_endless_task(pool, tmp_path / "mark")
+        pool.submit(*(Task(id=id, payload={"do": "pass"}) for id in "abc"))
         with monkeypatch.context() as patched:
             patched.setattr(supervised, "Slot", refuse)
             supervisor.kill()
@@ -320,7 +320,7 @@ def test_works_that_wait_for_a_slot_that_cannot_be_made_have_ended(
 def test_supervisor_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervised, "PATIENCE", 0.1)
     with Processes(1, grace=0.1).start(behave) as pool:
-        start_endless_work(pool, tmp_path / "mark").suspend()
+        start_endless_task(pool, tmp_path / "mark").suspend()
         pool.cancel(["endless"])
         outcome = collect(pool, 1)[0]
         assert (outcome.id, outcome.kind) == ("endless", "infra")
@@ -335,7 +335,7 @@ def test_many_threads_may_use_one_pool() -> None:
 
         def use(name: str) -> None:
             for i in range(20):
-                pool.submit(Work(id=f"{name}{i}", payload={}))
+                pool.submit(Task(id=f"{name}{i}", payload={}))
                 got.extend(outcome.id for outcome in pool.wait())
 
         threads = [threading.Thread(target=use, args=(name,)) for name in "abcd"]
@@ -355,7 +355,7 @@ def test_close_lets_go_of_files_threads_and_processes() -> None:
     Processes(1).start(behave).close()  # what is opened once and for all is opened now
     before = held()
     pool = Processes(3).start(behave)
-    pool.submit(*(Work(id=str(i), payload={"do": "pass"}) for i in range(9)))
+    pool.submit(*(Task(id=str(i), payload={"do": "pass"}) for i in range(9)))
     pool.close(CloseMode.KILL)
     assert held() == before
 
@@ -378,7 +378,7 @@ def test_settings_are_checked_at_birth(fields: dict[str, Any], text: str) -> Non
 
 SCRIPT = """
 import signal, sys, pathlib
-from hpo.executors import Processes, Work
+from hpo.executors import Processes, Task
 from hpo.testing.executors import PATIENCE
 
 folder = pathlib.Path(sys.argv[1])
@@ -391,8 +391,8 @@ class Train:
 signal.signal(signal.SIGINT, lambda *_: (folder / "interrupted").touch())
 pool = Processes(2, grace=0.5).start(Train())
 payload = {"do": "hold", "mark": str(folder / "mark"), "gate": str(folder / "gate"), "value": 17}
-pool.submit(Work(id="a", payload=payload))
-pool.submit(Work(id="b", payload={"do": "leave_grandchild", "grandchild": str(folder / "child"), "then": "hang"}))
+pool.submit(Task(id="a", payload=payload))
+pool.submit(Task(id="b", payload={"do": "leave_grandchild", "grandchild": str(folder / "child"), "then": "hang"}))
 print(pool.wait(PATIENCE)[0].value, flush=True)
 pool.cancel(["b"])
 pool.close()
@@ -401,7 +401,7 @@ pool.close()
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A program of its own, leader of its process group as in a terminal, with two works in flight."""
+    """A program of its own, leader of its process group as in a terminal, with two tasks in flight."""
     (tmp_path / "driver.py").write_text(textwrap.dedent(SCRIPT))
     command = [sys.executable, str(tmp_path / "driver.py"), str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -418,7 +418,7 @@ def test_killed_driver_leaves_no_process(driver: subprocess.Popen[str], tmp_path
     supervisor = supervisor_of(int((tmp_path / "mark").read_text()))
     driver.kill()
     await_that(lambda: not supervisor.is_running(), "the supervisor goes")
-    await_that(lambda: is_gone(tmp_path / "mark"), "the work ends")
+    await_that(lambda: is_gone(tmp_path / "mark"), "the task ends")
     await_that(lambda: is_gone(tmp_path / "child"), "the grandchild ends")
 
 
@@ -477,15 +477,15 @@ def test_kill_by_the_kernel_for_want_of_memory_is_oom(small_cgroup: Path, tmp_pa
 def test_kill_by_somebody_is_a_crash(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     with Processes(1).start(behave) as pool:
-        pool.submit(Work(id="a", payload={"do": "hang", "mark": str(mark)}))
-        await_that(mark.exists, "the work starts")
+        pool.submit(Task(id="a", payload={"do": "hang", "mark": str(mark)}))
+        await_that(mark.exists, "the task starts")
         os.kill(int(mark.read_text()), signal.SIGKILL)
         outcome = collect(pool, 1)[0]
     assert outcome.kind == "crash"
-    assert outcome.message == "the process died before the work was done: signal SIGKILL"
+    assert outcome.message == "the process died before the task was done: signal SIGKILL"
 
 
-def test_no_process_answers_for_another_work() -> None:
+def test_no_process_answers_for_another_task() -> None:
     def forge(payload: dict[str, Any]) -> dict[str, Any]:
         import gc
         from multiprocessing.connection import Connection
@@ -499,7 +499,7 @@ def test_no_process_answers_for_another_work() -> None:
 
     with Processes(1).start(forge) as pool:
         for y in range(3):
-            assert run(pool, f"work-{y}", y=y).value == {"y": y}
+            assert run(pool, f"task-{y}", y=y).value == {"y": y}
 
 
 def test_a_function_may_use_processes_of_its_own() -> None:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors import Outcome, Pool, Subprocess, Work
+from hpo.executors import Outcome, Pool, Subprocess, Task
 from hpo.testing.executors import (
     ConcurrencyContract,
     ExecutorContract,
@@ -31,7 +31,7 @@ class TestContract(ExecutorContract, ConcurrencyContract, IsolationContract):
 
 def run(executor: Subprocess, env: dict[str, str] | None = None, **params: Any) -> Outcome:
     with executor.start() as pool:
-        pool.submit(Work(id="a", payload=params, env=env or {}))
+        pool.submit(Task(id="a", payload=params, env=env or {}))
         return collect(pool, 1)[0]
 
 
@@ -52,12 +52,12 @@ def test_params_arrive_in_three_ways_and_the_last_metrics_win() -> None:
     assert outcome.value == {"y": "--lr=1e-05 1e-05 7", "z": 1, **params}
 
 
-def test_result_file_wins_and_does_not_outlive_its_work() -> None:
+def test_result_file_wins_and_does_not_outlive_its_task() -> None:
     script = """echo '{{"noise": 1}}'; if [ $1 = 1 ]; then echo '{{"y": 2.5}}' > "$HPO_RESULT"; fi"""
     with shell(script, "{write}").start() as pool:
         values = []
         for write in (1, 0):
-            pool.submit(Work(id="a", payload={"write": write}))
+            pool.submit(Task(id="a", payload={"write": write}))
             values.append(collect(pool, 1)[0].value)
     assert values == [{"y": 2.5}, {"noise": 1}]
 
@@ -67,7 +67,7 @@ def test_whatever_a_command_leaves_in_place_of_a_file_harms_no_other(left: str) 
     with shell(f"""if [ $1 = 1 ]; then {left}; else echo '{{{{"y": 1}}}}'; fi""", "{first}").start() as pool:
         outcomes = []
         for first in (1, 0):
-            pool.submit(Work(id="a", payload={"first": first}))
+            pool.submit(Task(id="a", payload={"first": first}))
             outcomes += collect(pool, 1)
     assert (outcomes[0].kind, outcomes[0].message[:29]) == ("error", "what the command left at HPO_")
     assert outcomes[1].value == {"y": 1}, outcomes[1]
@@ -78,7 +78,7 @@ def test_a_scratch_folder_that_was_tidied_away_is_made_again() -> None:
     with shell(script, "{first}").start() as pool:
         outcomes = []
         for first in (1, 0):
-            pool.submit(Work(id="a", payload={"first": first}))
+            pool.submit(Task(id="a", payload={"first": first}))
             outcomes += collect(pool, 1)
     assert (outcomes[0].kind, outcomes[1].value) == ("error", {"first": 0}), outcomes
 
@@ -106,7 +106,7 @@ def test_death_by_a_signal_is_a_crash(number: int, name: str) -> None:
     assert outcome.message.endswith(f"signal {name}")
 
 
-def test_background_process_that_holds_the_output_open_does_not_hold_the_work() -> None:
+def test_background_process_that_holds_the_output_open_does_not_hold_the_task() -> None:
     assert run(shell("""sleep 1000 & echo '{{"y": 1}}'""")).value == {"y": 1}
 
 
@@ -115,7 +115,7 @@ def test_nothing_below_a_lost_supervisor_lives_on(tmp_path: Path) -> None:
     with shell(
         f"sleep 600 & echo $! > {tmp_path}/$1.new; mv {tmp_path}/$1.new {tmp_path}/$1; wait", "{name}", slots=3
     ).start() as pool:
-        pool.submit(*(Work(id=name, payload={"name": name}) for name in "abc"))
+        pool.submit(*(Task(id=name, payload={"name": name}) for name in "abc"))
         await_that(lambda: all((tmp_path / name).exists() for name in "abc"), "all have begun")
         for supervisor in set(psutil.Process().children()).difference(others):
             supervisor.kill()
@@ -127,7 +127,7 @@ def test_termination_signal_comes_first_so_that_a_command_can_clean_up(tmp_path:
     script = f"trap 'touch {tmp_path}/clean; exit' TERM; touch {tmp_path}/on; while :; do sleep 0.01; done"
     with shell(script, grace=60.0).start() as pool:
         for timeout in (1.0, 5.0, 25.0):  # a loaded machine may need a second to start a shell
-            pool.submit(Work(id="a", payload={}, timeout=timeout))
+            pool.submit(Task(id="a", payload={}, timeout=timeout))
             assert collect(pool, 1)[0].kind == "timeout"
             if (tmp_path / "on").exists():
                 break
@@ -142,7 +142,7 @@ def test_logs(tmp_path: Path) -> None:
 
 def test_a_long_name_has_logs_too(tmp_path: Path) -> None:
     with shell("""echo '{{"y": 1}}'; echo note >&2""", logs=tmp_path).start() as pool:
-        pool.submit(Work(id=f"{'数' * 30}-0-1", payload={}))
+        pool.submit(Task(id=f"{'数' * 30}-0-1", payload={}))
         outcome = collect(pool, 1)[0]
     assert outcome.value == {"y": 1}, outcome
     assert Path(outcome.logs[1]).read_text() == "note\n"
@@ -159,10 +159,10 @@ def test_lines_nested_without_end_do_the_supervisor_no_harm() -> None:
 def test_logs_that_cannot_be_written_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with shell("""echo '{{"y": 1}}'""", logs=tmp_path).start() as pool:
         (tmp_path / "a.out").mkdir()
-        pool.submit(Work(id="a", payload={}))
+        pool.submit(Task(id="a", payload={}))
         outcome = collect(pool, 1)[0]
     assert outcome.kind == "infra"
-    assert outcome.message.startswith("the work could not be started: ")
+    assert outcome.message.startswith("the task could not be started: ")
     assert capfd.readouterr().err == ""
 
 
@@ -189,7 +189,7 @@ def test_program_that_depends_on_params_and_does_not_exist() -> None:
 def test_absent_parameter_is_told_at_submission() -> None:
     with shell("true", "{lr}").start() as pool:
         with pytest.raises(ExecutorError, match=r"asks for \{lr\}"):
-            pool.submit(Work(id="a", payload={"rate": 1}))
+            pool.submit(Task(id="a", payload={"rate": 1}))
         assert pool.wait() == []
 
 
@@ -223,7 +223,7 @@ def test_runs_no_function() -> None:
 def test_payload_file_is_the_payload(tmp_path: Path) -> None:
     params = {"a.b": 1, "c": [1, {"d": None}], "e": "é"}
     with shell('cp "$HPO_PARAMS" "$1"; cp "$HPO_PARAMS" "$HPO_RESULT"', str(tmp_path / "copy")).start() as pool:
-        pool.submit(Work(id="a", payload=params))
+        pool.submit(Task(id="a", payload=params))
         assert collect(pool, 1)[0].value == params
     assert json.loads((tmp_path / "copy").read_text()) == params
 
@@ -240,7 +240,7 @@ def test_payload_file_is_the_payload(tmp_path: Path) -> None:
 )
 def test_what_was_reported_before_a_timeout_is_told(script: str, reported: dict[str, Any] | None) -> None:
     with shell(script, grace=1.0).start() as pool:
-        pool.submit(Work(id="a", payload={}, timeout=0.5))
+        pool.submit(Task(id="a", payload={}, timeout=0.5))
         outcome = collect(pool, 1)[0]
     assert (outcome.kind, outcome.value, outcome.reported) == ("timeout", None, reported)
 
@@ -249,7 +249,7 @@ def test_a_supervisor_does_not_hold_what_a_command_prints() -> None:
     """200 MiB on one line, and the supervisor stays below what one such line would need."""
     script = "head -c 200M /dev/zero; echo; echo '{{\"y\": 1}}'"
     with shell(script).start() as pool:
-        pool.submit(Work(id="a", payload={}))
+        pool.submit(Task(id="a", payload={}))
         outcome = collect(pool, 1)[0]
         supervisor = psutil.Process().children()[-1]
         peak = int(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors import Pool, Processes, Subprocess, Threads, Work
+from hpo.executors import Pool, Processes, Subprocess, Task, Threads
 from hpo.testing.executors import ConcurrencyContract, ExecutorContract, await_that, behave, collect
 
 
@@ -19,13 +19,13 @@ class TestContract(ExecutorContract, ConcurrencyContract):
 
 def test_refuses_limits_it_cannot_hold() -> None:
     with Threads(1).start(behave) as pool, pytest.raises(ExecutorError, match="timeout and memory, but Threads"):
-        pool.submit(Work(id="a", payload={"do": "pass"}, timeout=1.0, memory=1))
+        pool.submit(Task(id="a", payload={"do": "pass"}, timeout=1.0, memory=1))
 
 
-def test_cancel_leaves_running_work_alone(tmp_path: Path) -> None:
+def test_cancel_leaves_running_task_alone(tmp_path: Path) -> None:
     gate, mark = tmp_path / "gate", tmp_path / "mark"
     with Threads(1).start(behave) as pool:
-        pool.submit(Work(id="a", payload={"do": "hold", "gate": str(gate), "mark": str(mark), "value": 1}))
+        pool.submit(Task(id="a", payload={"do": "hold", "gate": str(gate), "mark": str(mark), "value": 1}))
         await_that(mark.exists, "a starts")
         pool.cancel(["a"])
         assert pool.wait(timeout=0) == []
@@ -36,7 +36,7 @@ def test_cancel_leaves_running_work_alone(tmp_path: Path) -> None:
 def test_close_leaves_no_thread() -> None:
     before = threading.active_count()
     with Threads(3).start(behave) as pool:
-        pool.submit(Work(id="a", payload={"do": "pass"}))
+        pool.submit(Task(id="a", payload={"do": "pass"}))
     assert threading.active_count() == before
 
 
@@ -45,7 +45,7 @@ def test_whatever_is_raised_the_thread_lives_on() -> None:
         raise {"exit": SystemExit, "interrupt": KeyboardInterrupt, "generator": GeneratorExit}[payload["raise"]]
 
     with Threads(1).start(leave) as pool:
-        pool.submit(*(Work(id=name, payload={"raise": name}) for name in ("exit", "interrupt", "generator")))
+        pool.submit(*(Task(id=name, payload={"raise": name}) for name in ("exit", "interrupt", "generator")))
         assert [o.kind for o in collect(pool, 3)] == ["error", "cancelled", "error"]
 
 

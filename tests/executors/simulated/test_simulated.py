@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import ExecutorError
-from hpo.executors import CloseMode, Failures, Lognormal, Outcome, Pool, Simulated, Work
+from hpo.executors import CloseMode, Failures, Lognormal, Outcome, Pool, Simulated, Task
 from hpo.testing.executors import ExecutorContract, behave
 
 
 class TestContract(ExecutorContract):
-    """Those for concurrency and isolation meet their works while they run, which here they never do."""
+    """Those for concurrency and isolation meet their tasks while they run, which here they never do."""
 
     def start(self, slots: int) -> Pool:
         return Simulated(slots, 0.001).start(behave)
@@ -30,8 +30,8 @@ def seconds(payload: Mapping[str, Any], _: object) -> float:
     return float(payload["seconds"])
 
 
-def works(*durations: float, timeout: float | None = None) -> list[Work]:
-    return [Work(id=str(i), payload={"seconds": s, "value": i}, timeout=timeout) for i, s in enumerate(durations)]
+def tasks(*durations: float, timeout: float | None = None) -> list[Task]:
+    return [Task(id=str(i), payload={"seconds": s, "value": i}, timeout=timeout) for i, s in enumerate(durations)]
 
 
 def schedule(pool: Pool) -> list[tuple[str, float]]:
@@ -46,13 +46,13 @@ def test_two_workers_by_hand() -> None:
     """Worker A: 0-3, 3-4. Worker B: 0-1, 1-6."""
     with Simulated(2, seconds).start(told) as pool:
         assert (pool.clock(), pool.capacity) == (0.0, 2)
-        pool.submit(*works(3.0, 1.0, 5.0, 1.0))
+        pool.submit(*tasks(3.0, 1.0, 5.0, 1.0))
         assert schedule(pool) == [("1", 1.0), ("0", 3.0), ("3", 4.0), ("2", 6.0)]
 
 
 def test_ends_of_one_time_come_together_in_the_order_of_the_starts() -> None:
     with Simulated(3, 60.0).start(told) as pool:
-        pool.submit(*works(*[0.0] * 7))
+        pool.submit(*tasks(*[0.0] * 7))
         assert [[o.id for o in pool.wait()] for _ in range(3)] == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
         assert pool.clock() == 180.0
 
@@ -73,7 +73,7 @@ def test_the_function_is_called_at_the_end_and_only_for_what_ends_well() -> None
         return {"thread": threading.get_ident()}
 
     with Simulated(3, seconds).start(note) as pool:
-        pool.submit(*works(3.0, 1.0, 9.0, 2.0, timeout=5.0))
+        pool.submit(*tasks(3.0, 1.0, 9.0, 2.0, timeout=5.0))
         outcomes = {o.id: o for _ in range(4) for o in pool.wait()}
     assert called == [(1, 1.0), (0, 3.0), (3, 3.0)]
     assert outcomes["0"].value == {"thread": threading.get_ident()}
@@ -83,7 +83,7 @@ def test_the_function_is_called_at_the_end_and_only_for_what_ends_well() -> None
 
 def test_an_outcome_says_how_long_it_took_on_the_simulated_clock() -> None:
     with Simulated(1, seconds).start(told) as pool:
-        pool.submit(*works(7200.0, 3600.0))
+        pool.submit(*tasks(7200.0, 3600.0))
         first, second = [*pool.wait(), *pool.wait()]
     assert (first.seconds, second.seconds) == (7200.0, 3600.0)
     assert first.started_at is not None
@@ -94,7 +94,7 @@ def test_stragglers_take_so_many_times_as_long() -> None:
     n, share = 2000, 0.1
     failures = Failures(stragglers=share, slowdown=50.0)
     with Simulated(n, 10.0, failures=failures, seed=3).start(told) as pool:
-        pool.submit(*works(*[0.0] * n))
+        pool.submit(*tasks(*[0.0] * n))
         ends = [at for _, at in schedule(pool)]
     assert set(ends) == {10.0, 500.0}
     assert ends.count(500.0) / n == pytest.approx(share, abs=0.03)  # standard error 0.7 %
@@ -104,7 +104,7 @@ def test_workers_die_at_their_rate_and_come_back() -> None:
     """The chance to live through half an hour at one death an hour is exp(-1/2)."""
     n = 2000
     with Simulated(n, 1800.0, failures=Failures(deaths=1.0, recovery=100.0), seed=5).start(told) as pool:
-        pool.submit(*works(*[0.0] * n))
+        pool.submit(*tasks(*[0.0] * n))
         outcomes = [o for _ in range(n) for o in pool.wait()]
         assert pool.capacity == n
     dead = [o for o in outcomes if o.kind == "infra"]
@@ -114,10 +114,10 @@ def test_workers_die_at_their_rate_and_come_back() -> None:
     assert all(o.seconds < 1800.0 for o in dead)
 
 
-def test_a_dead_worker_takes_no_work_until_it_is_back() -> None:
-    failures = Failures(deaths=3600.0, recovery=100.0)  # one death a second of work: none of these works ends well
+def test_a_dead_worker_takes_no_task_until_it_is_back() -> None:
+    failures = Failures(deaths=3600.0, recovery=100.0)  # one death a second of work: none of these tasks ends well
     with Simulated(1, 1000.0, failures=failures).start(told) as pool:
-        pool.submit(*works(0.0, 0.0, 0.0))
+        pool.submit(*tasks(0.0, 0.0, 0.0))
         first, second, third = (pool.wait()[0] for _ in range(3))
         assert pool.clock() == pytest.approx(200.0 + first.seconds + second.seconds + third.seconds)
     assert {first.kind, second.kind, third.kind} == {"infra"}
@@ -126,17 +126,17 @@ def test_a_dead_worker_takes_no_work_until_it_is_back() -> None:
 def test_hangs_end_by_their_timeout_and_are_refused_without() -> None:
     with Simulated(1, 1.0, failures=Failures(hangs=1.0)).start(told) as pool:
         with pytest.raises(
-            ExecutorError, match=r"work '0' has no timeout, and with Failures\(hangs=...\) it may never"
+            ExecutorError, match=r"task '0' has no timeout, and with Failures\(hangs=...\) it may never"
         ):
-            pool.submit(*works(1.0))
-        pool.submit(*works(1.0, timeout=60.0))
+            pool.submit(*tasks(1.0))
+        pool.submit(*tasks(1.0, timeout=60.0))
         assert [(o.kind, pool.clock()) for o in pool.wait()] == [("timeout", 60.0)]
 
 
 def test_workers_that_join_late() -> None:
     """One worker: 0-10, 10-20. From 5 on two more: 5-15, 5-15; the next at 10."""
     with Simulated(1, 10.0, joins=[(5.0, 2)]).start(told) as pool:
-        pool.submit(*works(*[0.0] * 4))
+        pool.submit(*tasks(*[0.0] * 4))
         assert pool.capacity == 1
         assert pool.wait(timeout=0.5) == [], "a place to be filled is worth knowing"
         assert (pool.capacity, pool.clock()) == (3, 5.0)
@@ -145,22 +145,22 @@ def test_workers_that_join_late() -> None:
 
 def test_without_a_timeout_wait_goes_on_to_the_next_outcome() -> None:
     with Simulated(1, 10.0, joins=[(5.0, 2)]).start(told) as pool:
-        pool.submit(*works(0.0))
+        pool.submit(*tasks(0.0))
         assert [o.id for o in pool.wait()] == ["0"]
 
 
 def test_cancel_takes_the_grace_and_frees_the_worker() -> None:
     with Simulated(2, seconds, grace=5.0).start(told) as pool:
-        pool.submit(*works(100.0, 10.0, 1.0, 1.0))
+        pool.submit(*tasks(100.0, 10.0, 1.0, 1.0))
         pool.cancel(["0", "3", "unknown"])
         assert [(o.id, o.kind, o.message) for o in pool.wait()] == [("3", "cancelled", "cancelled before it started")]
         assert [(o.id, o.kind, o.seconds, pool.clock()) for o in pool.wait()] == [("0", "cancelled", 5.0, 5.0)]
         assert schedule(pool) == [("2", 6.0), ("1", 10.0)]
 
 
-def test_a_cancelled_work_ends_no_later_than_it_would_have() -> None:
+def test_a_cancelled_task_ends_no_later_than_it_would_have() -> None:
     with Simulated(2, seconds).start(told) as pool:
-        pool.submit(*works(100.0, 2.0))
+        pool.submit(*tasks(100.0, 2.0))
         pool.cancel(["1"], grace=50.0)
         pool.cancel(["0"], grace=50.0)
         pool.cancel(["0"], grace=7.0)
@@ -170,7 +170,7 @@ def test_a_cancelled_work_ends_no_later_than_it_would_have() -> None:
 
 def test_close_kills_what_runs_and_what_is_queued() -> None:
     pool = Simulated(2, 100.0, grace=3.0).start(told)
-    pool.submit(*works(*[0.0] * 4))
+    pool.submit(*tasks(*[0.0] * 4))
     outcomes = pool.close(CloseMode.KILL)
     assert [(o.id, o.kind, o.seconds) for o in outcomes] == [
         ("2", "cancelled", 0.0),
@@ -187,27 +187,27 @@ def test_an_id_that_is_free_again_has_another_luck() -> None:
     with Simulated(1, Lognormal(10.0, 1.0)).start(told) as pool:
         ends = []
         for _ in range(3):
-            pool.submit(*works(0.0))
+            pool.submit(*tasks(0.0))
             ends += [o.seconds for o in pool.wait()]
     assert len(set(ends)) == 3
 
 
-def test_a_work_has_the_same_luck_on_any_number_of_workers() -> None:
+def test_a_task_has_the_same_luck_on_any_number_of_workers() -> None:
     def lengths(slots: int, seed: int) -> dict[str, float]:
         with Simulated(slots, Lognormal(10.0, 1.0), failures=Failures(stragglers=0.2), seed=seed).start(told) as pool:
-            pool.submit(*works(*[0.0] * 30))
+            pool.submit(*tasks(*[0.0] * 30))
             return {o.id: o.seconds for o in pool.close()}
 
     assert lengths(1, seed=1) == lengths(7, seed=1)
     assert lengths(7, seed=1) != lengths(7, seed=2)
 
 
-def test_ctrl_c_in_the_function_reaches_the_caller_and_the_work_is_cancelled() -> None:
+def test_ctrl_c_in_the_function_reaches_the_caller_and_the_task_is_cancelled() -> None:
     def interrupted(payload: dict[str, Any]) -> dict[str, Any]:
         raise KeyboardInterrupt
 
     pool = Simulated(1, 1.0).start(interrupted)
-    pool.submit(*works(0.0, 0.0))
+    pool.submit(*tasks(0.0, 0.0))
     with pytest.raises(KeyboardInterrupt):
         pool.wait()
     assert [(o.id, o.kind) for o in pool.close(CloseMode.KILL)] == [("0", "cancelled"), ("1", "cancelled")]
@@ -215,8 +215,8 @@ def test_ctrl_c_in_the_function_reaches_the_caller_and_the_work_is_cancelled() -
 
 def test_a_duration_that_is_none_leaves_nothing_behind() -> None:
     with Simulated(1, seconds).start(told) as pool:
-        with pytest.raises(ExecutorError, match=r"work '1': the duration .* gave -1.0 s; it must be 0 or more"):
-            pool.submit(*works(1.0, -1.0))
+        with pytest.raises(ExecutorError, match=r"task '1': the duration .* gave -1.0 s; it must be 0 or more"):
+            pool.submit(*tasks(1.0, -1.0))
         assert pool.wait() == []
 
 
@@ -225,7 +225,7 @@ def test_refuses_what_it_does_not_simulate(limit: dict[str, Any]) -> None:
     with Simulated(1, 1.0).start(told) as pool:
         asked = next(iter(limit))
         with pytest.raises(ExecutorError, match=f"asks for {asked}, which Simulated does not simulate"):
-            pool.submit(Work(id="a", payload={}, **limit))
+            pool.submit(Task(id="a", payload={}, **limit))
         assert pool.wait() == []
 
 
@@ -237,7 +237,7 @@ def test_refuses_what_it_does_not_simulate(limit: dict[str, Any]) -> None:
         (lambda: Simulated(1, 1.0, grace=-1.0), "Simulated: grace is seconds"),
         (lambda: Simulated(1, 1.0, joins=[(5.0, 0)]), r"Simulated: joins are \(seconds, workers\), got \(5, 0\)"),
         (lambda: Failures(deaths=-1.0), "Failures: deaths must be 0 or more, got -1"),
-        (lambda: Failures(hangs=1.5), "Failures: hangs is a share of the works, from 0 to 1, got 1.5"),
+        (lambda: Failures(hangs=1.5), "Failures: hangs is a share of the tasks, from 0 to 1, got 1.5"),
         (lambda: Failures(slowdown=0.5), "Failures: slowdown must be 1 or more, got 0.5"),
         (lambda: Simulated(1, 1.0).start(), r"Simulated\(.*\) runs a function: start\(function\), got None"),
     ],
@@ -249,7 +249,7 @@ def test_what_cannot_be_is_refused(wrong: object, message: str) -> None:
 
 def test_many_threads_get_each_outcome_once() -> None:
     with Simulated(8, Lognormal(10.0, 1.0)).start(told) as pool:
-        pool.submit(*works(*[0.0] * 400))
+        pool.submit(*tasks(*[0.0] * 400))
         seen: list[str] = []
 
         def take() -> None:
@@ -266,7 +266,7 @@ def test_many_threads_get_each_outcome_once() -> None:
 
 
 def most_at_once(outcomes: Sequence[Outcome]) -> int:
-    """The most works that ran at one time. The ends of a work are moved in by a millisecond: started_at is Unix time, whose
+    """The most tasks that ran at one time. The ends of a task are moved in by a millisecond: started_at is Unix time, whose
     floats are a quarter of a microsecond apart."""
     steps: list[tuple[float, int]] = []
     for o in outcomes:
@@ -278,7 +278,7 @@ def most_at_once(outcomes: Sequence[Outcome]) -> int:
 @settings(deadline=None)
 @given(st.data())
 def test_laws_of_any_simulation(data: st.DataObject) -> None:
-    """Whatever happens: what is submitted is delivered, once; never do more works run than there are workers; the clock
+    """Whatever happens: what is submitted is delivered, once; never do more tasks run than there are workers; the clock
     does not go back."""
     slots = data.draw(st.integers(1, 4), "slots")
     joins = data.draw(st.lists(st.tuples(st.floats(0, 50), st.integers(1, 3)), max_size=2), "joins")
@@ -299,7 +299,7 @@ def test_laws_of_any_simulation(data: st.DataObject) -> None:
                 new = data.draw(st.lists(st.sampled_from([0.0, 0.5, 1.0, 7.0, 30.0]), min_size=1, max_size=6))
                 ids = [str(len(submitted) + i) for i in range(len(new))]
                 pool.submit(
-                    *(Work(id=id, payload={"seconds": s}, timeout=20.0) for id, s in zip(ids, new, strict=True))
+                    *(Task(id=id, payload={"seconds": s}, timeout=20.0) for id, s in zip(ids, new, strict=True))
                 )
                 submitted += ids
             case "wait":

@@ -8,13 +8,13 @@ from hpo.errors import ExecutorError
 from hpo.executors import Slurm
 from hpo.executors.notices import Notices
 from hpo.executors.slurm import commands as slurm_queue
-from hpo.executors.slurm.commands import Loss, Sighting, judge
+from hpo.executors.slurm.commands import JobStatus, LostJob, lost_reason
 from hpo.executors.slurm.programs import Programs
 from hpo.testing.executors import behave
 
 
-def sighting(state: str, reason: str = "None") -> Sighting:
-    return Sighting("hpo-a-0", "12_3", 3, state, reason, "n1")
+def status(state: str, reason: str = "None") -> JobStatus:
+    return JobStatus("hpo-a-0", "12_3", 3, state, reason, "n1")
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def write(path: Path, script: str) -> None:
     ],
 )
 def test_alive(state: str, reason: str) -> None:
-    assert judge([sighting(state, reason)]) is None
-    assert judge([sighting(state, reason), sighting("FAILED")]) is None, "the other of two that were sent"
+    assert lost_reason([status(state, reason)]) is None
+    assert lost_reason([status(state, reason), status("FAILED")]) is None, "the other of two that were sent"
 
 
 @pytest.mark.parametrize(
@@ -66,27 +66,29 @@ def test_alive(state: str, reason: str) -> None:
     ],
 )
 def test_lost(state: str, reason: str, kind: str) -> None:
-    loss = judge([sighting(state, reason)])
+    loss = lost_reason([status(state, reason)])
     assert loss is not None
     assert loss.kind == kind
     assert state in loss.message
 
 
 def test_unknown_is_lost() -> None:
-    assert judge([]) == Loss("infra", "Slurm does not know its job any more")
+    assert lost_reason([]) == LostJob("infra", "Slurm does not know its job any more")
 
 
 @pytest.mark.parametrize(
     ("state", "place"), [("NODE_FAIL", "n1"), ("FAILED", "n1"), ("PREEMPTED", ""), ("CANCELLED", "")]
 )
 def test_a_node_is_named_where_it_may_be_to_blame(state: str, place: str) -> None:
-    loss = judge([sighting(state)])
+    loss = lost_reason([status(state)])
     assert loss is not None
     assert (loss.job, loss.place) == ("12_3", place)
 
 
 def test_the_latest_job_says_how_a_task_ended() -> None:
-    loss = judge([Sighting("a", "102_0", 0, "FAILED", "x", "n2"), Sighting("a", "99_0", 0, "COMPLETED", "y", "n1")])
+    loss = lost_reason(
+        [JobStatus("a", "102_0", 0, "FAILED", "x", "n2"), JobStatus("a", "99_0", 0, "COMPLETED", "y", "n1")]
+    )
     assert loss is not None
     assert loss.place == "n2"
 
@@ -98,8 +100,8 @@ def test_what_squeue_prints(programs: Path, call: Programs) -> None:
         "hpo-a-0|11|0|FAILED|n/a|BadConstraints\nx|9|N/A|RUNNING|n1|\nEND",
     )
     assert slurm_queue.look(call) == {
-        ("hpo-a-0", 0): [Sighting("hpo-a-0", "12_0", 0, "RUNNING", "None", "n3")],
-        ("hpo-a-0", 7): [Sighting("hpo-a-0", "12_7", 7, "PENDING", "ReqNodeNotAvail, May be | reserved")],
+        ("hpo-a-0", 0): [JobStatus("hpo-a-0", "12_0", 0, "RUNNING", "None", "n3")],
+        ("hpo-a-0", 7): [JobStatus("hpo-a-0", "12_7", 7, "PENDING", "ReqNodeNotAvail, May be | reserved")],
     }
 
 

@@ -18,7 +18,7 @@ import pytest
 
 import hpo
 from hpo.errors import ExecutorError
-from hpo.executors import CloseMode, Outcome, Pool, Slurm, Work
+from hpo.executors import CloseMode, Outcome, Pool, Slurm, Task
 from hpo.executors.notices import Notices
 from hpo.executors.slurm import commands as slurm_queue
 from hpo.executors.slurm.programs import Programs
@@ -60,7 +60,7 @@ def shell(folder: Path, script: str, slots: int = 1, **settings: Any) -> Slurm:
 
 
 def hold(folder: Path, slots: int) -> Slurm:
-    """Works that say that they have begun and run until `gate` exists; they keep count of themselves."""
+    """Tasks that say that they have begun and run until `gate` exists; they keep count of themselves."""
     script = f"""
         echo $1 >> {folder}/begun
         while [ ! -e {folder}/gate ]; do sleep 0.3; done
@@ -74,8 +74,8 @@ def begun(folder: Path) -> list[str]:
     return sorted(path.read_text().split(), key=int) if path.exists() else []
 
 
-def works(*numbers: int, **limits: Any) -> list[Work]:
-    return [Work(id=f"w{number}", payload={"x": number}, **limits) for number in numbers]
+def tasks(*numbers: int, **limits: Any) -> list[Task]:
+    return [Task(id=f"w{number}", payload={"x": number}, **limits) for number in numbers]
 
 
 def values(outcomes: list[Outcome]) -> dict[str, Any]:
@@ -86,16 +86,16 @@ def test_a_command_with_logs_and_nothing_left_in_the_folder(tmp_path: Path) -> N
     executor = shell(tmp_path / "shared", "echo training >&2; echo '{\"y\": '$1'}'", logs=tmp_path / "logs")
     assert executor.names == {"x"}
     with executor.start() as pool:
-        pool.submit(*works(7))
+        pool.submit(*tasks(7))
         outcome = collect(pool, 1)[0]
     assert outcome.value == {"y": 7}
     assert Path(outcome.logs[1]).read_text() == "training\n"
     assert list((tmp_path / "shared").iterdir()) == []
 
 
-def test_works_submitted_together_share_arrays(tmp_path: Path) -> None:
+def test_tasks_submitted_together_share_arrays(tmp_path: Path) -> None:
     with hold(tmp_path, 16).start() as pool:
-        pool.submit(*works(*range(12), cpus=0.5), *works(12, 13, cpus=0.5, timeout=600.0))
+        pool.submit(*tasks(*range(12), cpus=0.5), *tasks(12, 13, cpus=0.5, timeout=600.0))
         await_that(lambda: len(begun(tmp_path)) == 14, "all have begun")
         assert (
             len(
@@ -123,25 +123,25 @@ def test_resources_are_asked_for(tmp_path: Path) -> None:
     """
     executor = shell(tmp_path / "shared", script, cpus=2, memory=300 << 20)
     with executor.start() as pool:
-        pool.submit(*works(0))
+        pool.submit(*tasks(0))
         assert collect(pool, 1)[0].value == {"cpus": 2, "memory": "400", "limit": "01:00:00", "gpus": ""}
-        pool.submit(*works(0, cpus=2.5, memory=(500 << 20) - 1, gpus=2, timeout=100.0))
+        pool.submit(*tasks(0, cpus=2.5, memory=(500 << 20) - 1, gpus=2, timeout=100.0))
         assert collect(pool, 1)[0].value == {"cpus": 3, "memory": "600", "limit": "00:04:00", "gpus": "0,1"}
 
 
 def test_what_slurm_refuses(tmp_path: Path) -> None:
     pool = shell(tmp_path, "exit", partition="nowhere").start()
-    pool.submit(*works(0))
+    pool.submit(*tasks(0))
     with pytest.raises(ExecutorError, match=r"Slurm refuses: .*invalid partition specified: nowhere"):
         pool.wait()
     pool.close()
     assert list(tmp_path.iterdir()) == []
     with shell(tmp_path, "echo '{\"y\": 1}'").start() as pool:
-        pool.submit(*works(0))
+        pool.submit(*tasks(0))
         collect(pool, 1)
-        pool.submit(*works(1, cpus=9.0))  # one odd work is no reason to stop
+        pool.submit(*tasks(1, cpus=9.0))  # one odd task is no reason to stop
         assert [(o.kind, "Slurm refuses" in o.message) for o in collect(pool, 1)] == [("infra", True)]
-        pool.submit(*works(2))
+        pool.submit(*tasks(2))
         assert collect(pool, 1)[0].value == {"y": 1}
 
 
@@ -163,16 +163,16 @@ def test_a_lost_answer_runs_nothing_twice_and_nothing_never(
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
     with hold(tmp_path, 4).start() as pool:
-        pool.submit(*works(*range(4)))
+        pool.submit(*tasks(*range(4)))
         await_that(lambda: len(begun(tmp_path)) == 4, "all have begun")
         (tmp_path / "gate").touch()
         assert values(collect(pool, 4)) == {f"w{i}": i for i in range(4)}
     assert begun(tmp_path) == ["0", "1", "2", "3"]
 
 
-def test_cancelled_works_leave_the_queue_and_their_neighbours_go_on(tmp_path: Path, cluster: Cluster) -> None:
+def test_cancelled_tasks_leave_the_queue_and_their_neighbours_go_on(tmp_path: Path, cluster: Cluster) -> None:
     with hold(tmp_path, 4).start() as pool:
-        pool.submit(*works(0, 1, cpus=8.0), *works(2, 3, cpus=8.0, timeout=600.0))  # two nodes of 8
+        pool.submit(*tasks(0, 1, cpus=8.0), *tasks(2, 3, cpus=8.0, timeout=600.0))  # two nodes of 8
         await_that(lambda: len(begun(tmp_path)) == 2, "two have begun")
         running = {f"w{i}" for i in begun(tmp_path)}
         queued = {f"w{i}" for i in range(4)} - running
@@ -184,11 +184,11 @@ def test_cancelled_works_leave_the_queue_and_their_neighbours_go_on(tmp_path: Pa
         assert {o.id for o in collect(pool, 2) if o.kind is None} == running
 
 
-def test_left_works_go_on_and_are_found_again(tmp_path: Path) -> None:
+def test_left_tasks_go_on_and_are_found_again(tmp_path: Path) -> None:
     executor = hold(tmp_path, 3)
     first = executor.start()
     assert first.survives
-    first.submit(*works(0, 1, 2, 3))
+    first.submit(*tasks(0, 1, 2, 3))
     await_that(lambda: len(begun(tmp_path)) == 3, "three have begun")
     assert [(o.id, o.kind) for o in first.close(CloseMode.DETACH)] == [("w3", "cancelled")]
     assert first.wait() == first.close() == []
@@ -196,7 +196,7 @@ def test_left_works_go_on_and_are_found_again(tmp_path: Path) -> None:
     with executor.start() as second:
         assert second.reattach(["w0", "w1", "nonsense"]) == {"w0", "w1"}
         with pytest.raises(ExecutorError, match="'w0' is already in flight"):
-            second.submit(*works(0))
+            second.submit(*tasks(0))
         second.cancel(["w0"])
         assert [(o.id, o.kind) for o in collect(second, 1)] == [("w0", "cancelled")]
         (tmp_path / "gate").touch()
@@ -212,12 +212,12 @@ def test_an_id_used_again_never_brings_the_earlier_result(tmp_path: Path) -> Non
     executor = shell(tmp_path / "shared", f"echo $1 >> {tmp_path}/begun; echo '{{\"y\": '$1'}}'")
     for x in (1, 2):
         pool = executor.start()
-        pool.submit(Work(id="same", payload={"x": x}))
+        pool.submit(Task(id="same", payload={"x": x}))
         assert collect(pool, 1)[0].value == {"y": x}
-        pool.submit(Work(id="same", payload={"x": 10 * x}))
+        pool.submit(Task(id="same", payload={"x": 10 * x}))
         assert collect(pool, 1)[0].value == {"y": 10 * x}
         if x == 1:
-            pool.submit(Work(id="left", payload={"x": 0}))
+            pool.submit(Task(id="left", payload={"x": 0}))
             await_that(lambda: "0" in begun(tmp_path), "it has begun")
             pool.close(CloseMode.DETACH)
         else:
@@ -229,12 +229,12 @@ def test_an_id_used_again_never_brings_the_earlier_result(tmp_path: Path) -> Non
 def test_a_folder_that_somebody_removes(tmp_path: Path) -> None:
     executor = hold(tmp_path, 2)
     first = executor.start()
-    first.submit(*works(0))
+    first.submit(*tasks(0))
     await_that(lambda: begun(tmp_path) == ["0"], "it has begun")
     theirs = tmp_path / "shared" / _pool_name(tmp_path)
     second = executor.start()
     assert second.reattach(["w0"]) == {"w0"}
-    second.submit(*works(1))
+    second.submit(*tasks(1))
     await_that(lambda: begun(tmp_path) == ["0", "1"], "the other has begun")
     shutil.rmtree(theirs)
     (tmp_path / "gate").touch()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.executors import Outcome, Work
+from hpo.executors import Outcome, Task
 from hpo.executors.slurm.folder import NOBODY, PoolFolder
 from hpo.executors.supervisor.messages import Settings
 
@@ -19,12 +19,12 @@ def folder(tmp_path: Path) -> PoolFolder:
 
 
 def test_what_is_written_is_read(folder: PoolFolder, tmp_path: Path) -> None:
-    works = [Work(id=f"é/{i}", payload={"x": [1.5, None]}, timeout=2.0, env={"A": "b"}, gpus=i) for i in range(3)]
-    folder.add(0, works[:1])
-    folder.add(1, works[1:])
+    tasks = [Task(id=f"é/{i}", payload={"x": [1.5, None]}, timeout=2.0, env={"A": "b"}, gpus=i) for i in range(3)]
+    folder.add(0, tasks[:1])
+    folder.add(1, tasks[1:])
     assert folder.settings() == Settings(function=b"pickled", grace=3.0)
-    assert folder.batch(1) == works[1:]
-    assert folder.arrays() == [(1, works[1:]), (0, works[:1])]
+    assert folder.batch(1) == tasks[1:]
+    assert folder.arrays() == [(1, tasks[1:]), (0, tasks[:1])]
     outcome = Outcome(id="é/0", value={"y": 0.1}, logs=("a.out", "a.err"), started_at=1.0, seconds=2.0)
     folder.end(0, outcome)
     assert folder.outcome(0) == outcome
@@ -62,7 +62,7 @@ def test_the_first_outcome_stays(folder: PoolFolder) -> None:
 
 
 def test_delivered_outcomes_are_kept_until_all_are(folder: PoolFolder) -> None:
-    folder.add(0, [Work(id=id, payload={}) for id in "ab"])
+    folder.add(0, [Task(id=id, payload={}) for id in "ab"])
     for number in (0, 1):
         folder.end(number, Outcome(id="ab"[number], value={}))
     folder.deliver(0)
@@ -190,11 +190,11 @@ def test_an_outcome_of_another_version(folder: PoolFolder) -> None:
 
 @pytest.mark.parametrize("text", ["", "{torn", "[1]", '[{"id": "a"}]', '[{"id": "", "payload": {}}]', "3"])
 def test_a_batch_that_no_driver_wrote_is_left_aside(folder: PoolFolder, text: str) -> None:
-    folder.add(0, [Work(id="a", payload={})])
+    folder.add(0, [Task(id="a", payload={})])
     (folder.path / "batches" / "7").write_text(text)
     (folder.path / "batches" / "notes.txt").write_text("by hand")
     skipped: list[ValueError] = []
-    assert folder.arrays(skipped.append) == [(0, [Work(id="a", payload={})])]
+    assert folder.arrays(skipped.append) == [(0, [Task(id="a", payload={})])]
     assert [str(error).partition(" cannot be read")[0] for error in skipped] == [str(folder.path / "batches" / "7")]
     folder.remove_if_done()
     assert folder.is_there, "nobody knows whether it is done"

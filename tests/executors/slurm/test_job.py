@@ -1,4 +1,4 @@
-"""The program of a job, in this process; its work and Slurm are not needed."""
+"""The program of a job, in this process; its task and Slurm are not needed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.executors import Outcome, Work
+from hpo.executors import Outcome, Task
 from hpo.executors.slurm import job as slurm_job
 from hpo.executors.slurm.folder import PoolFolder
 from hpo.executors.supervisor.messages import Settings
@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PoolFold
     monkeypatch.setattr(slurm_job, "TICK", 0.01)
     monkeypatch.setattr(slurm_job, "_run", lambda *_: DONE)
     folder = PoolFolder.create(tmp_path, Settings(function=b"pickled"))
-    folder.add(0, [Work(id="a", payload={})])
+    folder.add(0, [Task(id="a", payload={})])
     before = signal.getsignal(signal.SIGTERM)
     yield folder
     signal.signal(signal.SIGTERM, before)
@@ -84,7 +84,7 @@ def test_what_has_ended_is_not_run_again(folder: PoolFolder, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("text", ["{torn", ""])
-def test_a_work_goes_on_while_a_stop_cannot_be_read(folder: PoolFolder, text: str) -> None:
+def test_a_task_goes_on_while_a_stop_cannot_be_read(folder: PoolFolder, text: str) -> None:
     (folder.path / "stops" / "0").write_text(text)
     assert slurm_job._stop_asked(folder, 0) is None
     folder.stop(0, 3.0)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import ExecutorError
-from hpo.executors import CloseMode, Outcome, Pool, Slurm, Work
+from hpo.executors import CloseMode, Outcome, Pool, Slurm, Task
 from hpo.executors.slurm import client as slurm_client
 from hpo.executors.slurm import pool as slurm_pool
 from hpo.executors.slurm import programs as slurm_programs
@@ -36,11 +36,11 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
 
 
 @pytest.mark.parametrize("lost", ["batches", "batches/0"])
-def test_a_folder_that_is_removed_is_no_place_to_find_works(
+def test_a_folder_that_is_removed_is_no_place_to_find_tasks(
     tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     other = PoolFolder.create(tmp_path, Settings())
-    other.add(0, [Work(id="a", payload={})])
+    other.add(0, [Task(id="a", payload={})])
     if lost == "batches/0":  # between the look into the folder and the look at the file
         monkeypatch.setattr("hpo.executors.slurm.folder._numbers", lambda _: {0})
         (other.path / lost).unlink()
@@ -50,9 +50,9 @@ def test_a_folder_that_is_removed_is_no_place_to_find_works(
 
 
 @pytest.mark.parametrize("layout", [None, "1", "3"])
-def test_works_of_another_version_are_not_misread(tmp_path: Path, pool: Pool, layout: str | None) -> None:
+def test_tasks_of_another_version_are_not_misread(tmp_path: Path, pool: Pool, layout: str | None) -> None:
     other = PoolFolder.create(tmp_path, Settings())
-    other.add(0, [Work(id="a", payload={})])
+    other.add(0, [Task(id="a", payload={})])
     (other.path / "layout").unlink()
     if layout is not None:
         (other.path / "layout").write_text(layout)
@@ -91,7 +91,7 @@ def test_what_cannot_be_looked_for_is_not_taken_for_lost(
     assert pool.notices() == [f"the folder {tmp_path} cannot be used at the moment, outcomes wait: Stale file handle"]
     monkeypatch.setattr(slurm_pool, "FOLDER_PATIENCE", 0.0)
     answers[:] = [fail]
-    with pytest.raises(ExecutorError, match=r"cannot look for works in the folder .*: .*Stale file handle"):
+    with pytest.raises(ExecutorError, match=r"cannot look for tasks in the folder .*: .*Stale file handle"):
         pool.reattach(["a"])
 
 
@@ -113,7 +113,7 @@ def start(tmp_path: Path, script: str = ECHO, slots: int = 4, **settings: Any) -
 
 
 def submit(pool: Pool, n: int = 1, first: int = 0) -> None:
-    pool.submit(*(Work(id=f"w{i}", payload={"x": i}) for i in range(first, first + n)))
+    pool.submit(*(Task(id=f"w{i}", payload={"x": i}) for i in range(first, first + n)))
 
 
 def ended(pool: Pool, n: int = 1) -> list[Outcome]:
@@ -154,7 +154,7 @@ def test_what_was_taken_although_the_call_timed_out_is_not_sent_again(
     assert len(slurm.calls()) == 1, "it was found by its name"
 
 
-def test_works_that_come_while_sbatch_is_left_alone_are_sent_later(
+def test_tasks_that_come_while_sbatch_is_left_alone_are_sent_later(
     tmp_path: Path, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slurm_programs, "POLL", 5.0)

@@ -23,7 +23,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
 
 def test_patience_grows_with_each_time_out_and_goes_back(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm_programs, "PATIENCE", 0.2)
-    monkeypatch.setattr(slurm_programs, "MOST_PATIENCE", 0.8)
+    monkeypatch.setattr(slurm_programs, "MAX_PATIENCE", 0.8)
     notices = Notices()
     programs = Programs(notices)
     slurm.write("sbatch", "sleep 1000 & wait")  # what a wrapper starts holds its output open

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpo.executors import Work
+from hpo.executors import Task
 from hpo.executors.notices import Notices
-from hpo.executors.slurm.commands import Sighting
+from hpo.executors.slurm.commands import JobStatus
 from hpo.executors.slurm.folder import PoolFolder
-from hpo.executors.slurm.submitted import Array, Flight
+from hpo.executors.slurm.submitted import JobArray, SubmittedTask
 from hpo.executors.slurm.waits import Waits
 
-ARRAY = Array(PoolFolder(Path("pool")), 0, range(3))
-FLIGHTS = [Flight(Work(id=f"w{i}", payload={}), i, ARRAY) for i in range(3)]
+ARRAY = JobArray(PoolFolder(Path("pool")), 0, range(3))
+FLIGHTS = [SubmittedTask(Task(id=f"w{i}", payload={}), i, ARRAY) for i in range(3)]
 
 
 def see(i: int, now: float, state: str, reason: str = "None") -> None:
-    FLIGHTS[i].see([Sighting(ARRAY.name, f"12_{i}", i, state, reason, "" if state == "PENDING" else "n1")], now)
+    FLIGHTS[i].see([JobStatus(ARRAY.name, f"12_{i}", i, state, reason, "" if state == "PENDING" else "n1")], now)
 
 
 def test_long_waits_are_told_once_for_each_reason() -> None:

@@ -7,20 +7,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import Outcome, Work
-from hpo.executors.work_queue import Ledger
+from hpo.executors.base import Outcome, Task
+from hpo.executors.task_queue import TaskQueue
 
 
-def work(id: str) -> Work:
-    return Work(id=id, payload={})
+def task(id: str) -> Task:
+    return Task(id=id, payload={})
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Whatever the order of calls: every work is delivered exactly once, and taken in the order of submission."""
+    """Whatever the order of calls: every task is delivered exactly once, and taken in the order of submission."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger()
+        self.queue = TaskQueue()
         self.added = 0
         self.waiting: list[str] = []
         self.running: list[str] = []
@@ -32,12 +32,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def add(self, n: int) -> None:
         ids = [str(self.added + i) for i in range(n)]
         self.added += n
-        self.ledger.add(map(work, ids))
+        self.queue.add(map(task, ids))
         self.waiting += ids
 
     @rule(target=taken)
     def take(self) -> str | None:
-        found = self.ledger.take()
+        found = self.queue.take()
         expected = self.waiting.pop(0) if self.waiting else None
         assert (found.id if found else None) == expected
         if expected is not None:
@@ -48,23 +48,23 @@ class LedgerMachine(RuleBasedStateMachine):
     def end(self, id: str | None, again: bool) -> None:
         if id is not None:
             for _ in range(1 + again):
-                self.ledger.end(Outcome(id=id, value={}))
+                self.queue.end(Outcome(id=id, value={}))
             self.running.remove(id)
 
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         known = [str(i) for i in range(self.added)]
         ids = data.draw(st.lists(st.sampled_from([*known, "unknown"]), unique=True))
-        assert self.ledger.cancel_waiting(ids) == set(ids) & set(self.running)
+        assert self.queue.cancel_waiting(ids) == set(ids) & set(self.running)
         self.waiting = [id for id in self.waiting if id not in ids]
 
     @rule()
     def deliver(self) -> None:
-        self.delivered += [outcome.id for outcome in self.ledger.deliver()]
+        self.delivered += [outcome.id for outcome in self.queue.deliver()]
 
     @invariant()
     def is_consistent(self) -> None:
-        assert self.ledger.in_flight() == {*self.waiting, *self.running}
+        assert self.queue.in_flight() == {*self.waiting, *self.running}
         assert len(set(self.delivered)) == len(self.delivered)
 
     def teardown(self) -> None:
@@ -77,31 +77,31 @@ TestLedger = LedgerMachine.TestCase
 
 
 def test_waiters_hear_that_the_pool_broke_after_the_last_outcomes() -> None:
-    ledger = Ledger()
-    ledger.add([work("a"), work("b")])
-    ledger.take()
-    ledger.end(Outcome(id="a", value={}))
-    ledger.break_off(OSError("no more files"))
-    assert [outcome.id for outcome in ledger.wait(None)] == ["a"]
+    queue = TaskQueue()
+    queue.add([task("a"), task("b")])
+    queue.take()
+    queue.end(Outcome(id="a", value={}))
+    queue.break_off(OSError("no more files"))
+    assert [outcome.id for outcome in queue.wait(None)] == ["a"]
     with pytest.raises(ExecutorError, match="the pool broke: OSError"):
-        ledger.wait(None)
+        queue.wait(None)
     with pytest.raises(ExecutorError, match="closed"):
-        ledger.add([work("c")])
-    ledger.join()
+        queue.add([task("c")])
+    queue.join()
 
 
 def test_sleepers_wake() -> None:
-    ledger = Ledger()
-    taken: list[Work | None] = []
+    queue = TaskQueue()
+    taken: list[Task | None] = []
     delivered: list[Outcome] = []
-    taker = threading.Thread(target=lambda: taken.extend([ledger.take_or_sleep(), ledger.take_or_sleep()]))
+    taker = threading.Thread(target=lambda: taken.extend([queue.take_or_sleep(), queue.take_or_sleep()]))
     taker.start()
-    ledger.add([work("a")])
-    waiter = threading.Thread(target=lambda: delivered.extend(ledger.wait(None)))
+    queue.add([task("a")])
+    waiter = threading.Thread(target=lambda: delivered.extend(queue.wait(None)))
     waiter.start()
-    ledger.close()
+    queue.close()
     taker.join(60)
     assert [w and w.id for w in taken] == ["a", None]
-    ledger.end(Outcome(id="a", value={}))
+    queue.end(Outcome(id="a", value={}))
     waiter.join(60)
     assert [o.id for o in delivered] == ["a"]

@@ -1,4 +1,4 @@
-"""The books of a pool: what waits, what runs, what has ended. Thread-safe; knows not how work runs."""
+"""The queue of a pool: what waits, what runs, what has ended. Thread-safe; independent of how tasks are run."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from hpo.errors import ExecutorError
-from hpo.executors.base import Outcome, Work
+from hpo.executors.base import Outcome, Task
 
 
-class Ledger:
-    """Each work goes waiting -> running -> ended -> delivered, or from waiting to ended when cancelled in time.
+class TaskQueue:
+    """Each task goes waiting -> running -> ended -> delivered, or from waiting to ended when cancelled in time.
 
     `add`, `cancel_waiting`, `wait`, `join` and `close` serve the pool's callers; `take` and `end` serve what runs it.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._waiting: OrderedDict[str, Work] = OrderedDict()  # in order of submission
+        self._waiting: OrderedDict[str, Task] = OrderedDict()  # in order of submission
         self._running: set[str] = set()
         self._ended: deque[Outcome] = deque()
         self._is_closed = False
         self._fault: BaseException | None = None
 
-    def add(self, works: Iterable[Work]) -> None:
-        """Let all of `works` wait for their turn, or raise ExecutorError and let none."""
-        works = list(works)
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Let all of `tasks` wait for their turn, or raise ExecutorError and let none."""
+        tasks = list(tasks)
         with self._changed:
             if self._fault is not None:
                 raise ExecutorError(f"this pool is closed, for it broke: {self._fault}") from self._fault
             if self._is_closed:
-                raise ExecutorError("this pool is closed; start the executor again for more work")
+                raise ExecutorError("this pool is closed; start the executor again for more tasks")
             seen: set[str] = set()
-            for work in works:
-                if work.id in seen or work.id in self._waiting or work.id in self._running:
-                    raise ExecutorError(f"work {work.id!r} is already in flight; give each work its own id")
-                seen.add(work.id)
-            self._waiting.update((work.id, work) for work in works)
+            for task in tasks:
+                if task.id in seen or task.id in self._waiting or task.id in self._running:
+                    raise ExecutorError(f"task {task.id!r} is already in flight; give each task its own id")
+                seen.add(task.id)
+            self._waiting.update((task.id, task) for task in tasks)
             self._changed.notify_all()
 
-    def take(self) -> Work | None:
-        """The next waiting work, running from now on; None if none waits."""
+    def take(self) -> Task | None:
+        """The next waiting task, running from now on; None if none waits."""
         with self._changed:
             return self._take()
 
-    def take_or_sleep(self) -> Work | None:
-        """The next waiting work, as soon as there is one; None once the ledger is closed and nothing waits."""
+    def take_or_sleep(self) -> Task | None:
+        """The next waiting task, as soon as there is one; None once the queue is closed and nothing waits."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
             return self._take()
 
     def end(self, outcome: Outcome) -> None:
-        """Write down how a running work ended. A second outcome of a work is dropped."""
+        """Write down how a running task ended. A second outcome of a task is dropped."""
         with self._changed:
             if outcome.id in self._running:
                 self._running.remove(outcome.id)
@@ -96,7 +96,7 @@ class Ledger:
             return self._deliver()
 
     def close(self) -> None:
-        """Refuse new work from now on."""
+        """Refuse new tasks from now on."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -130,12 +130,12 @@ class Ledger:
     def _is_idle(self) -> bool:
         return not self._waiting and not self._running
 
-    def _take(self) -> Work | None:
+    def _take(self) -> Task | None:
         if not self._waiting:
             return None
-        _, work = self._waiting.popitem(last=False)
-        self._running.add(work.id)
-        return work
+        _, task = self._waiting.popitem(last=False)
+        self._running.add(task.id)
+        return task
 
     def _deliver(self) -> list[Outcome]:
         outcomes = list(self._ended)
