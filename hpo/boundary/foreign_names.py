@@ -88,7 +88,7 @@ NAMES: Mapping[str, Hints] = {
         "A fixed value is not a parameter: set it in your code": "Constant",
         'Write logging.getLogger("hpo").setLevel(logging.INFO), with the logging of Python': "logging",
     },
-    "hpo.study.study": {**_STUDIES, 'Write hpo.Objective("accuracy", goal="maximize")': "StudyDirection"},
+    "hpo.study": {**_STUDIES, 'Write hpo.Objective("accuracy", goal="maximize")': "StudyDirection"},
     "hpo.storage": {_STORAGE: "RDBStorage JournalStorage InMemoryStorage Sqlite SQLite SqliteStorage Postgres"},
     "hpo.report": {
         _REPORT: "report write save plot Report plot_optimization_history plot_param_importances plot_pareto_front"

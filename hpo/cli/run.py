@@ -169,7 +169,7 @@ def latest(study: Study) -> History:
             return study.history
     except ConnectionLost as error:
         log.warning("what follows is as last read: %s", str(error).partition(". ")[0].rstrip("."))
-        return study.known
+        return study.leases.known
 
 
 def summarise(name: str, history: History, ended: Run) -> None:

@@ -49,7 +49,7 @@ from hpo.problem.parameters import Parameter
 from hpo.problem.problem import Problem
 from hpo.problem.space import Space
 from hpo.running.budget import Budget, seconds
-from hpo.running.leases import LEASE
+from hpo.running.heartbeat import LEASE
 from hpo.running.outage import OUTAGE
 from hpo.running.trial_limits import NOTICE
 from hpo.strategies import Strategy

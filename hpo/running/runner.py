@@ -26,7 +26,7 @@ from hpo.executors import CloseMode, Executor, Inline, Outcome, Pool
 from hpo.running.budget import Budget
 from hpo.running.display import Display, Show, display_of
 from hpo.running.failures import HOPELESS, Failures, blamed, has_results, hopeless_words, mended, no_result_words
-from hpo.running.leases import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
+from hpo.running.heartbeat import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
 from hpo.running.machines import Machines
 from hpo.running.objective import Evaluate, Objective, check_objective
 from hpo.running.outage import CALL, OUTAGE, Outage
@@ -175,7 +175,9 @@ class _Runner:
         self.budget.check(self._await(self._history).problem)
         self.display.begin(self._state())
         settings = {"budget": self.budget.to_json(), "limits": asdict(self.limits)}
-        self._await(lambda: self.study.join(self.me, getattr(executor, "command", None) or (), settings=settings))
+        self._await(
+            lambda: self.study.leases.join(self.me, getattr(executor, "command", None) or (), settings=settings)
+        )
         pool = executor.start(None if self.objective is None else Evaluate(self.objective))
         with self.interrupts.watched(lambda: self._first_words(pool), self._last_words):
             try:
@@ -346,7 +348,7 @@ class _Runner:
     def _deliver(self, outcome: Outcome, counts: bool) -> Trial | None:
         """Tell the study how a task ended; None where that is another driver's business."""
         if outcome.id in self.lost and outcome.kind is not None:
-            self.study.bill(self.running[outcome.id], outcome.seconds)
+            self.study.leases.bill(self.running[outcome.id], outcome.seconds)
             return None
         had_fault = self.teller.fault is not None
         trial = self.teller.tell(self.running[outcome.id], outcome, counts=counts)
@@ -357,7 +359,7 @@ class _Runner:
     def _show_end(self, trial: Trial, outcome: Outcome) -> None:
         if trial.state in (TrialState.COMPLETED, TrialState.FAILED):
             self.results.append(trial)
-        self.known = history = self.study.known
+        self.known = history = self.study.leases.known
         trace = self.failures.note(trial, outcome, history)
         if self._is_held():
             trace = ""  # it is in the error that the run ends with
@@ -422,7 +424,7 @@ class _Runner:
         if pool.survives:
             left = {self.starter.id(trial): trial for trial in left_behind(self.study)}
             self.found.update({id: left[id] for id in pool.reattach(left)})
-            adopted = self.study.adopt(self.found.values(), self.me, self.limits.lease)
+            adopted = self.study.leases.adopt(self.found.values(), self.me, self.limits.lease)
             self.running.update(self.found)
             self.lost |= self.found.keys() - {self.starter.id(trial) for trial in adopted}
             self.found.clear()

@@ -57,6 +57,8 @@ class Starter:
     def _claim(self, n: int, room: Room, later: Collection[int]) -> list[Trial]:
         is_first, lease = not self._request, self._limits.lease
         name = self._request = self._request or uuid.uuid4().hex
-        trials = self._study.claim(n, self._me, lease=lease, within=room, later=later, request=name, is_first=is_first)
+        trials = self._study.leases.claim(
+            n, self._me, lease=lease, within=room, later=later, request=name, is_first=is_first
+        )
         self._request = ""
         return [trial for trial in trials if trial.state is TrialState.RUNNING and trial.owner == self._me]

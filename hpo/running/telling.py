@@ -33,7 +33,7 @@ class Teller:
         try:
             return self._told(trial, outcome, counts)
         except (TrialStateError, ResultConflict) as error:  # somebody has ended it by hand: what they said stays
-            now = self._study.bill(trial, outcome.seconds)
+            now = self._study.leases.bill(trial, outcome.seconds)
             self._say(f"what trial {trial.number} brought is not recorded: {error}")
             return now
 
@@ -41,7 +41,7 @@ class Teller:
         """Of a trial without a result, unless another attempt has taken its place or has ended it."""
         now = self._study.trials[trial.number]
         if now.state is not TrialState.RUNNING or now.attempt != trial.attempt:
-            return self._study.bill(trial, seconds)
+            return self._study.leases.bill(trial, seconds)
         if self.hand_back:
             now = self._study.requeue(trial, reason, seconds=seconds)
         else:
@@ -59,7 +59,7 @@ class Teller:
             return self._study.fail(trial, outcome.kind, _reason(outcome), seconds=seconds, counts=counts)
         assert outcome.value is not None
         try:
-            result = result_of(outcome.value, self._study.known.problem.metrics, is_command=self._is_command)
+            result = result_of(outcome.value, self._study.leases.known.problem.metrics, is_command=self._is_command)
             if isinstance(result, Failure):
                 now = self._study.fail(trial, result.kind, result.message, seconds=seconds, counts=counts)
             else:

@@ -8,7 +8,7 @@ from hpo.common.scalars import plain
 from hpo.errors import ExecutorError, SettingsError
 from hpo.executors import Task
 from hpo.running.budget import Budget, seconds
-from hpo.running.leases import LEASE
+from hpo.running.heartbeat import LEASE
 from hpo.running.outage import OUTAGE
 
 NOTICE = 30.0

@@ -15,12 +15,19 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from hpo.errors import HpoError
+from hpo.common.randomness import generator
+from hpo.errors import HpoError, SettingsError
 from hpo.storage.base import Lease, Log
+from hpo.strategies import Grid, Random, Sobol, Strategy
+from hpo.strategies.base import AnytimeStrategy
+from hpo.strategies.registry import to_json
 from hpo.study.ask_queue import QueuePlace
+from hpo.study.new_events import asked
 from hpo.study.offer import Offer
 from hpo.study.study_log import StudyLog
+from hpo.trials.deadline import Deadline
 from hpo.trials.events import Draft, StudyState
 from hpo.trials.history import History
 from hpo.trials.trial import Trial
@@ -144,3 +151,53 @@ class Ask:
                 with suppress(HpoError), self.study_log.transaction() as log:
                     self._place.leave(log)
             raise
+
+
+_QUICK_KINDS, _QUICK_SECONDS = (Grid, Random, Sobol), 0.02
+"""Strategies without a model, and how long their suggestions may compute to be made inside of a transaction."""
+
+
+class Asker:
+    """What asks of one study have in common: its log, its strategy, and how long that takes for a suggestion."""
+
+    def __init__(self, study_log: StudyLog, seed: int, strategy: Callable[[], Strategy]) -> None:
+        """strategy: gives the strategy; raises SettingsError where it is not installed."""
+        self._log, self._seed, self._strategy = study_log, seed, strategy
+        self._seconds_each = math.inf
+        """Of computing, that a suggestion took last time."""
+
+    def ask(
+        self,
+        n: int,
+        owner: str,
+        *,
+        request: str = "",
+        ends: float = math.inf,
+        lease: float | None = None,
+        within: Callable[[History], float] | None = None,
+        later: Collection[int] = (),
+        is_first: bool = False,
+    ) -> list[Trial]:
+        """At most `n` trials, once they are stored; see `Ask` and its fields."""
+
+        def is_quick() -> bool:
+            with suppress(SettingsError):  # a strategy that is not installed is not missed where trials wait
+                if type(self._strategy()) in _QUICK_KINDS:
+                    return n * self._seconds_each <= _QUICK_SECONDS
+                return time.perf_counter() >= ends and isinstance(self._strategy(), AnytimeStrategy)
+            return False
+
+        suggest = partial(self._suggested, owner=owner, ends=ends)
+        ask = Ask(self._log, n, owner, suggest, is_quick, request, ends, lease, within, later)
+        return ask.trials(is_first=is_first)
+
+    def _suggested(self, history: History, n: int, saw: int, *, owner: str, ends: float = math.inf) -> list[Draft]:
+        first, strategy = len(history.trials), self._strategy()
+        rng, begun = generator(self._seed, "suggest", first), time.thread_time()
+        if ends < math.inf and isinstance(strategy, AnytimeStrategy):
+            suggestions = strategy.suggest_within(history, n, rng, Deadline(ends - time.perf_counter()))
+        else:
+            suggestions = strategy.suggest(history, n, rng)
+        self._seconds_each = (time.thread_time() - begun) / n
+        name = to_json(strategy)
+        return [asked(first + i, s, name, saw, (first, n), owner) for i, s in enumerate(suggestions)]

@@ -141,7 +141,7 @@ def _read(store: Storage, record: StudyRecord) -> tuple[list[Event], list[Trial]
     """The log of a study, and the trials that run at its end."""
     study_log = StudyLog(record, store)
     events = study_log.events()
-    return events, [trial for trial in study_log.ledger_of(events).trials if trial.state is TrialState.RUNNING]
+    return events, [trial for trial in study_log.state_of(events).trials if trial.state is TrialState.RUNNING]
 
 
 def _delete(store: Storage, name: str, last: int | None) -> bool:

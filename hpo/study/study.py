@@ -4,48 +4,38 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
-from hpo.boundary.public import face, public_members
+from hpo.boundary.public import public_members
 from hpo.common.frozen import frozen
-from hpo.common.randomness import generator
-from hpo.common.redact import masked, redact_all
 from hpo.common.scalars import whole
 from hpo.errors import MetricError, MissingExtra, SettingsError, StudyNotFound, TrialNotFound, did_you_mean, listing
 from hpo.problem.json_format import metric_to_json
 from hpo.problem.metrics import Metric, Results
 from hpo.problem.problem import Problem
 from hpo.storage import Storage, open_storage
-from hpo.storage.base import Lease, Log, StudyRecord
+from hpo.storage.base import Log, StudyRecord
 from hpo.storage.open_storage import missing_file
-from hpo.storage.retry import retrying
-from hpo.strategies import Grid, Random, Sobol, Strategy
-from hpo.strategies.base import AnytimeStrategy
-from hpo.strategies.registry import from_json, to_json
-from hpo.study.asking import Ask
+from hpo.strategies import Strategy
+from hpo.strategies.registry import from_json
+from hpo.study.asking import Asker
+from hpo.study.leases import Leases
 from hpo.study.new_events import (
-    MAX_DEATHS,
     accepted,
-    asked,
     checked_seconds,
     corrected,
     failed_again,
     handed_back,
     opened,
-    outrun,
     said,
     told,
     took,
-    unseen,
 )
-from hpo.study.provenance import provenance
 from hpo.study.replay import Replay
 from hpo.study.replay import replay as replayed
 from hpo.study.study_log import Look, StudyLog
-from hpo.trials.deadline import Deadline
 from hpo.trials.events import Draft, Event, StudyState, check_step
 from hpo.trials.history import History, summary
 from hpo.trials.results import checked_result, compared, may_leap, on_data
@@ -53,9 +43,6 @@ from hpo.trials.trial import FAILURE_KINDS, Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_QUICK_KINDS, _QUICK_SECONDS = (Grid, Random, Sobol), 0.02
-"""Strategies without a model, and how long their suggestions may compute to be made inside of a transaction."""
 
 
 @public_members
@@ -72,8 +59,7 @@ class Study:
         self._storage = storage
         self._strategy = strategy
         self._log = StudyLog(record, storage)
-        self._seconds_each = math.inf
-        """Of computing, that a suggestion took last time."""
+        self._asker = Asker(self._log, self.seed, lambda: self.strategy)
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -111,6 +97,11 @@ class Study:
             self._strategy = from_json(self.facts.get("strategy"))
         return self._strategy
 
+    @property
+    def leases(self) -> Leases:
+        """For drivers: what runs trials of this study, and holds them meanwhile. `hpo.run` is one."""
+        return Leases(self._log, self._asker, self.facts)
+
     # -- the loop -------------------------------------------------------------------------------------------------
 
     @overload
@@ -137,91 +128,8 @@ class Study:
         if max_seconds is not None and not max_seconds > 0:
             raise SettingsError(f"ask(max_seconds={max_seconds!r}): give the seconds the answer may take, more than 0")
         ends = math.inf if max_seconds is None else time.perf_counter() + max_seconds
-        trials = self._asked(count, owner, request=request, ends=ends)
+        trials = self._asker.ask(count, owner, request=request, ends=ends)
         return trials if n is not None else trials[0]
-
-    def claim(
-        self,
-        n: int,
-        owner: str,
-        *,
-        lease: float,
-        within: Callable[[History], float] | None = None,
-        later: Collection[int] = (),
-        request: str = "",
-        is_first: bool = False,
-    ) -> list[Trial]:
-        """Up to `n` trials for a driver that runs them: as `ask`, with a lease.
-
-        Whoever holds a trial must `renew` it before `lease` seconds of the storage's clock are over; else `reclaim`
-        gives it to another. `within` says how many more may start, given the history; nobody else is given a trial
-        between its answer and these trials, so that drivers together do not start more. Waiting trials with numbers in
-        `later` are not given out. `request` is as for `ask`; with `is_first` it was never asked under that name.
-        """
-        count = whole(n)
-        if count is None:
-            raise SettingsError(f"claim({n!r}): give the number of trials as a whole number")
-        return self._asked(count, owner, lease=lease, within=within, later=later, request=request, is_first=is_first)
-
-    def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
-        """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
-        taken them, or they have ended."""
-        trials = list(trials)
-        held = {trial.number: trial.attempt for trial in trials}
-        kept = retrying(lambda _: self._storage.renew(self._record.id, owner, held, lease))
-        return [trial for trial in trials if trial.number not in kept]
-
-    def adopt(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
-        """Watch over running trials from now on, in place of the drivers that had them; their attempts go on. Returns
-        those that are still as given: the others have been taken, or have ended."""
-        trials = list(trials)
-
-        def decide(study_state: StudyState, log: Log) -> list[Draft]:
-            mine = [trial for trial in trials if _same_attempt(study_state.trials[trial.number], trial)]
-            log.put([Lease(trial.number, trial.attempt, owner, log.time() + lease) for trial in mine])
-            return [Draft("adopted", trial.number, {"owner": owner}) for trial in mine]
-
-        return self._log.trials_of(self._log.write(decide))
-
-    def held(self) -> frozenset[int]:
-        """Numbers of the trials whose lease has not run out."""
-
-        def look(_: bool) -> frozenset[int]:
-            with self._log.transaction() as log:
-                now = log.time()
-                return frozenset(lease.number for lease in log.leases() if lease.until >= now)
-
-        return retrying(look)
-
-    def reclaim(self, dead: Collection[str] = (), living: Iterable[Trial] = ()) -> list[Trial]:
-        """Hand back the trials whose lease has run out, and those of owners known to be `dead`; not those known to be
-        `living`. Returns them: waiting, or failed once they have been lost with ten drivers."""
-        spared = {(trial.number, trial.attempt) for trial in living}
-
-        def decide(study_state: StudyState, log: Log) -> list[Draft]:
-            now, over, idle, extra = log.time(), [], [], []
-            leases = {lease.number: lease for lease in log.leases() if lease.number >= 0}  # below 0: who asks
-            for lease in leases.values():
-                trial = study_state.trials[lease.number]
-                if trial.state is not TrialState.RUNNING or trial.attempt != lease.attempt:
-                    idle.append(lease.number)
-                    extra += outrun(trial, lease)
-                elif lease.until < now and (lease.number, lease.attempt) not in spared:
-                    over.append(lease.number)
-            log.drop([*idle, *over])
-            running = [t for t in study_state.trials if dead and t.state is TrialState.RUNNING]
-            lost = [t for t in running if t.owner in dead and (t.number, t.attempt) not in spared]
-            unheard = [t for n in over if (t := study_state.trials[n]).owner not in dead]
-            died = [(t, handed_back(t, "infra", "its driver died", most=MAX_DEATHS)) for t in lost]
-            silence = "its driver was not heard of any more"
-            silent = [(t, handed_back(t, "infra", silence, most=MAX_DEATHS)) for t in unheard]
-            return [
-                *(unseen(draft, t, leases.get(t.number), now) for t, draft in died),
-                *(unseen(draft, t, leases.get(t.number), now, may_run=True) for t, draft in silent),
-                *extra,
-            ]
-
-        return self._log.trials_of([event for event in self._log.write(decide) if event.kind != "extra"])
 
     def tell(
         self,
@@ -300,11 +208,6 @@ class Study:
             _check_kind(kind)
         return self._log.trials_of(self._log.write(lambda study_state, _: failed_again(study_state, reason, kind)))
 
-    def bill(self, trial: Trial, seconds: float | None) -> Trial:
-        """Record how long an attempt took whose trial has gone on without it: another attempt has taken its place, or
-        somebody has ended the trial by hand. Nothing else is changed."""
-        return self._log.change(trial.number, lambda _, current, __: took(current, trial.attempt, seconds))
-
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
         """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
         written = self._log.write(lambda study_state, _: [opened(study_state, params, "enqueued", {"note": note})])
@@ -337,11 +240,6 @@ class Study:
         return self._log.change(_number(trial), lambda _, current, __: accepted(current, reason))
 
     # -- answers --------------------------------------------------------------------------------------------------
-
-    @property
-    def known(self) -> History:
-        """The history as the last step of this study object found it: what others have done since then may be missing."""
-        return self._log.known()
 
     @property
     def history(self) -> History:
@@ -385,20 +283,6 @@ class Study:
         return pd.DataFrame(self.history.records())
 
     # -- the record -----------------------------------------------------------------------------------------------
-
-    def join(
-        self,
-        owner: str,
-        command: Sequence[str | Sequence[str]] = (),
-        *,
-        reason: str = "",
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Record who `owner` is, which will run trials: its code, machine, versions, the command it runs, if any, and the
-        `settings` of its run. What looks like a secret in a command line is not stored."""
-        facts = {**provenance(reason=reason), "data": self.facts.get("data", "")}
-        data = {"owner": owner, "command": masked(command), "facts": facts, "settings": redact_all(settings or {})}
-        self._log.write(lambda *_: [Draft("joined", None, data)])
 
     def origin(self, trial: Trial) -> Mapping[str, Any]:
         """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where
@@ -466,40 +350,6 @@ class Study:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _asked(
-        self,
-        n: int,
-        owner: str,
-        *,
-        request: str = "",
-        ends: float = math.inf,
-        lease: float | None = None,
-        within: Callable[[History], float] | None = None,
-        later: Collection[int] = (),
-        is_first: bool = False,
-    ) -> list[Trial]:
-        def is_quick() -> bool:
-            with suppress(SettingsError):  # a strategy that is not installed is not missed where trials wait
-                if type(self.strategy) in _QUICK_KINDS:
-                    return n * self._seconds_each <= _QUICK_SECONDS
-                return time.perf_counter() >= ends and isinstance(self.strategy, AnytimeStrategy)
-            return False
-
-        suggest = partial(self._suggested, owner=owner, ends=ends)
-        ask = Ask(self._log, n, owner, suggest, is_quick, request, ends, lease, within, later)
-        return ask.trials(is_first=is_first)
-
-    def _suggested(self, history: History, n: int, saw: int, *, owner: str, ends: float = math.inf) -> list[Draft]:
-        first, strategy = len(history.trials), self.strategy
-        rng, begun = generator(self.seed, "suggest", first), time.thread_time()
-        if ends < math.inf and isinstance(strategy, AnytimeStrategy):
-            suggestions = strategy.suggest_within(history, n, rng, Deadline(ends - time.perf_counter()))
-        else:
-            suggestions = strategy.suggest(history, n, rng)
-        self._seconds_each = (time.thread_time() - begun) / n
-        name = to_json(strategy)
-        return [asked(first + i, s, name, saw, (first, n), owner) for i, s in enumerate(suggestions)]
-
     def _step(self, trial: Trial | int, state: TrialState, kind: str, reason: str, seconds: float | None) -> Trial:
         number = _number(trial)
 
@@ -529,10 +379,6 @@ def _check_kind(kind: object) -> None:
         raise SettingsError(f"failure kind {kind!r} is not one of {listing(FAILURE_KINDS)}.{hint}")
 
 
-def _same_attempt(now: Trial, seen: Trial) -> bool:
-    return now.state is TrialState.RUNNING and (now.attempt, now.owner) == (seen.attempt, seen.owner)
-
-
 def _number(trial: Trial | int) -> int:
     if isinstance(trial, Trial):
         return trial.number
@@ -540,7 +386,3 @@ def _number(trial: Trial | int) -> int:
     if number is None:
         raise TrialNotFound(f"{trial!r} is no trial; give a trial, or its number as an int")
     return number
-
-
-if not TYPE_CHECKING:  # which would take any name then
-    __getattr__ = face(__name__, {})

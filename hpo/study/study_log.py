@@ -38,7 +38,7 @@ class StudyLog:
         self.first_problem = _first_problem(record, storage)
         """The problem as first given, before any edit."""
         self._seed = int(record.facts["seed"])
-        self._ledger: StudyState | None = None
+        self._state: StudyState | None = None
         self.was_shared = False
         """Whether, when the last ask of this process was served, others had been since the one before."""
         self._last_given: int | None = None
@@ -61,14 +61,14 @@ class StudyLog:
     def known(self) -> History:
         """Everything known since the last step here; reads nothing, but at first."""
         with self._lock:
-            return (self._ledger or self._refreshed()).history()
+            return (self._state or self._refreshed()).history()
 
     def events(self, after: int = 0) -> list[Event]:
         """The log after event `after`."""
         with self._named():
             return retrying(lambda _: self._storage.events(self._id, after))
 
-    def ledger_of(self, events: Sequence[Event]) -> StudyState:
+    def state_of(self, events: Sequence[Event]) -> StudyState:
         """What `events`, a beginning of the log, add up to."""
         with self._named():
             return self._read(events)
@@ -154,7 +154,7 @@ class StudyLog:
     def trials_of(self, events: Sequence[Event]) -> list[Trial]:
         """The trials that these concern, as they are now or were after these."""
         with self._lock:
-            study_state = self._ledger
+            study_state = self._state
             if study_state is None or (
                 events and study_state.seq < events[-1].seq
             ):  # found there, after their answer got lost
@@ -179,26 +179,26 @@ class StudyLog:
         it refuses are not stored."""
         with self._lock:
             with self.transaction() as log:
-                study_state = self._ledger
+                study_state = self._state
                 if (
                     study_state is None or study_state.seq > log.last
                 ):  # more than there is: the storage has been set back
                     study_state = self._read(log.events())
-                self._ledger = None
+                self._state = None
                 yield study_state, log
-            self._ledger = study_state
+            self._state = study_state
 
     def _refreshed(self) -> StudyState:
         """The state, with all that is stored. Where it does not fit to the log, the log counts."""
-        study_state = self._ledger or self._read(())
+        study_state = self._state or self._read(())
         seen = study_state.seq
         news = self.events(seen)
-        self._ledger = None
+        self._state = None
         try:
             study_state.apply(news)
         except Exception:
-            study_state = self.ledger_of(self.events() if seen else news)
-        self._ledger = study_state
+            study_state = self.state_of(self.events() if seen else news)
+        self._state = study_state
         return study_state
 
     def _read(self, events: Sequence[Event]) -> StudyState:

@@ -212,7 +212,7 @@ def test_an_interrupt_with_words_is_the_librarys_own(words: tuple[str, ...], is_
         raise KeyboardInterrupt(*words)
 
     with pytest.raises(KeyboardInterrupt) as info:
-        study().claim(1, "me", lease=60.0, within=within)
+        study().leases.claim(1, "me", lease=60.0, within=within)
     assert ("hpo.study.asking" not in homes(info.value)) == is_short
 
 
@@ -232,7 +232,7 @@ def test_a_type_error_inside_a_call_is_not_taken_for_one_of_its_arguments() -> N
         raise TypeError("got an unexpected keyword argument 'n_trials'")
 
     with pytest.raises(TypeError) as of_user:
-        study().claim(1, "me", lease=60.0, within=broken)
+        study().leases.claim(1, "me", lease=60.0, within=broken)
     assert str(of_user.value) == "got an unexpected keyword argument 'n_trials'"
     assert {"hpo.study.asking", __name__} <= set(homes(of_user.value))
 

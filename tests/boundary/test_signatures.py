@@ -49,10 +49,10 @@ SAID: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], str]] = [
         "an unexpected keyword argument 'accuracy'. It takes trial, values, replace, reason, seconds. "
         + TELL,
     ),
-    (STUDY.claim, (1,), {}, "missing 1 required positional argument: 'owner'"),
+    (STUDY.leases.claim, (1,), {}, "missing 1 required positional argument: 'owner'"),
     (STUDY.events, (1,), {}, "takes no arguments"),
     (STUDY.events, (), {"last": 1}, "an unexpected keyword argument 'last'. It takes no arguments"),
-    (STUDY.reclaim, (), {"x": 1}, "an unexpected keyword argument 'x'. It takes dead, living"),
+    (STUDY.leases.reclaim, (), {"x": 1}, "an unexpected keyword argument 'x'. It takes dead, living"),
     (strategies.Random, (), {"seed": 1}, "an unexpected keyword argument 'seed'. The seed belongs to the study: "
      "hpo.open_study(..., seed=1)"),
     (executors.Processes, (), {"n_jobs": 4}, "an unexpected keyword argument 'n_jobs'. Write slots=4"),

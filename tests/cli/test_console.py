@@ -102,7 +102,7 @@ def test_what_reproduces_a_trial_runs_nothing_else(tmp_path: Path, monkeypatch: 
     problem = Problem(Space({"c": Categorical(["a; touch PWNED2", "$(touch PWNED3)"])}), [Objective("y")])
     study = open_study("s\u00e9 `touch PWNED4`", problem, storage="s.db", seed=1, data="d\ntouch PWNED5 #")
     study.add({"c": "a; touch PWNED2"}, {"y": 1.0})
-    study.join("me", ["true", "--c", "{c}", "; touch PWNED6"])
+    study.leases.join("me", ["true", "--c", "{c}", "; touch PWNED6"])
     done = call(tmp_path / "s.db", "best", "--reproduce")
     recipe = done.output[done.output.index("# to train") :]
     runnable = [line for line in recipe.splitlines() if not line.startswith(("git", "pip"))]

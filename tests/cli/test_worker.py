@@ -113,7 +113,7 @@ def test_what_a_worker_cannot_know_it_is_told(hpo: Hpo, folder: Path, command: l
     opened = study(folder)
     record = opened.facts  # a study of its own, which no run has joined yet
     other = open_study("other", opened.problem, storage=opened.storage, seed=record["seed"])
-    other.join("me", command, settings={"budget": {"trials": 2}})
+    other.leases.join("me", command, settings={"budget": {"trials": 2}})
     opened.storage.close()
     refused = hpo("worker", "other")
     assert refused.returncode == 1

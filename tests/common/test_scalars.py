@@ -115,7 +115,7 @@ def test_whole_numbers_of_every_library_are_counts_and_seeds() -> None:
         any_n: Any = n
         study = hpo.open_study("s", problem, storage=":memory:", seed=any_n, strategy=hpo.strategies.Bayesian(any_n))
         assert (study.seed, study.facts["strategy"]) == (3, {"name": "bayesian", "n_initial": 3})
-        assert len(study.ask(any_n)) == len(study.claim(any_n, "me", lease=9.0)) == 3
+        assert len(study.ask(any_n)) == len(study.leases.claim(any_n, "me", lease=9.0)) == 3
         assert study.tell(any_n, {"y": 1.0}).number == 3
         assert study.cancel(study.ask(any_n)[0], "enough").state == "cancelled"
         assert hpo.Budget(trials=any_n, wall=any_n).to_json() == {"trials": 3, "wall": 3}

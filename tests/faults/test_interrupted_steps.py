@@ -40,7 +40,7 @@ AT_ONCE = 2.0
 
 STEPS: dict[str, Callable[[hpo.Study, hpo.Trial], object]] = {
     "ask": lambda study, _: study.ask(),
-    "claim": lambda study, _: study.claim(2, "a driver", lease=60.0),
+    "claim": lambda study, _: study.leases.claim(2, "a driver", lease=60.0),
     "tell": lambda study, trial: study.tell(trial, {"y": 1.0}),
     "fail": lambda study, trial: study.fail(trial, "oom", "too large"),
     "preempted": lambda study, trial: study.fail(trial, "preempted"),

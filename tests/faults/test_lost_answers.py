@@ -93,7 +93,7 @@ def proxy() -> Iterator[Proxy]:
 STEPS: Sequence[tuple[str, Callable[[hpo.Study], object]]] = [
     ("ask", lambda study: [t.number for t in study.ask(3)]),
     ("ask with a request", lambda study: [t.number for t in study.ask(3, request="monday")]),
-    ("claim", lambda study: [t.number for t in study.claim(3, "a", lease=HOUR)]),
+    ("claim", lambda study: [t.number for t in study.leases.claim(3, "a", lease=HOUR)]),
     ("tell", lambda study: study.tell(0, {"y": 1.0, "c": 0.5}).values["y"].value),
     ("correct", lambda study: study.tell(1, {"y": 3.0, "c": 0.5}, replace=True, reason="typing error").message),
     ("fail", lambda study: study.fail(0, "oom").kind),
@@ -102,8 +102,8 @@ STEPS: Sequence[tuple[str, Callable[[hpo.Study], object]]] = [
     ("requeue", lambda study: study.requeue(0).attempt),
     ("enqueue", lambda study: study.enqueue({"x": 0.5}).number),
     ("add", lambda study: study.add({"x": 0.5}, {"y": 1.0, "c": 0.5}).number),
-    ("reclaim", lambda study: [t.number for t in study.reclaim()]),
-    ("renew", lambda study: study.renew([study.trials[0]], "a", HOUR)),
+    ("reclaim", lambda study: [t.number for t in study.leases.reclaim()]),
+    ("renew", lambda study: study.leases.renew([study.trials[0]], "a", HOUR)),
     ("edit", lambda study: study.edit_metric(hpo.Constraint("c", upper=0.7), reason="a newer phone").metric("c")),
 ]
 
@@ -117,7 +117,7 @@ def test_a_step_whose_answer_the_network_lost(
     with closing(SqlStorage(sa.make_url(SERVER).set(port=proxy.port).render_as_string(False))) as storage:
         for n in (0, losses):
             study = hpo.open_study(uuid.uuid4().hex, PROBLEM, storage=storage, seed=1, strategy=Random())
-            study.claim(1, "a", lease=-1.0)
+            study.leases.claim(1, "a", lease=-1.0)
             study.tell(study.ask(), {"y": 2.0, "c": 0.5})
             proxy.to_drop, proxy.dropped = n, 0
             answer = step(study)

@@ -13,6 +13,7 @@ import pytest
 import hpo
 from hpo import errors, executors, report, storage, strategies
 from hpo.strategies.registry import _BUILT_IN
+from hpo.study.leases import Leases
 from hpo.trials import events
 from tests.house.source import HPO, ROOT, modules
 
@@ -33,7 +34,7 @@ def test_every_public_name_has_an_entry(name: str) -> None:
     assert re.search(rf"`hpo\.{re.escape(name)}\b", API)
 
 
-@pytest.mark.parametrize("name", [n for n in vars(hpo.Study) if not n.startswith("_")])
+@pytest.mark.parametrize("name", [n for cls in (hpo.Study, Leases) for n in vars(cls) if not n.startswith("_")])
 def test_every_member_of_a_study_is_listed(name: str) -> None:
     assert re.search(rf"`{name}\b", API)
 

@@ -22,15 +22,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_the_order_of_late_reports_does_not_matter(order: tuple[int, ...], clock: Clock) -> None:
     study, attempts = opened(), []
     for i in range(3):
-        attempts += study.claim(1, f"host{i}", lease=LEASE)
+        attempts += study.leases.claim(1, f"host{i}", lease=LEASE)
         clock.now += 20.0
         if i < 2:
-            study.reclaim()
+            study.leases.reclaim()
     assert bills(study) == [3 * RESERVE] * 4, "all three may run"
     for i in order:
         trial, seconds = attempts[i], 12.0 + 4.0 * i
         if i == 1:
-            study.fail(trial, "oom", seconds=seconds) if study.trials[0].state == "running" else study.bill(
+            study.fail(trial, "oom", seconds=seconds) if study.trials[0].state == "running" else study.leases.bill(
                 trial, seconds
             )
         else:
@@ -43,14 +43,14 @@ def test_the_order_of_late_reports_does_not_matter(order: tuple[int, ...], clock
 
 def test_a_late_result_takes_no_other_attempt_off_the_bill(clock: Clock) -> None:
     study = opened()
-    (first,) = study.claim(1, "a", lease=LEASE)
+    (first,) = study.leases.claim(1, "a", lease=LEASE)
     clock.now += 15.0
-    study.reclaim()
-    study.claim(1, "b", lease=LEASE)
+    study.leases.reclaim()
+    study.leases.claim(1, "b", lease=LEASE)
     study.tell(first, {"y": 1.0}, seconds=14.0)
     assert bills(study) == [RATE * (14.0 + LIMIT), RATE * (14.0 + LIMIT), 2 * RESERVE, 2 * RESERVE]
     clock.now += 5.0
-    study.reclaim()  # its lease is dropped, for the trial has ended; and nobody hears of b any more
+    study.leases.reclaim()  # its lease is dropped, for the trial has ended; and nobody hears of b any more
     clock.now += LEASE + LIMIT
     study.note("later")
     assert bills(study)[0] == RATE * (14.0 + LEASE)
@@ -58,23 +58,23 @@ def test_a_late_result_takes_no_other_attempt_off_the_bill(clock: Clock) -> None
 
 def test_no_night_is_paid_for(clock: Clock) -> None:
     study = opened()
-    study.claim(1, "a", lease=LEASE)
+    study.leases.claim(1, "a", lease=LEASE)
     clock.now += 36000.0
-    study.reclaim()
+    study.leases.reclaim()
     assert bills(study)[:2] == [RATE * LEASE] * 2
     study = opened()
-    study.claim(1, "a", lease=LEASE)
+    study.leases.claim(1, "a", lease=LEASE)
     clock.now += 4.0
-    study.reclaim({"a"})
+    study.leases.reclaim({"a"})
     assert bills(study)[:2] == [RATE * 4.0] * 2, "who is seen to be dead runs nothing"
 
 
 def test_a_driver_that_may_run_on_is_counted_in_full_and_said_to_be(clock: Clock) -> None:
     study = opened()
     budget = hpo.Budget(worker_seconds=LIMIT + 5.0, trial_seconds=LIMIT)
-    study.claim(1, "a", lease=LEASE)
+    study.leases.claim(1, "a", lease=LEASE)
     clock.now += LEASE + 1.0
-    study.reclaim()
+    study.leases.reclaim()
     room = budget.room(study.history, 0.0)
     assert room.trials == 0
     assert room.reason.endswith("a trial may take 40, and 1 lost attempt may run on")
@@ -87,17 +87,17 @@ def test_a_driver_that_may_run_on_is_counted_in_full_and_said_to_be(clock: Clock
 @pytest.mark.parametrize("set_by", [-7200.0, 7200.0])
 def test_a_clock_that_is_set_bills_no_hours(set_by: float, clock: Clock) -> None:
     study = opened()
-    study.claim(2, "a", lease=LEASE)
+    study.leases.claim(2, "a", lease=LEASE)
     clock.now += set_by
-    study.reclaim({"a"})
+    study.leases.reclaim({"a"})
     assert all(0.0 <= bill <= 2 * RESERVE for bill in bills(study))
 
 
 def test_what_never_started_costs_nothing(clock: Clock) -> None:
     study = opened()
-    (trial,) = study.claim(1, "a", lease=LEASE)
+    (trial,) = study.leases.claim(1, "a", lease=LEASE)
     study.requeue(trial, "never started", seconds=0.0)
-    study.cancel(study.claim(1, "a", lease=LEASE)[0], "nor did this", seconds=0.0)
+    study.cancel(study.leases.claim(1, "a", lease=LEASE)[0], "nor did this", seconds=0.0)
     study.cancel(study.ask())
     assert bills(study) == [0.0] * 4
 

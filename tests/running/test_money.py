@@ -119,7 +119,7 @@ class World(RuleBasedStateMachine):
         driver = self.drivers[i]
         if not driver.is_reachable or len(driver.tasks) >= 3:
             return
-        for trial in self.study.claim(n, driver.name, lease=LEASE, within=self._room):
+        for trial in self.study.leases.claim(n, driver.name, lease=LEASE, within=self._room):
             task = Task(trial, quarters / 4, self.clock.now, heard_of=self.clock.now)
             driver.tasks.append(task)
             self.tasks.append(task)
@@ -137,12 +137,12 @@ class World(RuleBasedStateMachine):
         driver = self.drivers[i]
         if not driver.is_reachable:
             return
-        lost = self.study.renew([task.trial for task in driver.tasks], driver.name, LEASE)
+        lost = self.study.leases.renew([task.trial for task in driver.tasks], driver.name, LEASE)
         for task in list(driver.tasks):
             if task.trial not in lost:
                 task.heard_of = self.clock.now
             elif task.ran < task.length:  # it is stopped
-                self._hear(driver, task, self.study.bill)
+                self._hear(driver, task, self.study.leases.bill)
 
     @rule(
         i=st.integers(0, 2),
@@ -164,7 +164,7 @@ class World(RuleBasedStateMachine):
     @rule(i=st.integers(0, 2))
     def reclaim(self, i: int) -> None:
         if self.drivers[i].is_reachable:
-            self.study.reclaim()
+            self.study.leases.reclaim()
 
     # -- what befalls them ----------------------------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class World(RuleBasedStateMachine):
         host, n = driver.name.split(":")
         self.drivers[i] = Driver(f"{host}:{int(n) + 1}")
         if is_seen:
-            self.study.reclaim({driver.name})
+            self.study.leases.reclaim({driver.name})
 
     @rule(by_hand=st.sampled_from(["cancel", "requeue"]), n=st.integers(0, 20))
     def meddle(self, by_hand: str, n: int) -> None:
@@ -200,7 +200,7 @@ class World(RuleBasedStateMachine):
         for driver in self.drivers:
             driver.is_asleep = True
         self.clock.now += 36000.0
-        self.study.reclaim()
+        self.study.leases.reclaim()
         self.clock.now += LIMIT
         self.study.note("good morning")
         trials, as_of = self.study.trials, self.study.history.as_of
@@ -264,7 +264,7 @@ class World(RuleBasedStateMachine):
         try:
             say(task.trial, task.ran)
         except TrialStateError:
-            self.study.bill(task.trial, task.ran)
+            self.study.leases.bill(task.trial, task.ran)
 
 
 TestWorld = World.TestCase

@@ -19,7 +19,7 @@ from hpo.errors import ExecutorError, MissingMetric, NoFeasibleTrial, NotANumber
 from hpo.executors import Inline, Outcome, Processes, Subprocess, Task, Threads
 from hpo.executors.base import Function
 from hpo.executors.local.inline import InlinePool
-from hpo.running.leases import owner, reclaim
+from hpo.running.heartbeat import owner, reclaim
 from hpo.running.progress import Progress
 from hpo.strategies import Random
 from hpo.study.new_events import MAX_DEATHS
@@ -445,7 +445,7 @@ def test_a_third_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
 def test_trials_of_a_dead_driver_are_run_again(tmp_path: Path) -> None:
     s = study(tmp_path / "r.db")
     dead = subprocess.run(
-        [sys.executable, "-c", "from hpo.running.leases import owner; print(owner())"],
+        [sys.executable, "-c", "from hpo.running.heartbeat import owner; print(owner())"],
         capture_output=True,
         text=True,
         check=True,
@@ -507,7 +507,7 @@ def test_tasks_that_outlive_their_driver_are_found_by_their_own_study_alone(tmp_
     executor = _Keeping()
     for file in ("a.db", "b.db"):
         hpo.run(study(tmp_path / file), measure, budget=hpo.Budget(trials=1), executor=executor)
-        study(tmp_path / file).claim(1, "a driver of another machine that is gone", lease=0.001)
+        study(tmp_path / file).leases.claim(1, "a driver of another machine that is gone", lease=0.001)
     time.sleep(0.01)
     for file in ("a.db", "b.db"):
         hpo.run(study(tmp_path / file), measure, budget=hpo.Budget(trials=2), executor=executor)
@@ -659,7 +659,7 @@ hpo.run(study, lambda t: os._exit(9) if t.number == 0 else {{"y": 0.0, "c": 0.0}
 """
     s = study(tmp_path / "k.db")
     for _ in range(MAX_DEATHS - 1):  # as if it had died so often before
-        s.reclaim({s.ask(owner="a driver that is gone").owner})
+        s.leases.reclaim({s.ask(owner="a driver that is gone").owner})
     codes = [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(2)]
     assert codes == [9, 0]
     assert [(t.state, t.kind) for t in s.trials] == [(TrialState.FAILED, "infra"), (TrialState.COMPLETED, None)]
@@ -668,12 +668,12 @@ hpo.run(study, lambda t: os._exit(9) if t.number == 0 else {{"y": 0.0, "c": 0.0}
 def test_what_another_driver_has_handed_back_is_left_alone() -> None:
     s = study()
     trial = s.ask(owner="a driver that is gone")
-    assert [t.number for t in s.reclaim({"a driver that is gone"})] == [0]
-    (again,) = s.claim(1, "another", lease=60.0)
+    assert [t.number for t in s.leases.reclaim({"a driver that is gone"})] == [0]
+    (again,) = s.leases.claim(1, "another", lease=60.0)
     for late in (s.requeue, s.cancel):
         late(trial, "seen before")
         assert s.trials[0] == again
-    assert s.reclaim({"a driver that is gone"}) == []
+    assert s.leases.reclaim({"a driver that is gone"}) == []
 
 
 @pytest.mark.parametrize("executor", [Processes(1), Inline(), Threads(1)])

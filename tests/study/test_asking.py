@@ -221,7 +221,7 @@ def test_leases_of_no_trial_are_nobodys_to_reclaim(pair: tuple[hpo.Study, hpo.St
     study = pair[1]
     with study._log.transaction() as log:
         log.put([Lease(-1, 0, "dead", log.time() - 1.0), Lease(-2, 0, "waits", log.time() + 60.0)])
-    assert study.reclaim() == []
+    assert study.leases.reclaim() == []
     assert [lease.number for lease in queue(study)] == [-1, -2]
 
 

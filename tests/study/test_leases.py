@@ -44,10 +44,10 @@ def kinds(study: hpo.Study) -> list[str]:
 
 def test_a_claimed_trial_is_left_alone_while_its_lease_lasts(storage: Storage) -> None:
     study = opened(storage)
-    trials = study.claim(2, "a", lease=HOUR)
+    trials = study.leases.claim(2, "a", lease=HOUR)
     assert [t.owner for t in trials] == ["a", "a"]
-    assert study.reclaim() == []
-    assert study.renew(trials, "a", HOUR) == []
+    assert study.leases.reclaim() == []
+    assert study.leases.renew(trials, "a", HOUR) == []
     assert kinds(study) == ["asked", "asked"], "renewing leaves no trace in the log"
 
 
@@ -55,50 +55,50 @@ def test_no_room_is_no_trial_even_where_many_wait(storage: Storage) -> None:
     study = opened(storage)
     for x in (0.1, 0.2, 0.3):
         study.enqueue({"x": x})
-    assert study.claim(2, "a", lease=HOUR, within=lambda _: -1) == []
+    assert study.leases.claim(2, "a", lease=HOUR, within=lambda _: -1) == []
 
 
 def test_a_lease_that_ran_out_is_given_to_the_next(storage: Storage) -> None:
     study, other = opened(storage), opened(storage)
-    (trial,) = study.claim(1, "a", lease=-1.0)
-    (back,) = other.reclaim()
+    (trial,) = study.leases.claim(1, "a", lease=-1.0)
+    (back,) = other.leases.reclaim()
     assert (back.number, back.state, back.attempt) == (trial.number, TrialState.WAITING, 2)
-    assert other.reclaim() == []
-    assert study.renew([trial], "a", HOUR) == [trial], "the first holder hears that it is lost"
-    (again,) = other.claim(1, "b", lease=HOUR)
+    assert other.leases.reclaim() == []
+    assert study.leases.renew([trial], "a", HOUR) == [trial], "the first holder hears that it is lost"
+    (again,) = other.leases.claim(1, "b", lease=HOUR)
     assert (again.number, again.params, again.attempt, again.owner) == (trial.number, trial.params, 2, "b")
-    assert study.renew([trial], "a", HOUR) == [trial]
-    assert other.renew([again], "b", HOUR) == []
+    assert study.leases.renew([trial], "a", HOUR) == [trial]
+    assert other.leases.renew([again], "b", HOUR) == []
 
 
 def test_a_lease_that_ran_out_and_was_renewed_in_time_is_kept(storage: Storage) -> None:
     study = opened(storage)
-    (trial,) = study.claim(1, "a", lease=-1.0)
-    assert study.renew([trial], "a", HOUR) == []
-    assert study.reclaim() == []
+    (trial,) = study.leases.claim(1, "a", lease=-1.0)
+    assert study.leases.renew([trial], "a", HOUR) == []
+    assert study.leases.reclaim() == []
 
 
 def test_a_trial_that_was_lost_with_ten_drivers_has_failed(storage: Storage) -> None:
     study = opened(storage)
     for attempt in range(1, 11):
-        (trial,) = study.claim(1, "a", lease=-1.0)
+        (trial,) = study.leases.claim(1, "a", lease=-1.0)
         assert (trial.number, trial.attempt) == (0, attempt)
-        (back,) = study.reclaim()
+        (back,) = study.leases.reclaim()
     assert (back.state, back.kind) == (TrialState.FAILED, "infra")
 
 
 def test_trials_asked_by_hand_have_no_lease(storage: Storage) -> None:
     study = opened(storage)
     study.ask(3)
-    assert study.reclaim() == []
+    assert study.leases.reclaim() == []
 
 
 def test_an_ended_trial_is_no_longer_held(storage: Storage) -> None:
     study = opened(storage)
-    done, going = study.claim(2, "a", lease=-1.0)
+    done, going = study.leases.claim(2, "a", lease=-1.0)
     study.tell(done, {"y": 1.0})
-    assert [t.number for t in study.reclaim()] == [going.number]
-    assert study.renew([done], "a", HOUR) == [done]
+    assert [t.number for t in study.leases.reclaim()] == [going.number]
+    assert study.leases.renew([done], "a", HOUR) == [done]
 
 
 def test_drivers_together_start_no_more_than_there_is_room_for(storage: Storage) -> None:
@@ -106,9 +106,9 @@ def test_drivers_together_start_no_more_than_there_is_room_for(storage: Storage)
         return 5 - len(history.trials)
 
     studies = [opened(storage) for _ in range(3)]
-    claimed = [len(study.claim(2, "a", lease=HOUR, within=room)) for study in (*studies, *studies)]
+    claimed = [len(study.leases.claim(2, "a", lease=HOUR, within=room)) for study in (*studies, *studies)]
     assert claimed == [2, 2, 1, 0, 0, 0]
-    assert [len(opened(storage).claim(2, "a", lease=HOUR, within=lambda history: math.inf))] == [2]
+    assert [len(opened(storage).leases.claim(2, "a", lease=HOUR, within=lambda history: math.inf))] == [2]
 
 
 # -- late results -----------------------------------------------------------------------------------------------------
@@ -116,9 +116,9 @@ def test_drivers_together_start_no_more_than_there_is_room_for(storage: Storage)
 
 def test_a_late_result_of_a_superseded_attempt_counts_and_a_second_one_is_kept_beside(storage: Storage) -> None:
     study = opened(storage)
-    (first,) = study.claim(1, "a", lease=-1.0)
-    study.reclaim()
-    (second,) = study.claim(1, "b", lease=HOUR)
+    (first,) = study.leases.claim(1, "a", lease=-1.0)
+    study.leases.reclaim()
+    (second,) = study.leases.claim(1, "b", lease=HOUR)
     assert study.tell(first, {"y": 1.0}).attempt == 1
     assert study.tell(second, {"y": 2.0}).values["y"].value == 1.0, "the first result stays"
     assert study.tell(second, {"y": 1.0}).attempt == 1, "the same result again changes nothing"
@@ -130,9 +130,9 @@ def test_a_late_result_of_a_superseded_attempt_counts_and_a_second_one_is_kept_b
 
 def test_a_failure_of_a_superseded_attempt_is_no_news(storage: Storage) -> None:
     study = opened(storage)
-    (first,) = study.claim(1, "a", lease=-1.0)
-    study.reclaim()
-    (second,) = study.claim(1, "b", lease=HOUR)
+    (first,) = study.leases.claim(1, "a", lease=-1.0)
+    study.leases.reclaim()
+    (second,) = study.leases.claim(1, "b", lease=HOUR)
     assert study.fail(first, "error").state is TrialState.RUNNING
     assert study.fail(second, "oom").kind == "oom"
     assert kinds(study) == ["asked", "requeued", "started", "failed"]
@@ -140,9 +140,9 @@ def test_a_failure_of_a_superseded_attempt_is_no_news(storage: Storage) -> None:
 
 def test_a_failure_after_another_attempt_has_brought_the_result_is_no_news(storage: Storage) -> None:
     study = opened(storage)
-    (first,) = study.claim(1, "a", lease=-1.0)
-    study.reclaim()
-    (second,) = study.claim(1, "b", lease=HOUR)
+    (first,) = study.leases.claim(1, "a", lease=-1.0)
+    study.leases.reclaim()
+    (second,) = study.leases.claim(1, "b", lease=HOUR)
     study.tell(first, {"y": 1.0})
     assert study.fail(second, "crash").values["y"].value == 1.0
     assert kinds(study) == ["asked", "requeued", "started", "told"]
@@ -150,7 +150,7 @@ def test_a_failure_after_another_attempt_has_brought_the_result_is_no_news(stora
 
 def test_a_run_whose_trial_was_ended_by_another_attempt_goes_on(storage: Storage) -> None:
     study = opened(storage)
-    (first,) = study.claim(1, "a", lease=-1.0)
+    (first,) = study.leases.claim(1, "a", lease=-1.0)
 
     def train(trial: hpo.Trial) -> Mapping[str, Any]:
         if trial.number == 0:
@@ -167,15 +167,15 @@ def test_a_run_whose_trial_was_ended_by_another_attempt_goes_on(storage: Storage
 @pytest.mark.parametrize("end", ["tell", "cancel"])
 def test_a_waiting_trial_that_ends_while_another_asks_is_not_given_out(storage: Storage, end: str) -> None:
     study, other = opened(storage), opened(storage)
-    (first,) = study.claim(1, "a", lease=-1.0)
-    study.reclaim()
+    (first,) = study.leases.claim(1, "a", lease=-1.0)
+    study.leases.reclaim()
 
     def room(history: hpo.History) -> float:
         if history.trials[0].state is TrialState.WAITING:  # seen as waiting, and ended before it is given out
             other.tell(first, {"y": 1.0}) if end == "tell" else other.cancel(0)
         return 1
 
-    (given,) = study.claim(1, "b", lease=HOUR, within=room)
+    (given,) = study.leases.claim(1, "b", lease=HOUR, within=room)
     assert given.number == 1
     assert study.trials[0].state is (TrialState.COMPLETED if end == "tell" else TrialState.CANCELLED)
     assert opened(storage).trials == study.trials, "the log can be read"
@@ -237,7 +237,7 @@ class Faulty:
 
 STEPS: Sequence[tuple[str, Callable[[hpo.Study], object]]] = [
     ("ask", lambda study: [t.number for t in study.ask(3)]),
-    ("claim", lambda study: [t.number for t in study.claim(3, "a", lease=HOUR)]),
+    ("claim", lambda study: [t.number for t in study.leases.claim(3, "a", lease=HOUR)]),
     ("tell", lambda study: study.tell(0, {"y": 1.0}).values["y"].value),
     ("fail", lambda study: study.fail(0, "oom").kind),
     ("preempted", lambda study: study.fail(0, "preempted").attempt),
@@ -246,8 +246,8 @@ STEPS: Sequence[tuple[str, Callable[[hpo.Study], object]]] = [
     ("enqueue", lambda study: study.enqueue({"x": 0.5}).number),
     ("add", lambda study: study.add({"x": 0.5}, {"y": 1.0}).number),
     ("note", lambda study: study.note("seen")),
-    ("reclaim", lambda study: [t.number for t in study.reclaim()]),
-    ("held", lambda study: sorted(study.held())),
+    ("reclaim", lambda study: [t.number for t in study.leases.reclaim()]),
+    ("held", lambda study: sorted(study.leases.held())),
 ]
 
 
@@ -265,7 +265,7 @@ def test_a_step_whose_answer_got_lost_is_done_once(
     for given in ([], faults):
         faulty = Faulty(MemoryStorage() if isinstance(storage, MemoryStorage) else storage)
         study = hpo.open_study(f"s{len(outcomes)}", PROBLEM, storage=faulty, seed=1, strategy=Random())
-        study.claim(1, "a", lease=-1.0)
+        study.leases.claim(1, "a", lease=-1.0)
         faulty.faults = list(given)
         answer = step(study)
         assert faulty.faults == [], "every fault was met"

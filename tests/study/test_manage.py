@@ -115,7 +115,7 @@ def test_whoever_has_a_deleted_study_open_is_told(path: Path) -> None:
         study.replay,
         lambda: study.enqueue({"x": 0.5, "opt": "sgd"}),
         lambda: study.note("still there?"),
-        study.held,
+        study.leases.held,
     ]
     for name in ("digits", None):  # a new study of this name is another one
         for step in steps:
@@ -185,12 +185,12 @@ def test_a_copy_is_the_same_study_and_another(path: Path, elsewhere: bool) -> No
 
 def test_what_runs_there_waits_here(path: Path) -> None:
     study = filled(path)
-    running = study.claim(2, "host:1:1.0", lease=1e6)
+    running = study.leases.claim(2, "host:1:1.0", lease=1e6)
     study.tell(running[0], {"y": 2.0, "ms": 1.0})
     study.fail(study.ask(), "oom")
     hpo.copy_study("digits", "copy", storage=study.storage)
     copy = hpo.open_study("copy", storage=study.storage)
-    assert copy.held() == frozenset()
+    assert copy.leases.held() == frozenset()
     waiting = copy.trials[running[1].number]
     assert (waiting.state, waiting.attempt, waiting.earlier_seconds) == (hpo.TrialState.WAITING, 2, 0.0)
     assert waiting.message == "it ran in 'digits' when this study was copied from there"

@@ -84,7 +84,7 @@ def test_a_strategy_that_answers_nonsense_leaves_the_study_as_it_was(
         return [Draft("asked", 1, {"params": [1, 2]})]
 
     with monkeypatch.context() as patch:
-        patch.setattr(study, "_suggested", nonsense)
+        patch.setattr(study._asker, "_suggested", nonsense)
         with pytest.raises(AttributeError):
             study.ask()
     assert [event.kind for event in study.events()] == ["asked"]
@@ -120,12 +120,12 @@ def test_a_view_of_the_log_that_does_not_fit_is_made_anew(storage: Storage) -> N
     study, other = opened(storage), opened(storage)
     trial = study.ask()
     other.tell(trial, {"y": 1.0})
-    study_state = study._log._ledger
+    study_state = study._log._state
     assert study_state is not None
     study_state.trials.clear()  # as if it had been left half done
     assert study.trials == other.trials
     other.ask()
-    study_state = study._log._ledger
+    study_state = study._log._state
     assert study_state is not None
     study_state.seq += 100  # as if the database had been set back to an older copy
     assert study.ask().number == 2

@@ -52,7 +52,7 @@ class Demand(Adaptive):
 
 
 class DaskPool(ClusterPool):
-    """Every task is a task of Dask with a key of its own; events tell of its start and its end, and of workers that are lost."""
+    """Every task is one of Dask, with a key of its own; events tell of its start, its end, and of workers that are lost."""
 
     engine = "Dask"
 

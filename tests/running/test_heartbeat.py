@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import hpo
 from hpo.common.processes import this_process
 from hpo.errors import ConnectionLost, ExecutorError, StorageError, StudyNotFound
-from hpo.running.leases import heartbeat, left_behind, owner, reclaim
+from hpo.running.heartbeat import heartbeat, left_behind, owner, reclaim
 from hpo.storage import MemoryStorage
 from hpo.strategies import Random
 from hpo.testing.executors import await_that
@@ -64,7 +64,7 @@ def study(storage: Spoilt) -> hpo.Study:
     ids=lambda fault: type(fault).__name__,
 )
 def test_a_heartbeat_survives(study: hpo.Study, storage: Spoilt, fault: BaseException) -> None:
-    (trial,) = study.claim(1, "me", lease=HOUR)
+    (trial,) = study.leases.claim(1, "me", lease=HOUR)
     storage.faults = [fault] * 3
     with heartbeat(study, "me", 0.03, lambda: {"w": trial}) as beating:
         await_that(lambda: storage.renewals > 4, "it renews again")
@@ -99,13 +99,13 @@ def test_a_heartbeat_survives_what_is_held_and_the_log(
     def fail(*_: object) -> None:
         raise OSError("the log's disk is full")
 
-    monkeypatch.setattr(logging.getLogger("hpo.running.leases"), "exception", fail)
+    monkeypatch.setattr(logging.getLogger("hpo.running.heartbeat"), "exception", fail)
     with heartbeat(study, "me", 0.03, held):
         await_that(lambda: storage.renewals > 1, "it renews again")
 
 
 def test_a_heartbeat_that_died_is_started_again(study: hpo.Study, storage: Spoilt) -> None:
-    (trial,) = study.claim(1, "me", lease=HOUR)
+    (trial,) = study.leases.claim(1, "me", lease=HOUR)
     with heartbeat(study, "me", 0.03, lambda: {"w": trial}) as beating:
         living, beating._over = beating._over, threading.Event()
         living.set()  # its thread ends, and nobody meant it to
@@ -125,8 +125,8 @@ def test_where_no_thread_can_be_started_the_run_says_so(study: hpo.Study, monkey
 
 
 def test_what_is_lost_waits_until_the_loop_asks(study: hpo.Study) -> None:
-    (trial,) = study.claim(1, "me", lease=-1.0)
-    assert study.reclaim() != []
+    (trial,) = study.leases.claim(1, "me", lease=-1.0)
+    assert study.leases.reclaim() != []
     with heartbeat(study, "me", 0.03, lambda: {"w": trial}) as beating:
         await_that(lambda: bool(beating._lost), "it is noticed")
         assert beating.lost() == {"w"}
@@ -134,17 +134,17 @@ def test_what_is_lost_waits_until_the_loop_asks(study: hpo.Study) -> None:
 
 def test_a_process_never_hands_back_what_it_runs_itself(study: hpo.Study) -> None:
     """It slept beyond its leases, and nobody else was there."""
-    mine, forgotten = study.claim(2, owner(), lease=-1.0)
+    mine, forgotten = study.leases.claim(2, owner(), lease=-1.0)
     with heartbeat(study, owner(), HOUR, lambda: {"w": mine}) as beating:
         assert left_behind(study) == [study.trials[forgotten.number]]
         assert [trial.number for trial in reclaim(study)] == [forgotten.number]
         assert beating.lost() == set()
     assert study.trials[mine.number].state is TrialState.RUNNING
-    assert study.held() == {mine.number}, "its lease was renewed before anything else"
+    assert study.leases.held() == {mine.number}, "its lease was renewed before anything else"
 
 
 def test_of_two_runs_in_one_process_none_takes_the_trials_of_the_other(study: hpo.Study) -> None:
-    one, two = study.claim(2, owner(), lease=-1.0)
+    one, two = study.leases.claim(2, owner(), lease=-1.0)
     again = hpo.open_study("s", storage=study.storage)
     with heartbeat(study, owner(), HOUR, lambda: {"w": one}), heartbeat(again, owner(), HOUR, lambda: {"w": two}):
         assert reclaim(study) == reclaim(again) == []
@@ -152,16 +152,16 @@ def test_of_two_runs_in_one_process_none_takes_the_trials_of_the_other(study: hp
 
 def test_another_study_of_the_same_numbers_is_another(study: hpo.Study) -> None:
     other = hpo.open_study("other", PROBLEM, storage=study.storage, seed=1, strategy=Random())
-    (mine,) = study.claim(1, owner(), lease=HOUR)
-    other.claim(1, owner(), lease=-1.0)
+    (mine,) = study.leases.claim(1, owner(), lease=HOUR)
+    other.leases.claim(1, owner(), lease=-1.0)
     with heartbeat(study, owner(), HOUR, lambda: {"w": mine}):
         assert [trial.number for trial in reclaim(other)] == [0]
 
 
 def test_what_others_took_while_it_slept_is_lost(study: hpo.Study) -> None:
-    (mine,) = study.claim(1, owner(), lease=-1.0)
-    study.reclaim()
-    (theirs,) = study.claim(1, "another", lease=-1.0)
+    (mine,) = study.leases.claim(1, owner(), lease=-1.0)
+    study.leases.reclaim()
+    (theirs,) = study.leases.claim(1, "another", lease=-1.0)
     with heartbeat(study, owner(), HOUR, lambda: {"w": mine}) as beating:
         assert [trial.attempt for trial in reclaim(study)] == [theirs.attempt + 1]
         assert beating.lost() == {"w"}
@@ -171,10 +171,10 @@ def test_of_an_owner_of_the_old_form_the_lease_decides(study: hpo.Study) -> None
     """A study from before: its driver may live in another container of this host name."""
     host, _, _, pid, start = this_process().rsplit(":", 4)
     old = f"{host}:{pid}:{float(start) + 9.0:.2f}"
-    study.claim(1, old, lease=HOUR)
+    study.leases.claim(1, old, lease=HOUR)
     assert reclaim(study) == []
     assert left_behind(study) == []
-    study.claim(1, f"{old}1", lease=-1.0)
+    study.leases.claim(1, f"{old}1", lease=-1.0)
     assert [trial.number for trial in reclaim(study)] == [1]
     study.cancel(1)
     trial = study.ask(owner=f"{old}2")  # without a lease, as studies had them before there were any
@@ -183,9 +183,9 @@ def test_of_an_owner_of_the_old_form_the_lease_decides(study: hpo.Study) -> None
 
 
 def test_a_study_knows_who_is_known_to_live(study: hpo.Study) -> None:
-    one, two = study.claim(2, "me", lease=-1.0)
-    assert study.reclaim({"me"}, [one]) == [study.trials[two.number]]
-    assert study.reclaim({"me"}, [replace(one, attempt=7)]) == [study.trials[one.number]]
+    one, two = study.leases.claim(2, "me", lease=-1.0)
+    assert study.leases.reclaim({"me"}, [one]) == [study.trials[two.number]]
+    assert study.leases.reclaim({"me"}, [replace(one, attempt=7)]) == [study.trials[one.number]]
 
 
 def test_leases_that_could_not_be_renewed_for_a_while_cost_a_run_nothing(study: hpo.Study, storage: Spoilt) -> None:

@@ -37,15 +37,15 @@ def reclaim(study: Study) -> list[Trial]:
     living = _watched_here(study)
     dead = {trial.owner for trial in study.trials if is_orphan(trial)}
     if guessed := {name for name in dead if not is_certain(name)}:  # their leases decide, where they have any
-        held = study.held()
+        held = study.leases.held()
         dead -= guessed & {trial.owner for trial in study.trials if trial.number in held}
-    return study.reclaim(dead, living)
+    return study.leases.reclaim(dead, living)
 
 
 def left_behind(study: Study) -> list[Trial]:
     """The running trials that no driver watches: those `reclaim` would hand back."""
     living = {trial.number: trial.attempt for trial in _watched_here(study)}
-    held = study.held()
+    held = study.leases.held()
 
     def is_left(trial: Trial) -> bool:
         if not _is_driven(trial) or living.get(trial.number) == trial.attempt:
@@ -98,7 +98,7 @@ class Heartbeat:
         try:
             tasks = self.held()
             with patient(_CALL):
-                gone = {trial.number for trial in self.study.renew(tasks.values(), self._me, self._lease)}
+                gone = {trial.number for trial in self.study.leases.renew(tasks.values(), self._me, self._lease)}
         except HpoError as error:  # away, full, locked: the run says so too
             level = logging.INFO if self._is_away else logging.WARNING
             log.log(level, "the leases could not be renewed; tried again until they are: %s", error)
