@@ -115,6 +115,11 @@ class Budget:
         return min((limit for limit in limits if limit is not None), default=None)
 
     @property
+    def wall_words(self) -> str:
+        """`wall` as it was given; a number with its unit."""
+        return self.wall if isinstance(self.wall, str) else f"{self.wall:g} s"
+
+    @property
     def wall_seconds(self) -> float | None:
         """`wall` in seconds."""
         return self._time("wall")
@@ -158,7 +163,7 @@ class Budget:
             reason = f"{counted(self.trials, 'trial')}, the budget, {'has' if self.trials == 1 else 'have'} been run"
             rooms.append(Room(self.trials - history.n_started, reason, is_final=not history.in_flight))
         if self.wall_seconds is not None and elapsed >= self.wall_seconds:
-            rooms.append(Room(0, f"the wall time of {self.wall} is over", is_final=True))
+            rooms.append(Room(0, f"the wall time of {self.wall_words} is over", is_final=True))
         worker_seconds, most = self._time("worker_seconds"), self._time("trial_seconds")
         if worker_seconds is not None and most is not None:
             rooms.append(self._share(worker_seconds, self.worked(history), most, "worker seconds", history))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
@@ -27,11 +26,13 @@ from hpo.running.budget import Budget
 from hpo.running.display import Display, Show, display_of
 from hpo.running.failures import HOPELESS, Failures, blamed, has_results, hopeless_words, mended, no_result_words
 from hpo.running.heartbeat import LEASE, Heartbeat, heartbeat, left_behind, others_at_work, owner, reclaim
+from hpo.running.in_flight import InFlight
 from hpo.running.machines import Machines
 from hpo.running.objective import Evaluate, Objective, check_objective
 from hpo.running.outage import CALL, OUTAGE, Outage
 from hpo.running.progress import Progress
 from hpo.running.run_result import Run, interrupt
+from hpo.running.shutdown import Shutdown, Stage
 from hpo.running.signals import Interrupts
 from hpo.running.starting import Starter
 from hpo.running.telling import Teller, failure_of
@@ -149,27 +150,18 @@ class _Runner:
         self.began = self.clock()
         self.looked = self.busy = time.monotonic()
         self.me = owner()
+        self.interrupts = Interrupts(self._say)
         self.starter = Starter(study, self.me, limits, is_command=objective is None)
-        self.running: dict[str, Trial] = {}
-        """What the study has not been told the end of, by the ids of its tasks."""
-        self.found: dict[str, Trial] = {}
-        """What was found running, and is not known yet to be this driver's."""
-        self.lost: set[str] = set()
-        """Tasks whose trials another driver has taken over."""
-        self.unseen: set[str] = set()
-        """Those of them of which it is not known yet who has them."""
-        self.ending, self.is_over = "", False
-        self.teller = Teller(study, self._say, is_command=objective is None)
+        self.in_flight = InFlight()
+        self.shutdown = Shutdown(self.interrupts, limits.notice)
+        self.teller = Teller(study, self._say, self.shutdown, is_command=objective is None)
         self.results: list[Trial] = []
         """Trials of this run that have completed or failed."""
         self.failures = Failures(study)
-        self.ended: deque[tuple[Outcome, bool]] = deque()
-        """What the pool has delivered and the study has not been told yet, with whether a loss counts."""
         self.machines = Machines(self.clock, float(limits.outage))
         self.outage = Outage(float(limits.outage), self._say)
         self.known: History | None = None
         """As it was when the storage was last read: what is shown needs no storage."""
-        self.interrupts = Interrupts(self._say)
 
     def run(self, executor: Executor) -> Run:
         self.budget.check(self._await(self._history).problem)
@@ -183,9 +175,9 @@ class _Runner:
             try:
                 reason = self._run_on(pool)
             except BaseException as error:
-                self.interrupts.cleaning_up(lambda: pool.cancel(list(self.running), grace=0.0))
-                if isinstance(error, KeyboardInterrupt) and self.running and pool.grace:
-                    n = counted(len(self.running), "running trial")
+                self.interrupts.cleaning_up(lambda: pool.cancel(list(self.in_flight.held), grace=0.0))
+                if isinstance(error, KeyboardInterrupt) and self.in_flight.held and pool.grace:
+                    n = counted(len(self.in_flight.held), "running trial")
                     now = "interrupt again (Ctrl-C) to kill at once"
                     self._say(f"interrupted again: {n} cancelled, with {pool.grace:g} s to end; {now}")
                 untold = self._abandon(pool, error)
@@ -209,31 +201,32 @@ class _Runner:
         self._await(lambda: self._take_over(pool))
         if again := self._await(lambda: mended(self.study)):
             self._say(f"run again: {counted(len(again), 'trial')} that failed because of an error in the program")
-        with heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.running)) as beating:
+        with heartbeat(self.study, self.me, self.limits.lease, lambda: dict(self.in_flight.held)) as beating:
             self._loop(pool, beating)
-            mode = CloseMode.DETACH if self._is_detaching(pool) else CloseMode.DRAIN
+            self.shutdown.heed(survives=pool.survives)
+            mode = CloseMode.DETACH if self.shutdown.stage is Stage.DETACHED else CloseMode.DRAIN
             with self.interrupts.waiting():
                 self._arrive(pool.close(mode))
             if untold := self._finish_or_keep():
-                return f"{self.ending}; {untold}"
-        return self.ending + no_result_words(self.study, self._shown())
+                return f"{self.shutdown.reason}; {untold}"
+        return self.shutdown.reason + no_result_words(self.study, self._shown())
 
     def _ended(self, reason: str) -> Run:
-        was_told = self.interrupts.count > 0 or self.interrupts.terminated_at is not None
         failed = sum(trial.state is TrialState.FAILED for trial in self.results)
-        left, n_completed = tuple(self.running.values()), len(self.results) - failed
-        return Run(reason, self._elapsed(), was_told, tuple(self.teller.stopped), left, n_completed, failed)
+        left, stopped = tuple(self.in_flight.held.values()), tuple(self.teller.stopped)
+        is_asked_for, n_completed = self.shutdown.is_asked_for, len(self.results) - failed
+        return Run(reason, self._elapsed(), is_asked_for, stopped, left, n_completed, failed)
 
     def _loop(self, pool: Pool, beating: Heartbeat) -> None:
-        while not self.is_over:
-            self.ending = self.ending or self._interruption(pool)
-            if self._is_detaching(pool):
+        while True:
+            self.shutdown.heed(survives=pool.survives)
+            if self.shutdown.stage is Stage.DETACHED:
                 return
-            if self.outage.may_try():
-                self._reach(lambda: self._talk(pool, beating))
-            if not self.is_over:
-                self._wait(pool)
-                self._end_overdue(pool)
+            if self.outage.may_try() and self._reach(lambda: self._talk(pool, beating)) and self._is_over():
+                return
+            self._wait(pool)
+            if self.in_flight.held and self.shutdown.stop_overdue(self.budget, self._elapsed()):
+                pool.cancel(list(self.in_flight.held))
 
     def _talk(self, pool: Pool, beating: Heartbeat) -> None:
         """All that the loop tells the study and learns from it; done again later where the storage does not answer."""
@@ -245,20 +238,24 @@ class _Runner:
         if not self.outage.is_on and time.monotonic() > max(self.looked + lease / 3, rested):
             self.looked = time.monotonic()
             self._take_over(pool)
-        self._lose(pool, beating.lost())
-        if not self.ending and not self._is_held():
-            self.ending = self._fill(pool)
-        if not self.running:
+        if gone := self.in_flight.lose(beating.lost(), lambda: self.study.trials):
+            pool.cancel(gone)
+        if self.shutdown.stage is Stage.RUNNING and not self._is_held():
+            self._fill(pool)
+        if not self.in_flight.held:
             self._raise_what_holds()
-            if self.ending or not self._may_get_work():
-                self.ending, self.is_over = self.ending or self._what_is_over(), True
+            if self.shutdown.stage is not Stage.RUNNING or not self._may_get_task():
+                self.shutdown.end(self.shutdown.reason or self._what_is_over())
+
+    def _is_over(self) -> bool:
+        return self.shutdown.stage is Stage.OVER
 
     def _wait(self, pool: Pool) -> None:
         """For something to end, or a pause to be over."""
         for words in (*self.machines.news(), *pool.notices()):
             self._say(words)
         pool.avoid(self.machines.avoided())
-        due, is_idle = self.machines.due(), not self.n_live
+        due, is_idle = self.machines.due(), not self.in_flight.n_live
         pool.alarm(due)
         with self.interrupts.waiting():
             self._arrive(pool.wait(_TICK))
@@ -282,7 +279,7 @@ class _Runner:
             waits = f"{counted(n, 'trial')} {'waits' if n == 1 else 'wait'} to be run again. " if n else ""
             raise ExecutorError(f"{words}. {waits}The run stops here. Mend the machines and run it again, to go on")
 
-    def _may_get_work(self) -> bool:
+    def _may_get_task(self) -> bool:
         """Whether it is worth waiting: for machines, or for what other drivers may hand back."""
         if self.machines.is_pausing:
             return True
@@ -292,28 +289,33 @@ class _Runner:
         room = self.budget.room(self._history(), self._elapsed())
         return room.reason if room.trials < 1 else "nothing more to run"
 
-    def _fill(self, pool: Pool) -> str:
-        """Start what capacity, budget and machines allow. Returns why nothing will ever be started again, or nothing."""
-        while (free := pool.capacity - len(self.running)) > 0:  # it is below 0 where a cluster has shrunk
-            room = self.budget.room(self._history(), self._elapsed())
+    def _fill(self, pool: Pool) -> None:
+        """Start what capacity, budget and machines allow."""
+        while self.shutdown.stage is Stage.RUNNING:
+            free = pool.capacity - len(self.in_flight.held)  # below 0 where a cluster has shrunk
+            room = self.budget.room(self._history(), self._elapsed()) if free > 0 else None
+            if room is None:
+                return
             if room.trials < 1:
-                return room.reason if room.is_final else ""
+                if room.is_final:
+                    self.shutdown.drain(room.reason)
+                return
             if (n := int(min(free, self.machines.room()))) < 1:
-                return ""
+                return
             try:
                 trials = self.starter.claimed(n, self._room, self.machines.suspects)
             except SpaceExhausted as error:
-                return "" if self.running else str(error)
+                if not self.in_flight.held:
+                    self.shutdown.drain(str(error))
+                return
             if not trials:
-                return ""
+                return
             self._submit(pool, trials)
-            if ending := self._interruption(pool):
-                return ending
-        return ""
+            self.shutdown.heed(survives=pool.survives)
 
     def _submit(self, pool: Pool, trials: list[Trial]) -> None:
         tasks = [self.starter.task(trial) for trial in trials]
-        self.running.update({task.id: trial for task, trial in zip(tasks, trials, strict=True)})
+        self.in_flight.start(tasks, trials)
         self.busy = time.monotonic()
         pool.submit(*tasks)
         self.machines.started({task.id: trial.number for task, trial in zip(tasks, trials, strict=True)})
@@ -321,38 +323,31 @@ class _Runner:
             self._history()
             self.display.show(self._state())
 
-    @property
-    def n_live(self) -> int:
-        """How many tasks have not ended."""
-        return len(self.running) - len(self.ended)
-
     def _arrive(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             kind, message = failure_of(outcome, is_command=self.objective is None)
-            if outcome.id in self.found:
-                self.running[outcome.id] = self.found.pop(outcome.id)
-            trial = self.running[outcome.id]
-            self.ended.append((outcome, self.machines.ended(trial.number, outcome, kind, message)))
+            trial = self.in_flight.arrive(outcome)
+            self.in_flight.ended.append((outcome, self.machines.ended(trial.number, outcome, kind, message)))
 
     def _finish(self) -> None:
         """Tell the study what has ended; what it is told is forgotten here."""
-        while self.ended:
-            outcome, counts = self.ended[0]
+        while self.in_flight.ended:
+            outcome, counts = self.in_flight.ended[0]
             trial = self._deliver(outcome, counts)
-            del self.running[outcome.id]
-            self.ended.popleft()
+            self.in_flight.forget(outcome.id)
             self.busy = time.monotonic()
             if trial is not None:
                 self._show_end(trial, outcome)
 
     def _deliver(self, outcome: Outcome, counts: bool) -> Trial | None:
         """Tell the study how a task ended; None where that is another driver's business."""
-        if outcome.id in self.lost and outcome.kind is not None:
-            self.study.leases.bill(self.running[outcome.id], outcome.seconds)
+        ours = self.in_flight.held[outcome.id]
+        if outcome.id in self.in_flight.lost and outcome.kind is not None:
+            self.study.leases.bill(ours, outcome.seconds)
             return None
         had_fault = self.teller.fault is not None
-        trial = self.teller.tell(self.running[outcome.id], outcome, counts=counts)
-        if self.teller.fault is not None and not had_fault and (others := len(self.running) - 1):
+        trial = self.teller.tell(ours, outcome, counts=counts)
+        if self.teller.fault is not None and not had_fault and (others := len(self.in_flight.held) - 1):
             self._say(f"a result is refused: nothing more is started; {counted(others, 'running trial')} may end first")
         return trial
 
@@ -378,9 +373,8 @@ class _Runner:
             with patient(CALL):
                 step()
         except StorageError as error:
-            since = self.interrupts.terminated_at
-            is_leaving = since is not None and time.monotonic() - since >= self.limits.notice
-            self.outage.bear(error, self.n_live, len(self.ended), is_leaving=is_leaving and not self.n_live)
+            n_live, n_ended = self.in_flight.n_live, len(self.in_flight.ended)
+            self.outage.bear(error, n_live, n_ended, is_leaving=self.shutdown.is_notice_over and not n_live)
             if self.display.wants_starts and self.known is not None:
                 self.display.show(self._state())
             return False
@@ -391,7 +385,7 @@ class _Runner:
         """What a step at the beginning answers, as soon as the storage does."""
         answers: list[T] = []
         while not self._reach(lambda: answers.append(step())):
-            if self.interrupts.count or self.interrupts.terminated_at is not None:
+            if self.shutdown.is_asked_for:
                 raise KeyboardInterrupt
             with self.interrupts.waiting():
                 time.sleep(_TICK)
@@ -404,8 +398,7 @@ class _Runner:
                 self._finish()
         except StorageError as error:
             log.warning("what has ended cannot be stored: %s", error)
-            untold = [(self.running.pop(outcome.id), outcome) for outcome, _ in self.ended]
-            self.ended.clear()
+            untold = self.in_flight.take_untold()
             return kept(self.study, self._shown().problem.metrics, untold, is_command=self.objective is None)
         return ""
 
@@ -423,49 +416,22 @@ class _Runner:
         """Go on with what an earlier driver left: watch what still runs, hand back the rest."""
         if pool.survives:
             left = {self.starter.id(trial): trial for trial in left_behind(self.study)}
-            self.found.update({id: left[id] for id in pool.reattach(left)})
-            adopted = self.study.leases.adopt(self.found.values(), self.me, self.limits.lease)
-            self.running.update(self.found)
-            self.lost |= self.found.keys() - {self.starter.id(trial) for trial in adopted}
-            self.found.clear()
+            self.in_flight.find({id: left[id] for id in pool.reattach(left)})
+            adopted = self.study.leases.adopt(self.in_flight.found.values(), self.me, self.limits.lease)
+            self.in_flight.adopt(map(self.starter.id, adopted))
             if adopted:
                 self._say(f"watching again: {counted(len(adopted), 'trial')} that went on without a driver")
         if reclaimed := reclaim(self.study):
             numbers = listing(f"#{trial.number}" for trial in reclaimed)
             self._say(f"run again: {counted(len(reclaimed), 'trial')} of a killed run: {numbers}")
 
-    def _lose(self, pool: Pool, ids: set[str]) -> None:
-        """Other drivers have taken these over; their tasks are ended, but for those that they watch now."""
-        self.unseen |= ids & self.running.keys()
-        self.lost |= self.unseen
-        if self.unseen:
-            now = self.study.trials
-            lost = {id: trial for id, trial in self.running.items() if id in self.unseen}
-            self.unseen.clear()
-            pool.cancel([id for id, trial in lost.items() if now[trial.number].attempt != trial.attempt])
-
     # -- ends -----------------------------------------------------------------------------------------------------
 
-    def _interruption(self, pool: Pool) -> str:
-        if self.interrupts.terminated_at is not None:
-            word, rest = "terminated", f"had {self.limits.notice:g} s to end"
-        elif self.interrupts.count:
-            word, rest = "interrupted", ""
-        else:
-            return ""
-        rest = "go on" if pool.survives else rest
-        return f"{word}: running trials {rest}" if rest else word
-
-    def _is_detaching(self, pool: Pool) -> bool:
-        if pool.survives and self._interruption(pool):
-            self.teller.hand_back = True  # what was not handed over yet
-            return True
-        return False
-
     def _first_words(self, pool: Pool) -> str:
-        n, is_one, n_kept = counted(self.n_live, "running trial"), self.n_live == 1, len(self.ended)
+        n_live, n_kept = self.in_flight.n_live, len(self.in_flight.ended)
+        n, is_one = counted(n_live, "running trial"), n_live == 1
         kept = f"; {counted(n_kept, 'result')} cannot be stored at the moment" if n_kept and self.outage.is_on else ""
-        if not self.n_live:
+        if not n_live:
             end = f"{kept}; interrupt again (Ctrl-C) to end without" if kept else ""
             return f"interrupted: no trial is running, and no more are started{end}"
         if pool.survives:
@@ -475,20 +441,8 @@ class _Runner:
         return f"interrupted: waiting for {n} to end{kept}; {end}"
 
     def _last_words(self) -> str:
-        n, is_one = counted(self.n_live, "running trial"), self.n_live == 1
+        n, is_one = counted(self.in_flight.n_live, "running trial"), self.in_flight.n_live == 1
         return f"terminated: {n} {'has' if is_one else 'have'} {self.limits.notice:g} s to end"
-
-    def _end_overdue(self, pool: Pool) -> None:
-        """End what still runs when the wall time and the overtime are over, or the notice after SIGTERM is."""
-        if self.teller.stopping or not self.running:
-            return
-        latest, since = self.budget.latest, self.interrupts.terminated_at
-        if since is not None and time.monotonic() - since >= self.limits.notice:
-            self.teller.stopping, self.teller.hand_back = "preempted: the machine was to be given back", True
-        elif latest is not None and self._elapsed() >= latest:
-            self.teller.stopping = f"stopped: the wall time of {self.budget.wall} is over"
-        if self.teller.stopping:
-            pool.cancel(list(self.running))
 
     def _abandon(self, pool: Pool, error: BaseException) -> str:
         """Leave nothing running, whatever happened; but what outlives its driver and is not to blame. What is to be said of
@@ -500,10 +454,10 @@ class _Runner:
         if mode is CloseMode.KILL:
             why = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
             with suppress(StorageError), patient(CALL):  # else their leases run out
-                for id, trial in self.running.items():
-                    if id not in self.lost:
+                for id, trial in self.in_flight.held.items():
+                    if id not in self.in_flight.lost:
                         self.teller.end(trial, f"the run ended: {why}")
-            self.running.clear()
+            self.in_flight.held.clear()
         return untold
 
     def _room(self, history: History) -> float:
@@ -520,7 +474,9 @@ class _Runner:
         return Progress(history, elapsed, room=self.budget.room(history, elapsed), delay=self._delay())
 
     def _delay(self) -> str:
-        return " | ".join(filter(None, [self.outage.words(self.n_live, len(self.ended)), self.machines.words()]))
+        return " | ".join(
+            filter(None, [self.outage.words(self.in_flight.n_live, len(self.in_flight.ended)), self.machines.words()])
+        )
 
     def _elapsed(self) -> float:
         return self.clock() - self.began

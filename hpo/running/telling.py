@@ -8,6 +8,7 @@ from hpo.common.redact import redact
 from hpo.errors import ResultConflict, ResultError, TrialStateError, listing
 from hpo.executors import Outcome
 from hpo.running.objective import Failure, fault_of, result_of
+from hpo.running.shutdown import Shutdown
 from hpo.study.study import Study
 from hpo.trials.trial import Trial, TrialState
 
@@ -16,14 +17,10 @@ class Teller:
     """Each method may be called again where the storage did not answer: what was stored is not stored twice, and nothing is
     said before it is stored."""
 
-    def __init__(self, study: Study, say: Callable[[str], None], *, is_command: bool) -> None:
-        self._study, self._say, self._is_command = study, say, is_command
+    def __init__(self, study: Study, say: Callable[[str], None], shutdown: Shutdown, *, is_command: bool) -> None:
+        self._study, self._say, self._shutdown, self._is_command = study, say, shutdown, is_command
         self.fault: ResultError | None = None
         """The first result that broke its contract."""
-        self.stopping = ""
-        """Why running trials are being ended."""
-        self.hand_back = False
-        """Whether trials that are ended shall be run again."""
         self.stopped: list[Trial] = []
         self._is_log_said = False
         """Whether it was said which names in a command's output are taken for log."""
@@ -42,7 +39,7 @@ class Teller:
         now = self._study.trials[trial.number]
         if now.state is not TrialState.RUNNING or now.attempt != trial.attempt:
             return self._study.leases.bill(trial, seconds)
-        if self.hand_back:
+        if self._shutdown.hand_back:
             now = self._study.requeue(trial, reason, seconds=seconds)
         else:
             now = self._study.cancel(trial, reason, seconds=seconds)
@@ -52,7 +49,7 @@ class Teller:
     def _told(self, trial: Trial, outcome: Outcome, counts: bool) -> Trial:
         seconds = outcome.seconds
         if outcome.kind == "cancelled":
-            return self.end(trial, self.stopping or outcome.message or "cancelled", seconds)
+            return self.end(trial, self._shutdown.stopping or outcome.message or "cancelled", seconds)
         if outcome.reported is not None and (late := self._reported(trial, outcome)):
             return late
         if outcome.kind is not None:

@@ -59,7 +59,7 @@ def test_no_sleeping_child_is_alive_after_the_wall_and_the_grace(tmp_path: Path)
     assert [pid for pid in pids if psutil.pid_exists(pid)] == []
     assert len(ended.stopped) == len(s.trials) <= n
     assert {t.state for t in s.trials} == {TrialState.CANCELLED}
-    assert {t.message for t in s.trials} == {"stopped: the wall time of 8.0 is over"}
+    assert {t.message for t in s.trials} == {"stopped: the wall time of 8 s is over"}
     assert all(t.seconds and t.seconds > 0 for t in s.trials)
 
 

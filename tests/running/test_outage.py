@@ -232,7 +232,7 @@ def test_time_is_kept_while_the_storage_is_away(storage: Away) -> None:
         return {"y": trial.params["x"]}
 
     ended = hpo.run(study, train, budget=hpo.Budget(wall=0.3), executor=Threads(1), progress=False)
-    assert (ended.reason, ended.completed) == ("the wall time of 0.3 is over", 1)
+    assert (ended.reason, ended.completed) == ("the wall time of 0.3 s is over", 1)
 
 
 def outage(patience: float) -> tuple[Outage, list[str], Callable[[float], None]]:
