@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hpo.bayes.acquisition.log_ei import Acquisition, LogProbability
-from hpo.bayes.acquisition.pending import Target, probable
+from hpo.bayes.acquisition.pending import AcquisitionTerms, probable
 from hpo.bayes.gp.gp import GP, sample_at
 from hpo.bayes.several_objectives import Front
 from hpo.common.arrays import Array, Mask
@@ -70,7 +70,7 @@ def _thompson(draws: Array, chance: Array, left: Mask) -> Iterator[int]:
 
 
 def pool_draws(
-    target: Target, front: Front | None, X: Array, in_flight: Array, rng: np.random.Generator
+    target: AcquisitionTerms, front: Front | None, X: Array, in_flight: Array, rng: np.random.Generator
 ) -> tuple[Array, Array, Array]:
     """What `greedy` needs for candidates X [c, d] and points in flight [p, d]: draws [c, s], reach [s], chance [c].
 

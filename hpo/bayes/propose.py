@@ -20,11 +20,12 @@ from hpo.bayes.data import TrainingData, training_data
 from hpo.bayes.domain import domain_of, feasible_params
 from hpo.bayes.gp.gp import GP
 from hpo.bayes.gp.kernel import squared_distances
+from hpo.bayes.mode import Mode, mode_of
 from hpo.bayes.models import Models, fit_models, needs_search
 from hpo.bayes.optimize.halton import halton
 from hpo.bayes.optimize.maximize import Climbable, Domain, maximize, perturb
 from hpo.bayes.several_objectives import Front
-from hpo.bayes.target import aim, meets_constraints
+from hpo.bayes.target import meets_constraints, target_of
 from hpo.bayes.time_estimates import CostModel
 from hpo.common.arrays import Array, Mask
 from hpo.errors import SpaceExhausted
@@ -87,12 +88,12 @@ class _Chooser:
         self.meets = meets_constraints(data)
         self.skipped: tuple[str, ...] = ()
         self.in_flight = data.X_in_flight
-        self.aim = aim(data, models, risk_margin(history.trials))
+        self.target = target_of(data, models, risk_margin(history.trials))
         width = N_FANTASIES * max(len(models.objectives), 1)
         self.normals = rng.standard_normal((min(len(self.in_flight), MAX_FANTASIZED) + min(n, MAX_CLIMBED), width))
         self.listed = self._listed()
         self.domain: Domain = domain_of(self.encoder)
-        several = len(models.objectives) > 1 and not self.aim.is_feasibility
+        several = len(models.objectives) > 1 and not self.target.is_feasibility
         self.front = Front.of(models, data.X, self.meets) if several else None
         self.incumbents = self.front.spread(N_INCUMBENTS) if self.front else _incumbents(data, models, history)
 
@@ -120,31 +121,25 @@ class _Chooser:
         return out
 
     def _next(self) -> Suggestion | None:
-        number = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight)
-        is_second = number % 2 == 1
-        alternatives = self.aim.alternatives if len(self.in_flight) else ()
-        function: Climbable
-        if is_second and self.aim.is_uninformative:
-            # Such a model is least certain of the corners, and would go from one to the next.
-            function, how, best = self._function(), _UNINFORMATIVE, self._best_of_few
-        elif is_second and alternatives:
-            # One wrong model would be wrong for all that is in flight at once.
-            alternative = alternatives[number // 2 % len(alternatives)]
-            function, how, best = acquisition(alternative, self.in_flight, self.normals), _ALTERNATIVE, self._best
-        else:
-            function, how, best = self._function(), "", self._best
+        number, n_in_flight = self.n_trials + len(self.in_flight) - len(self.data.X_in_flight), len(self.in_flight)
+        mode = mode_of(number, n_in_flight, self.target, several=self.front is not None)
+        function, best = self._function(), self._best
+        if mode is Mode.SPACE_FILLING:
+            best = self._best_of_few
+        elif mode is Mode.ALTERNATIVE:
+            alternatives = self.target.alternatives
+            function = acquisition(alternatives[number // 2 % len(alternatives)], self.in_flight, self.normals)
         found = best(function)
         if found is None:
             return self._by_chance()
-        # Every second trial looks elsewhere while the best candidate promises next to nothing. What is in flight makes its
-        # surroundings promise little, which is no sign of that.
-        is_lone = is_second and not how and not len(self.in_flight)
-        may_explore = is_lone and not self.front and self.aim.stall_threshold > 0.0
-        if may_explore and function.value(self._row(found))[0] < np.log(self.aim.stall_threshold):
-            function = acquisition(self.aim.exploring, self.in_flight, self.normals)
-            found, how = self._best(function) or found, _STALLED
+        if mode is Mode.IMPROVE_OR_EXPLORE:
+            if function.value(self._row(found))[0] < np.log(self.target.stall_threshold):
+                function = acquisition(self.target.exploring, self.in_flight, self.normals)
+                found = self._best(function) or found
+            else:
+                mode = Mode.IMPROVE
         X = self._row(found)
-        (pick,) = self._suggestions([found], X, function.value(X), how=how)
+        (pick,) = self._suggestions([found], X, function.value(X), how=mode.value)
         return pick
 
     def _row(self, params: Params) -> Array:
@@ -168,7 +163,7 @@ class _Chooser:
     def _from_pool(self, n: int) -> list[Suggestion]:
         """At most `n` configurations chosen together; at least one while any is left."""
         X = self._pool(max(POOL, 2 * n))
-        draws, reach, chance = pool_draws(self.aim.target, self.front, X, self.in_flight, self.rng)
+        draws, reach, chance = pool_draws(self.target.terms, self.front, X, self.in_flight, self.rng)
         picks: dict[str, Params] = {}
         for i in greedy(draws, reach, chance):
             params = feasible_params(self.encoder, X[i], X)
@@ -196,8 +191,8 @@ class _Chooser:
     def _function(self, in_flight: Array | None = None) -> Climbable:
         in_flight = self.in_flight if in_flight is None else in_flight
         if self.front:
-            return self.front.improvement(self.aim.target.limits, in_flight, self.normals)
-        return acquisition(self.aim.target, in_flight, self.normals)
+            return self.front.improvement(self.target.terms.limits, in_flight, self.normals)
+        return acquisition(self.target.terms, in_flight, self.normals)
 
     def _listed(self) -> list[Params] | None:
         space = self.history.problem.space
@@ -243,7 +238,7 @@ class _Chooser:
         p_meets = {m.series.metric.name: _probability(m.gp, m.limit, X) for m in models.by_metric if m.limit}
         p_success = models.p_success(X)
         nearest = _nearest(self.history, self.data, X)
-        is_bold = None if role or self.aim.is_feasibility else self._is_daring(X)
+        is_bold = None if role or self.target.is_feasibility else self._is_daring(X)
         out = []
         for i, params in enumerate(picks):
             is_role = role or ("feasibility" if is_bold is None else "explore" if is_bold[i] else "exploit")
@@ -272,19 +267,16 @@ class _Chooser:
         """Whether each configuration is predicted worse than what is known."""
         if self.front:
             return self.front.dominates(X)
-        gp, best = self.aim.target.objective, self.aim.target.best
+        gp, best = self.target.terms.objective, self.target.terms.best
         assert gp is not None
         return gp.posterior_mean(X) < best
 
 
-_STALLED = "next to nothing is to be gained near the best: a look where little is known"
-_UNINFORMATIVE = "results are not foretold better than by their average yet: the best of a few spread over the space"
-_ALTERNATIVE = "promising under other assumptions about the objective: what is in flight does not rely on one model"
 _HOW = {
-    "feasibility": "no trial meets every limit yet: here all are most probably met",
-    "exploit": "predicted better than what is known",
-    "explore": "predicted below what is known, but uncertain enough to be worth a look",
-    "fallback": "drawn at random: the search found nothing new",
+    "feasibility": "no trial meets every limit yet; this one is the most likely to meet them all",
+    "exploit": "predicted better than the best trial so far",
+    "explore": "predicted worse than the best trial so far, but uncertain enough to be worth a try",
+    "fallback": "drawn at random, because the search found nothing new",
 }
 
 

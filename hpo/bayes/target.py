@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpo.bayes.acquisition.feasibility import LikelySuccess
-from hpo.bayes.acquisition.pending import ConstraintTerms, Target
+from hpo.bayes.acquisition.pending import AcquisitionTerms, ConstraintTerms
 from hpo.bayes.data import TrainingData
 from hpo.bayes.gp.gp import GP, LARGE
 from hpo.bayes.gp.transforms import leave_one_out_normal, log_density
@@ -27,23 +27,23 @@ class AcquisitionTarget:
     `stall_threshold`: an expected improvement, in the model's units, that is not worth a trial.
     """
 
-    target: Target
+    terms: AcquisitionTerms
     is_feasibility: bool
     stall_threshold: float = 0.0
-    alternatives: tuple[Target, ...] = ()
+    alternatives: tuple[AcquisitionTerms, ...] = ()
     """The same target under alternative models of the objective."""
     is_uninformative: bool = False
     """Whether the objective's model sees noise, and does not foretell results better than their average does."""
 
     @property
-    def exploring(self) -> Target:
+    def exploring(self) -> AcquisitionTerms:
         """The same with a mark well above the best: only where little is known can it be reached."""
-        assert self.target.objective is not None
-        margin = _EXPLORE * float(np.sqrt(self.target.objective.theta.outputscale))
-        return replace(self.target, margin=margin)
+        assert self.terms.objective is not None
+        margin = _EXPLORE * float(np.sqrt(self.terms.objective.theta.outputscale))
+        return replace(self.terms, margin=margin)
 
 
-def aim(data: TrainingData, models: Models, risk_margin: float) -> AcquisitionTarget:
+def target_of(data: TrainingData, models: Models, risk_margin: float) -> AcquisitionTarget:
     """Improve on the best feasible trial; while there is none, be feasible.
 
     The best is judged by the model's mean at the trials, so that a lucky measurement does not set the mark. A single
@@ -54,10 +54,10 @@ def aim(data: TrainingData, models: Models, risk_margin: float) -> AcquisitionTa
         limits = [*limits, (models.success, LikelySuccess(models.calibration, risk_margin))]
     meets = meets_constraints(data)
     if not models.objectives or not meets.any():
-        return AcquisitionTarget(Target(None, -np.inf, limits), is_feasibility=True)
+        return AcquisitionTarget(AcquisitionTerms(None, -np.inf, limits), is_feasibility=True)
 
-    def improve(gp: GP) -> Target:
-        return Target(gp, float(gp.posterior_mean(data.X[meets]).max()), limits)
+    def improve(gp: GP) -> AcquisitionTerms:
+        return AcquisitionTerms(gp, float(gp.posterior_mean(data.X[meets]).max()), limits)
 
     first = models.objectives[0]
     y = first.series.y

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hpo.bayes.acquisition.feasibility import LikelySuccess
 from hpo.bayes.acquisition.log_ei import Acquisition, LogEI, LogProbability, Utility
-from hpo.bayes.acquisition.pending import ConstraintTerms, Target
+from hpo.bayes.acquisition.pending import AcquisitionTerms, ConstraintTerms
 from hpo.bayes.candidate_pool import greedy, pool_draws
 from hpo.bayes.data import MetricData
 from hpo.bayes.gp.gp import GP, build
@@ -118,7 +118,7 @@ def test_before_anything_is_attained_the_worst_is_the_mark() -> None:
 
 def test_draws_are_those_of_the_model() -> None:
     gp, X = surrogate("wave"), grid()
-    draws, reach, chance = pool_draws(Target(gp, 0.7, []), None, X, NOBODY, rng())
+    draws, reach, chance = pool_draws(AcquisitionTerms(gp, 0.7, []), None, X, NOBODY, rng())
     mean, covariance = gp.joint(X)
     n = draws.shape[1]
     deviation = np.sqrt(covariance.diagonal())
@@ -132,7 +132,7 @@ def test_draws_are_those_of_the_model() -> None:
 
 def test_the_first_pick_has_about_the_largest_expected_improvement() -> None:
     """About: over 256 draws, a gain that comes in one of ten has a standard error of a fifth."""
-    target, X = Target(surrogate("wave"), 1.0, [(surrogate("slope"), LogProbability(0.0))]), grid(12)
+    target, X = AcquisitionTerms(surrogate("wave"), 1.0, [(surrogate("slope"), LogProbability(0.0))]), grid(12)
     first = next(greedy(*pool_draws(target, None, X, NOBODY, rng())))
     terms: list[tuple[GP, Utility]] = [(surrogate("wave"), LogEI(1.0)), (surrogate("slope"), LogProbability(0.0))]
     exact = np.exp(Acquisition(terms).value(X))
@@ -145,7 +145,7 @@ def test_chances_are_the_product_of_all_limits() -> None:
         (surrogate("slope"), LogProbability(0.0)),
         (surrogate("hill"), LogProbability(-1.0, 0.5)),
     ]
-    _, _, chance = pool_draws(Target(surrogate("wave"), 0.0, limits), None, grid(), NOBODY, rng())
+    _, _, chance = pool_draws(AcquisitionTerms(surrogate("wave"), 0.0, limits), None, grid(), NOBODY, rng())
     each = [np.exp(Acquisition([limit]).value(grid())) for limit in limits]
     np.testing.assert_allclose(chance, each[0] * each[1])
 
@@ -153,18 +153,18 @@ def test_chances_are_the_product_of_all_limits() -> None:
 def test_what_is_in_flight_already_gains_nothing_a_second_time() -> None:
     X, in_flight = grid(), grid()[[3, 17]]
     best = float(surrogate("wave").posterior(in_flight)[0].max())
-    draws, reach, _ = pool_draws(Target(surrogate("wave"), best, []), None, X, in_flight, rng())
+    draws, reach, _ = pool_draws(AcquisitionTerms(surrogate("wave"), best, []), None, X, in_flight, rng())
     assert np.all(reach >= best)
     assert reach.max() > best + 0.01
     # The same function is drawn at both; the jitter of the factorisation lets them differ by a hundredth.
     assert np.maximum(draws[[3, 17]] - reach, 0.0).mean() < 0.01
     hopeless: ConstraintTerms = [(surrogate("slope"), LogProbability(lower=50.0))]
-    _, unmoved, _ = pool_draws(Target(surrogate("wave"), best, hopeless), None, X, in_flight, rng())
+    _, unmoved, _ = pool_draws(AcquisitionTerms(surrogate("wave"), best, hopeless), None, X, in_flight, rng())
     np.testing.assert_array_equal(unmoved, best)
 
 
 def test_of_many_in_flight_the_most_promising_count() -> None:
-    target, X = Target(surrogate("wave"), 0.0, []), grid(3)
+    target, X = AcquisitionTerms(surrogate("wave"), 0.0, []), grid(3)
     in_flight = np.random.default_rng(5).random((1010, 2))
     mean, variance = surrogate("wave").posterior(in_flight)
     prospects = mean + 2.0 * np.sqrt(variance)
@@ -194,7 +194,7 @@ def test_several_objectives_are_drawn_as_volumes() -> None:
         None,
     )
     front = Front.of(models, X, np.ones(12, dtype=bool))
-    target = Target(surrogate("wave"), 0.0, [])
+    target = AcquisitionTerms(surrogate("wave"), 0.0, [])
     draws, reach, _ = pool_draws(target, front, grid(), NOBODY, rng())
     assert draws.shape == (36, 256)
     np.testing.assert_allclose(reach, (front.reach**3)[np.arange(256) % len(front.reach)])
@@ -214,7 +214,7 @@ def test_while_nothing_is_feasible_the_shortfall_is_drawn(n_in_flight: int) -> N
         (surrogate("wave"), LikelySuccess()),
     ]
     X, in_flight = grid(), grid()[:n_in_flight]
-    draws, reach, chance = pool_draws(Target(None, -np.inf, limits), None, X, in_flight, rng())
+    draws, reach, chance = pool_draws(AcquisitionTerms(None, -np.inf, limits), None, X, in_flight, rng())
     assert np.all(draws <= 0.0)
     np.testing.assert_array_equal(chance, 1.0)
     g, n = np.random.default_rng(9), 20_000

@@ -11,8 +11,9 @@ import hpo
 from hpo.bayes import models
 from hpo.bayes.acquisition.feasibility import risk_margin
 from hpo.bayes.data import training_data
+from hpo.bayes.mode import Mode
 from hpo.bayes.models import fit_models
-from hpo.bayes.target import AcquisitionTarget, aim
+from hpo.bayes.target import AcquisitionTarget, target_of
 from hpo.problem.encoding import Encoder
 
 SQUARE = hpo.Space({"x": hpo.Float(0.0, 1.0), "y": hpo.Float(0.0, 1.0)})
@@ -36,7 +37,7 @@ def study_of(n: int, scale: float = 1.0, *, constraint: float | None = None) -> 
 
 def aim_of(study: hpo.Study) -> AcquisitionTarget:
     data = training_data(study.history, Encoder(study.problem.space))
-    return aim(data, fit_models(data, study.history.fitted), risk_margin(study.trials))
+    return target_of(data, fit_models(data, study.history.fitted), risk_margin(study.trials))
 
 
 def test_next_to_nothing_is_a_share_of_what_was_gained() -> None:
@@ -49,19 +50,19 @@ def test_next_to_nothing_is_a_share_of_what_was_gained() -> None:
 def test_without_a_feasible_trial_only_the_limits_count() -> None:
     found = aim_of(study_of(5, constraint=-1.0))
     assert found.is_feasibility
-    assert found.target.objective is None
+    assert found.terms.objective is None
     assert found.stall_threshold == 0.0
 
 
 def test_the_bolder_target_lies_one_prior_deviation_higher() -> None:
     found = aim_of(study_of(8))
-    assert found.target.objective is not None
-    assert found.exploring.margin == pytest.approx(np.sqrt(found.target.objective.theta.outputscale))
-    assert found.exploring.best == found.target.best
+    assert found.terms.objective is not None
+    assert found.exploring.margin == pytest.approx(np.sqrt(found.terms.objective.theta.outputscale))
+    assert found.exploring.best == found.terms.best
 
 
 def looks(study: hpo.Study) -> list[hpo.Trial]:
-    return [t for t in study.trials if str(t.why.get("how", "")).startswith("next to nothing")]
+    return [t for t in study.trials if t.why.get("how") == Mode.IMPROVE_OR_EXPLORE.value]
 
 
 def study_of_kinds(n: int) -> hpo.Study:
@@ -108,10 +109,10 @@ def test_one_that_has_not_goes_on(rough: Callable[[float, float], float]) -> Non
 
 
 def test_what_is_in_flight_does_not_rely_on_one_model() -> None:
-    """Every second configuration of a batch comes from a rival; alone, and while nothing is feasible, none does."""
+    """Every second configuration of a batch comes from an alternative model; alone, and while nothing is feasible, none does."""
     study = study_of(8)
     batch = study.ask(4)
-    assert ["one model" in t.why["how"] for t in batch] == [False, True, False, True]
+    assert [t.why["how"] == Mode.ALTERNATIVE.value for t in batch] == [False, True, False, True]
     assert study.replay().is_identical
     lone = study_of(9)
     assert "one model" not in lone.ask().why["how"]
@@ -125,7 +126,7 @@ def test_a_model_that_foretells_nothing_does_not_send_every_trial_to_a_corner() 
     study = hpo.open_study("noise", hpo.Problem(space, [hpo.Objective("gain")]), storage=":memory:", seed=0)
     for _ in range(40):
         study.tell(study.ask(), {"gain": float(rng.normal())})
-    spread = [t for t in study.trials if str(t.why.get("how", "")).startswith("results are not foretold")]
+    spread = [t for t in study.trials if t.why.get("how") == Mode.SPACE_FILLING.value]
     assert len(spread) >= 10
     assert all(t.number % 2 for t in spread)
     assert all(0.0 < x < 1.0 for t in spread for x in t.params.values())

@@ -23,7 +23,7 @@ ConstraintTerms = Sequence[tuple[GP, Utility]]
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class AcquisitionTerms:
     """What the next trial is chosen for: improve the objective over `best`, and meet every limit.
 
     `objective` is None while nothing feasible is known: then only the limits count.
@@ -35,7 +35,7 @@ class Target:
     margin: float = 0.0
 
 
-def acquisition(target: Target, in_flight: Array, normals: Array) -> Acquisition:
+def acquisition(target: AcquisitionTerms, in_flight: Array, normals: Array) -> Acquisition:
     """Log EI + sum of log probabilities of the limits, given points in flight `[p, d]`.
 
     `normals [>= p, s]`: standard normals, the same for every point of a batch, so that they differ only by what they
@@ -50,7 +50,7 @@ def acquisition(target: Target, in_flight: Array, normals: Array) -> Acquisition
     return Acquisition([improvement(target, in_flight, normals), *terms])
 
 
-def improvement(target: Target, in_flight: Array, normals: Array) -> tuple[GP, LogEI]:
+def improvement(target: AcquisitionTerms, in_flight: Array, normals: Array) -> tuple[GP, LogEI]:
     """The objective's model and its log EI, averaged over draws of what is in flight."""
     gp = target.objective
     assert gp is not None
