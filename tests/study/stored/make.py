@@ -66,7 +66,7 @@ def make(where: str) -> None:
     _drive(
         _study(
             "conditional",
-            {"kind": KINDS, **two, "momentum": hpo.Float(0, 0.99, active_if={"kind": ["sgd"]})},
+            {"kind": KINDS, **two, "momentum": momentum},
             loss,
             where,
         ),
