@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 DEMO := .venv/.demo
 OLDEST := .venv-oldest/bin
 
-.PHONY: setup demo test oldest soak lint format docs session bench clean
+.PHONY: setup demo test oldest soak mutants lint format docs session bench clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,9 @@ oldest:  ## the fast tests with the oldest versions that pyproject.toml allows, 
 
 soak: $(STAMP)  ## the fault tests at large counts, for hours; goes on where it stopped
 	$(BIN)/python -m tests.faults.soak
+
+mutants: $(STAMP)  ## change one thing of the code at a time and see whether the tests notice: a sample, about an hour
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check hpo benchmarks tests
