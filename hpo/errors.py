@@ -1,7 +1,7 @@
 """Every error the library raises on purpose.
 
     HpoError
-    ├── DefinitionError (ValueError)       a space, metric or problem that cannot be
+    ├── DefinitionError (ValueError)       an invalid space, metric or problem
     │   ├── SpaceError                     parameters, bounds, conditions, linear constraints
     │   ├── MetricError                    objectives, constraints, thresholds
     │   ├── SettingsError                  a study file, a budget, a strategy's settings
@@ -36,7 +36,7 @@ class HpoError(Exception):
 
 
 class DefinitionError(HpoError, ValueError):
-    """A definition that cannot be: `problems` holds every fault found, one sentence each."""
+    """An invalid definition: `problems` holds every fault found, one sentence each."""
 
     def __init__(self, *problems: str) -> None:
         self.problems = problems
@@ -44,15 +44,15 @@ class DefinitionError(HpoError, ValueError):
 
 
 class SpaceError(DefinitionError):
-    """A parameter, condition or linear constraint that cannot be."""
+    """An invalid parameter, condition or linear constraint."""
 
 
 class MetricError(DefinitionError):
-    """An objective, constraint or tracked metric that cannot be."""
+    """An invalid objective, constraint or tracked metric."""
 
 
 class SettingsError(DefinitionError):
-    """A study file, budget or strategy setting that cannot be; the offending key is named."""
+    """An invalid study file, budget or strategy setting; the offending key is named."""
 
 
 class DefinitionChanged(DefinitionError):
@@ -126,7 +126,7 @@ class SpaceExhausted(HpoError, RuntimeError):
 class TrialFailed(HpoError, RuntimeError):
     """Raised inside an objective: this trial has no result, and `kind` says why.
 
-    oom, diverged, timeout, crash and error are laid to the params; infra and preempted to the machine.
+    oom, diverged, timeout, crash and error are attributed to the params; infra and preempted to the machine.
     """
 
     def __init__(self, kind: str, message: str = "") -> None:

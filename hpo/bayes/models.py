@@ -79,7 +79,7 @@ class Found:
 class MetricModel:
     """The surrogate of one metric: `gp` models `transform.forward(series.y)`.
 
-    `alternatives` model the same outputs under other assumptions and foretell them about as well.
+    `alternatives` model the same outputs under other assumptions and predict them about as well.
     """
 
     series: MetricData
@@ -114,7 +114,7 @@ class Models:
     success: GP | None
     success_found: Found | None = None
     calibration: float = 1.0
-    """How far the scores of `success` are to be believed; see `feasibility.trust`."""
+    """Calibration factor of the scores of `success`; see `feasibility.calibration`."""
 
     @property
     def by_metric(self) -> tuple[MetricModel, ...]:
@@ -177,16 +177,16 @@ def needs_search(data: TrainingData, fitted: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class _Assumptions:
-    """What a fit takes for granted: how outputs are transformed, whether the function is calm and inputs are warped."""
+    """What a fit takes for granted: how outputs are transformed, whether the function is smooth and inputs are warped."""
 
     transform: Transform
-    is_calm: bool = False
+    is_smooth: bool = False
     is_warped: bool = False
 
     @property
     def name(self) -> str:
         """The transform's, and what else is assumed."""
-        traits = (_CALM, self.is_calm), (_WARPED, self.is_warped)
+        traits = (_CALM, self.is_smooth), (_WARPED, self.is_warped)
         return ", ".join([type(self.transform).__name__, *(word for word, holds in traits if holds)])
 
     @classmethod
@@ -198,7 +198,7 @@ class _Assumptions:
     def alternatives(self, *, can_warp: bool) -> tuple[_Assumptions, ...]:
         """The same outputs, one of the other assumptions changed."""
         warped = (replace(self, is_warped=not self.is_warped),) if can_warp else ()
-        return replace(self, is_calm=not self.is_calm), *warped
+        return replace(self, is_smooth=not self.is_smooth), *warped
 
 
 def _metric_model(
@@ -214,7 +214,7 @@ def _metric_model(
 
     Of many results, only the chosen fit is polished.
 
-    An objective is first taken to be calm, without structure finer than a third of the space, so that noise is not taken
+    An objective is first taken to be smooth, without structure finer than a third of the space, so that noise is not taken
     for shape; unless what is left out says otherwise.
     """
     y, groups = series.y, data.encoder.groups
@@ -252,7 +252,7 @@ def _metric_model(
             fits[name] = fit(
                 **given(assumed),
                 start=fits[name].theta if name in fits else before.thetas.get(name),
-                prior=_SMOOTH_PRIOR if assumed.is_calm else None,
+                prior=_SMOOTH_PRIOR if assumed.is_smooth else None,
                 is_rough=is_rough,
             )
         return fits[name]
@@ -260,7 +260,7 @@ def _metric_model(
     choice = choose_by_error if len(data.objectives) > 1 else choose
     chosen = _Assumptions(transform or choice(y, lambda t: fitted_under(_Assumptions(t)).leave_one_out()))
     if transform is None:
-        smooth = replace(chosen, is_calm=True)
+        smooth = replace(chosen, is_smooth=True)
         chosen = smooth if plausible([fitted_under(smooth)], fitted_under(chosen), chosen.transform) else chosen
     gp = fitted_under(chosen, is_rough=len(y) <= LARGE)
     alternatives = plausible([fitted_under(alternative) for alternative in others(chosen)], gp, chosen.transform)

@@ -1,4 +1,4 @@
-"""What a study would measure somewhere, as far as its models know: the objective of a simulation."""
+"""The posterior means as a stand-in for the objective, for `hpo.simulate`."""
 
 from __future__ import annotations
 

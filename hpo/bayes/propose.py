@@ -39,7 +39,7 @@ N_RAW = 384
 N_STARTS = 6
 N_INCUMBENTS = 3
 N_GLANCED = 16
-"""Candidates from which a trial is chosen while the model does not foretell results."""
+"""Candidates from which a trial is chosen while the model is uninformative."""
 MAX_LISTED = 2000
 """Finite spaces up to this size are compared point by point."""
 MAX_CLIMBED = 16

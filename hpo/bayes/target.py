@@ -16,7 +16,7 @@ from hpo.common.arrays import Mask
 
 _STALLED = 3e-3  # share of what separates the best from the median result
 _EXPLORE = 1.0  # prior standard deviations above the best
-_INFORMATIVE = 1.0  # standard errors by which a model must foretell more than an average does
+_INFORMATIVE = 1.0  # standard errors by which a model must predict better than the average does
 _NOISY = 0.1  # noise variance / variance of the function, from which on noise may hide the function
 
 
@@ -33,7 +33,7 @@ class AcquisitionTarget:
     alternatives: tuple[AcquisitionTerms, ...] = ()
     """The same target under alternative models of the objective."""
     is_uninformative: bool = False
-    """Whether the objective's model sees noise, and does not foretell results better than their average does."""
+    """Whether the objective's model sees noise, and does not predict results better than their average does."""
 
     @property
     def exploring(self) -> AcquisitionTerms:

@@ -1,4 +1,4 @@
-"""Boundary: where calls of the user enter the library, and where its errors leave it.
+"""Public: where calls of the user enter the library, and where its errors leave it.
 
 An HpoError ends at the line of the user that caused it, and so does what a run raises at its end after Ctrl-C: the frames
 inside the library say nothing to its reader. A call that does not fit a signature, or a name that does not exist, ends with

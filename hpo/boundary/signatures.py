@@ -1,4 +1,4 @@
-"""Misfits: calls that do not fit a signature, explained."""
+"""Signatures: calls that do not fit one, explained."""
 
 from __future__ import annotations
 

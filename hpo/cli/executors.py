@@ -28,7 +28,7 @@ _TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
 """What a file may say for a field, by the first word of its type; and in words."""
 
 
-def engine(
+def executor_of(
     table: Mapping[str, Any],
     command: Sequence[str | Sequence[str]],
     slots: int,
@@ -38,7 +38,7 @@ def engine(
     """The executor of `type` (this machine by default), the rest of the table being its fields; `slots` tasks at once.
 
     Raises SettingsError for a type or a field that does not exist, is needed or is of another type, ExecutorError for a
-    field that cannot be.
+    invalid field.
     """
     fields = dict(table)
     kind = fields.pop("type", LOCAL)

@@ -14,7 +14,7 @@ import click
 
 from hpo.cli.codes import INFEASIBLE, INTERRUPTED
 from hpo.cli.console import echo
-from hpo.cli.executors import engine
+from hpo.cli.executors import executor_of
 from hpo.cli.options import DEFAULT_STORAGE, JOINING, outage_option
 from hpo.cli.show import trial_table
 from hpo.cli.study_file import StudyFile, read_study_file
@@ -80,7 +80,7 @@ def run(
     try:
         with patient(patience):
             study = _opened(given, store, file)
-        executor = engine(given.executor, given.command, workers or given.workers, given.logs, given.devices)
+        executor = executor_of(given.executor, given.command, workers or given.workers, given.logs, given.devices)
         try:
             ended = run_study(
                 study,

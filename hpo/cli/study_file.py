@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpo.cli.console import echo
-from hpo.cli.executors import engine
+from hpo.cli.executors import executor_of
 from hpo.errors import DefinitionError, HpoError, SettingsError, did_you_mean, listing
 from hpo.executors import Subprocess
 from hpo.executors.supervisor.command import DEEPEST, Command, is_shallow, variables
@@ -101,7 +101,7 @@ class StudyFile:
     """Fingerprint of the files that the trainings read."""
     workers: int = 1
     executor: Table = field(default_factory=dict)
-    """Where the command runs; see `engines.engine`."""
+    """Where the command runs; see `executors.executor_of`."""
     timeout: float | None = None
     """Seconds one trial may take."""
     memory: int | None = None
@@ -263,7 +263,7 @@ class _Reader:
     def executor(self, run: Table) -> Table:
         table = self.value(run, "run.executor", dict, 'a table, like { type = "slurm", folder = "/shared/hpo" }') or {}
         devices = self.value(run, "run.devices", list, "a list of devices, like [0, 1]") or ()
-        self.built("run.executor", lambda: engine(table, ["any"], 1, None, devices))
+        self.built("run.executor", lambda: executor_of(table, ["any"], 1, None, devices))
         return table
 
     def command(self, run: Table, space: Space | None) -> Any:

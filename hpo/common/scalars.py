@@ -1,4 +1,4 @@
-"""Scalars: what other libraries call a number, as Python's own, without importing any of them."""
+"""Scalars: numbers of numpy, torch and JAX as Python numbers, without importing those libraries."""
 
 from __future__ import annotations
 

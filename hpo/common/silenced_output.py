@@ -1,4 +1,4 @@
-"""Silence: keeps what a library of C prints off the standard output, and leaves everything else there."""
+"""Silenced output: keeps what a library of C prints off the standard output, and leaves everything else there."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Float:
     `log=True` searches the exponent. `step` restricts to `low + k * step`. `default` is the value in production today.
     `unit` and `description` are for the reader.
 
-    Raises SpaceError for bounds that cannot be.
+    Raises SpaceError for invalid bounds.
     """
 
     low: float

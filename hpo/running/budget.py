@@ -53,7 +53,7 @@ class Budget:
         costs its reserve.
     target: value of the one objective at which the best feasible trial is good enough.
 
-    Raises SettingsError for what cannot be.
+    Raises SettingsError if invalid.
     """
 
     trials: int | None = None

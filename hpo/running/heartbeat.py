@@ -1,4 +1,4 @@
-"""Drivers: processes that run trials of a study, each holding its trials by leases that others can see."""
+"""Heartbeat: processes that run trials hold them by leases, renew these, and take over from those that are gone."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ HOPELESS_SECONDS = 600.0
 _LATE = 60.0
 """Seconds: what is lost sooner was lost by a machine that cannot start it, and would soon have lost all others too."""
 _RARE = 4
-"""Others that end well for each that is lost, at the least, where a loss may be laid to its trial."""
+"""Others that end well for each that is lost, at the least, where a loss may be attributed to its trial."""
 _TOLD = 3
 """Losses in a row that are worth a word."""
 _REASON = 160

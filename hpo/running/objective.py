@@ -21,7 +21,7 @@ _SHOWN = 200
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Calls the objective at the far end; `result_of` reads its answer here."""
+    """Calls the objective on the worker; `result_of` reads its answer here."""
 
     objective: Objective
 
@@ -140,7 +140,7 @@ def fault_of(answer: Mapping[str, Any]) -> str:
             return ""
         case {"values": {**pairs}} if all(map(_is_packed, pairs.values())):
             return ""
-    return f"what came back from the far end is no answer of an objective: {str(dict(answer))[:_SHOWN]}"
+    return f"what came back from the worker is no answer of an objective: {str(dict(answer))[:_SHOWN]}"
 
 
 def _is_packed(pair: object) -> bool:
@@ -167,7 +167,7 @@ def _is_finite(told: Any) -> bool:
 
 
 def _failure(kind: str, message: str) -> Failure:
-    """What TrialFailed said; of no known kind, what it is all the same: an error."""
+    """What TrialFailed said; an unknown kind counts as `error`."""
     if kind in FAILURE_KINDS:
         return Failure(kind, message)
     said = kind if message == kind else f"{kind}: {message}"

@@ -77,8 +77,8 @@ def run(
     lease: seconds after which another driver may take over the trials of this one, when it is not heard of any more.
     notice: seconds that running trials have after SIGTERM, which a preempted machine sends; then they are ended and
         handed back, to be run again.
-    idle: seconds to wait with nothing to run while other drivers hold trials that they may hand back; a lease long by
-        default.
+    idle: seconds to wait with nothing to run while other drivers hold trials that they may hand back; by default one
+        lease.
     outage: seconds, or text like "2h", for which the run goes on while the storage does not answer: what runs goes on, what
         has ended is kept until it can be stored, nothing is started. For so long it also tries trials that never start
         (a scheduler that refuses them), where others ran before.
@@ -96,7 +96,8 @@ def run(
     when a trial fails by a bug of the program (a NameError, a command that does not exist) and none has a result yet, and
     when the first ten trials all fail, and when machines lose all that they are given, twelve trials in a row and for ten
     minutes; those wait then, to be run again. StorageError when the storage does not answer for longer than `outage`;
-    results that it did not take are in a file that the message names. SettingsError when the budget cannot be kept to.
+    results that it did not take are in a file that the message names. SettingsError when the executor cannot enforce
+    the budget.
     """
     if not isinstance(study, Study):
         raise SettingsError(

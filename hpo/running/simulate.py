@@ -125,7 +125,7 @@ def simulate(
     strategy: instead of the study's own, or of Random.
     progress: called with the runs done and the runs in all.
 
-    Raises SettingsError when nothing tells how long trials take, and for numbers that cannot be.
+    Raises SettingsError when nothing tells how long trials take, and for invalid numbers.
     """
     if not isinstance(what, Study | Problem):
         raise SettingsError(f"simulate({what!r}): give a study, or a problem to make one of")

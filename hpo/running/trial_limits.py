@@ -17,7 +17,7 @@ NOTICE = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class TrialLimits:
-    """As given to `run`. Raises SettingsError for what cannot be."""
+    """As given to `run`. Raises SettingsError if invalid."""
 
     timeout: float | None = None
     memory: int | None = None

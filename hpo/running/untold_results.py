@@ -1,4 +1,4 @@
-"""Untold: results that a run has, and that its storage did not take before the run had to end."""
+"""Untold results: those that a run has, and that its storage did not take before the run had to end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts: what a study writes when a trial is opened, given out, told, or handed back without a result."""
+"""New events: what a study writes when a trial is opened, given out, told, or handed back without a result."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def open_study(
     names the data that is trained on, such as `fingerprint("train.csv")`: results on other data do not compare.
 
     Raises StudyNotFound, DefinitionChanged (the stored problem, seed or data differ from the given; field by field),
-    SettingsError for an argument that cannot be; then nothing was created.
+    SettingsError for an invalid argument; then nothing was created.
     """
     if not isinstance(name, str) or not name.strip():
         given = 'a Problem: open_study("digits", problem)' if isinstance(name, Problem) else repr(name)

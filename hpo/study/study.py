@@ -170,8 +170,8 @@ class Study:
         seconds: float | None = None,
         counts: bool = True,
     ) -> Trial:
-        """Record that a trial gave no result. oom, diverged, timeout, crash and error are laid to its params, and
-        the region is learned; infra and preempted are laid to the machines: the trial waits to be run again, three
+        """Record that a trial gave no result. oom, diverged, timeout, crash and error are attributed to its params, and
+        the region is learned; infra and preempted are attributed to the machines: the trial waits to be run again, three
         times at most, and nothing is learned. With `counts=False` it is none of the three times: the machine loses
         others too, or the attempt never started. The failure of an attempt changes nothing once another has taken its
         place, or has brought the result, nor does the same one again; the `seconds` that it took are paid for."""

@@ -1,4 +1,4 @@
-"""What executors must do that hand tasks to an engine (Dask, Ray), beside what `hpo.testing.executors` asks of all."""
+"""What executors must do that hand tasks to a cluster (Dask, Ray), beside what `hpo.testing.executors` asks of all."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hpo.testing.executors import Contract, await_that, collect, is_gone
 
 
 class EngineContract(Contract):
-    """For executors whose tasks run beside processes of an engine, which may die. `start(2)` has two such processes."""
+    """For executors whose tasks run beside processes of a cluster, which may die. `start(2)` has two such processes."""
 
     def kill_worker(self, task: psutil.Process) -> None:
-        """Kill the engine's process beside which a task runs: here, the one that started its supervisor."""
+        """Kill the cluster's process beside which a task runs: here, the one that started its supervisor."""
         supervisor = task.parent()
         assert supervisor is not None
         worker = supervisor.parent()

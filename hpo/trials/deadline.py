@@ -1,4 +1,4 @@
-"""How far suggestions are worked out when time is short, in named steps, and how to take the same steps again.
+"""Which stages of a suggestion are skipped under a time limit, and how a replay repeats that choice.
 
     reused      hyperparameters as the last ask left them, not searched again
     screened    the best of a pool of candidates, not climbed from

@@ -1,5 +1,4 @@
-"""HistoryIndex: what a History is asked at every step, kept up to date trial by trial. Going through thousands of trials
-anew at each of thousands of steps would take longer than what is tuned."""
+"""HistoryIndex: answers to a History's queries, maintained trial by trial: O(log n) a trial instead of O(n) an ask."""
 
 from __future__ import annotations
 

@@ -228,10 +228,10 @@ def waves(wiggles: float) -> TrainingData:
     return data_of(study)
 
 
-@pytest.mark.parametrize(("wiggles", "is_calm"), [(1.0, True), (12.0, False)])
-def test_an_objective_is_calm_until_fine_structure_foretells_better(wiggles: float, is_calm: bool) -> None:
+@pytest.mark.parametrize(("wiggles", "is_smooth"), [(1.0, True), (12.0, False)])
+def test_an_objective_is_smooth_until_fine_structure_foretells_better(wiggles: float, is_smooth: bool) -> None:
     found = fit_models(waves(wiggles), {}).objectives[0].found
-    assert found.transform.endswith("calm") == is_calm
+    assert found.transform.endswith("calm") == is_smooth
 
 
 def test_rivals_see_the_same_results_under_other_assumptions() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hpo
-from hpo.cli.executors import engine
+from hpo.cli.executors import executor_of
 from hpo.cli.study_file import in_bytes, read_study_file
 from hpo.errors import ExecutorError, HpoError, SettingsError
 from hpo.executors import Dask, Ray, Slurm, Subprocess
@@ -276,10 +276,10 @@ def test_faults_of_an_executor_are_named(folder: Path, table: str, said: str) ->
 def test_the_command_runs_where_the_executor_says(folder: Path) -> None:
     path = edited(folder, "[run]", '[run]\nexecutor = { type = "slurm", folder = "/shared", partition = "gpu" }')
     given = read_study_file(path)
-    made = engine(given.executor, given.command, 64, None, ())
+    made = executor_of(given.executor, given.command, 64, None, ())
     assert isinstance(made, Slurm)
     assert (made.slots, made.folder, made.partition, made.command) == (64, "/shared", "gpu", given.command)
-    local = engine({}, given.command, 2, None, [0, 1])
+    local = executor_of({}, given.command, 2, None, [0, 1])
     assert isinstance(local, Subprocess)
     assert (local.slots, local.devices) == (2, [0, 1])
 
@@ -293,7 +293,7 @@ def test_any_value_of_any_field_is_taken_or_refused_by_name(made: type[Any]) -> 
                 table = {"type": kind, **({"folder": "/shared"} if made is Slurm else {}), field.name: value}
                 said = field.name
                 try:
-                    engine(table, ["train"], 1, None, ())
+                    executor_of(table, ["train"], 1, None, ())
                 except (SettingsError, ExecutorError) as error:
                     said = str(error)
                 assert field.name in said

@@ -48,7 +48,7 @@ class LikelySuccess:
 
 
 def calibration(gp: GP) -> float:
-    """How far the scores of a success model are to be believed, in [0.1, 1]: the factor under which each label is most
+    """Calibration factor of the success model's scores, in [0.1, 1]: the one under which each label is most
     probable when predicted from the others.
 
     A GP of labels sees a smooth surface where there is a border, and is too sure of it in many dimensions.

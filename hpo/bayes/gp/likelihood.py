@@ -58,7 +58,7 @@ class Prior:
     noise_scale: float = 1.0
     warp_scale: float = 0.5
     smooth: float = 0.0
-    """Weight of a further log density -calm / lengthscale^2 per lengthscale, which makes those far below its root
+    """Weight of a further log density -smooth / lengthscale^2 per lengthscale, which makes those far below its root
     improbable (the lower side of an inverse gamma prior on the square)."""
 
     def location_and_scale(self, layout: Layout) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ import numpy as np
 from hpo.common.arrays import Array, Mask
 
 # All relative to 1 + |b|, and each well above the one before, so that rounding of A x cannot decide anything.
-_ROUNDING = 1e-15  # rise that is none
+_ROUNDING = 1e-15  # a smaller rise counts as zero
 _MARGIN = 1e-12  # slack that pulled back points keep
 _INSET = 1e-10  # slack that projected points keep
 _TIGHT = 1e-9  # slack below which an inequality counts as met with equality, and excess that is forgiven

@@ -27,7 +27,7 @@ class Dask:
         Dask("tcp://10.0.0.1:8786")                     # one that runs already
         Dask(SLURMCluster(...), scale=(0, 100))         # one that can grow
 
-    Each task runs in processes of its own at the far end, held to its limits there as `Processes` does it here. When the
+    Each task runs in processes of its own on a worker, held to its limits there as `Processes` does it here. When the
     worker beside it dies, or the scheduler, it ends as "infra"; Dask's own repetitions and late results are not heard.
     hpo must be installed, in the same version, where the scheduler and the workers run.
 
@@ -50,7 +50,7 @@ class Dask:
     reuse: bool = True
     """Whether a process may run several tasks, as in `Processes`."""
     logs: str | os.PathLike[str] | None = None
-    """Folder for what the tasks write, at the far end; created if absent. Outcomes name the files."""
+    """Folder for what the tasks write, on the workers; created if absent. Outcomes name the files."""
     grace: float = 5.0
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Dask:
 
     @property
     def isolated(self) -> bool:
-        """Yes."""
+        """Always True."""
         return True
 
     def start(self, function: Function | None = None) -> Pool:

@@ -54,7 +54,7 @@ class Demand(Adaptive):
 class DaskPool(ClusterPool):
     """Every task is one of Dask, with a key of its own; events tell of its start, its end, and of workers that are lost."""
 
-    engine = "Dask"
+    cluster = "Dask"
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class DaskPool(ClusterPool):
         n = len(self._queue.in_flight())
         return n and n + self._n_left_out()
 
-    # the engine
+    # the cluster
 
     def _places(self) -> int:
         """Where Dask's own threads limit what runs, one more waits for each, so that they need not wait for us."""
@@ -161,7 +161,7 @@ class DaskPool(ClusterPool):
         if "begun_at" in told:
             handed.begun_at = told["begun_at"]
         elif told["outcome"]:
-            self._arrive(token, pickle.loads(told["outcome"]))  # noqa: S301 - written by our far end
+            self._arrive(token, pickle.loads(told["outcome"]))  # noqa: S301 - written by our own worker
         else:
             self._fetch(client, token)
 

@@ -1,4 +1,4 @@
-"""The far end of a pool on Dask: what its workers hold, and the task that they run. Loads Dask."""
+"""What runs on the workers of Dask: what they hold, and the task that they run. Loads Dask."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _LOADED = "(lambda names: (exec(source, names), names['load'](pickled))[1])({})"
 
 
 def load(pickled: bytes) -> Any:
-    """The far end; without hpo one that does nothing, since a worker that cannot load a plugin as it joins ends, whoever
-    else needs it. Stands alone: workers are sent its source."""
+    """The plugin of a worker; without hpo it does nothing, since a worker that cannot load a plugin as it joins ends,
+    whoever else needs it. Stands alone: workers are sent its source."""
     import importlib
     import pickle
 

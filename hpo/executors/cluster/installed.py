@@ -1,4 +1,4 @@
-"""What a far end has installed: its Python, and hpo in which version. Asked in a way that needs no hpo there."""
+"""What a worker has installed: its Python, and hpo in which version. Asked in a way that needs no hpo there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_NAMED = 3
 def look() -> dict[str, str]:
     """Of this process: its Python, the version of hpo and a digest of its code, or why it cannot be imported.
 
-    It stands alone: far ends are sent its source, see `expression`.
+    It stands alone: workers are sent its source, see `expression`.
     """
     import hashlib
     import importlib
@@ -35,12 +35,12 @@ def look() -> dict[str, str]:
 
 
 def expression() -> str:
-    """`look()` as an expression for `eval`: a builtin is known at all far ends."""
+    """`look()` as an expression for `eval`: a builtin is known on every worker."""
     return f"(lambda names: (exec({inspect.getsource(look)!r}, names), names['look']())[1])({{}})"
 
 
 def misfits(found: Mapping[str, Mapping[str, str]], where: str, *, is_function: bool) -> dict[str, str]:
-    """Why nothing can run at a far end, by its address: a sentence, the same for all of a kind.
+    """Why nothing can run on a worker, by its address: a sentence, the same for all of a kind.
 
     where: what they are, as "the workers of tcp://10.0.0.1:8786". is_function: whether a function is to run there, which
     goes there by value, and so needs the same Python.

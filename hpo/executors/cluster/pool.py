@@ -1,7 +1,7 @@
-"""What pools on engines share: the queue, a thread that does all talking to the engine, and patience that ends.
+"""What the pools on Dask and Ray share: the queue, one thread for all calls to the cluster, and time limits.
 
-An engine's word is a hint. A task is delivered when the pool's thread first hears of its end, or of the loss of what ran
-it; whatever the engine says about it later finds its token gone and changes nothing.
+Reports from the cluster are treated as hints. A task is delivered when the pool's thread first hears of its end, or of
+the loss of what ran it; whatever the cluster reports about it later finds its token gone and changes nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from hpo.executors.supervisor.pickling import pickle_function
 from hpo.executors.task_queue import TaskQueue
 
 TICK = 1.0
-"""Seconds between two looks at what does not announce itself: an engine's size, cancelled tasks that have not ended."""
+"""Seconds between two looks at what does not announce itself: the cluster's size, cancelled tasks that have not ended."""
 
 PATIENCE = 20.0
 """Seconds beyond its grace after which a cancelled task is given up."""
@@ -48,10 +48,10 @@ QUIET = 10.0
 
 @dataclass
 class Handed:
-    """A task that the engine has."""
+    """A task that the cluster has."""
 
     token: str
-    """Its name at the engine, never used twice."""
+    """Its name in the cluster, never used twice."""
     task: Task
     grace: float | None = None
     """Once it is cancelled: seconds from SIGTERM to SIGKILL."""
@@ -62,7 +62,7 @@ class Handed:
     begun_at: float | None = None
     """Unix time of its start, once that is known."""
     since: float = field(default_factory=time.monotonic)
-    """When the engine got it, on the monotonic clock."""
+    """When the cluster got it, on the monotonic clock."""
 
     def unended(self, kind: Kind, message: str) -> Outcome:
         """The outcome of a task whose end nobody saw."""
@@ -71,14 +71,14 @@ class Handed:
 
 
 class ClusterPool(Pool):
-    """Hands tasks over as the engine has places. Methods below `the engine` are called in the pool's thread only."""
+    """Hands tasks over as the cluster has places. Methods below `the cluster` are called in the pool's thread only."""
 
-    engine: str
+    cluster: str
     """Its name in messages."""
 
     def __init__(self, settings: Settings) -> None:
         self.name = f"hpo-{uuid.uuid4().hex}"
-        """Of this pool, at the engine and at its far ends."""
+        """Of this pool, for the cluster and its workers."""
         self._settings = settings
         self._queue = TaskQueue()
         self._handed: dict[str, Handed] = {}
@@ -87,7 +87,7 @@ class ClusterPool(Pool):
         self._avoided: frozenset[str] = frozenset()
         self._notices: deque[str] = deque()
         self._is_over = False
-        self._thread = threading.Thread(target=self._serve, name=f"hpo-{self.engine.lower()}", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=f"hpo-{self.cluster.lower()}", daemon=True)
 
     @property
     def grace(self) -> float:
@@ -104,11 +104,11 @@ class ClusterPool(Pool):
         self._calls.put(_nothing)
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
-        """Outcomes not delivered yet, as soon as there is one. Raises ExecutorError when the engine is lost for good."""
+        """Outcomes not delivered yet, as soon as there is one. Raises ExecutorError when the cluster is lost for good."""
         return self._queue.wait(timeout)
 
     def cancel(self, ids: Iterable[str], grace: float | None = None) -> None:
-        """End queued tasks as cancelled; bring word to the far ends of the others."""
+        """End queued tasks as cancelled; tell the workers of the others."""
         running = self._queue.cancel_waiting(ids)
         if running:
             self._calls.put(lambda: self._cancel(running, self._settings.grace if grace is None else grace))
@@ -121,12 +121,12 @@ class ClusterPool(Pool):
             self._calls.put(self._move)
 
     def notices(self) -> list[str]:
-        """What the engine lacks."""
+        """What the cluster lacks."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def close(self, mode: CloseMode = CloseMode.DRAIN) -> list[Outcome]:
-        """Drain or cancel, then let go of the engine."""
-        refuse_detach(mode, self.engine)
+        """Drain or cancel, then let go of the cluster."""
+        refuse_detach(mode, self.cluster)
         self._queue.close()
         if mode is CloseMode.KILL:
             self.cancel(self._queue.in_flight())
@@ -148,7 +148,7 @@ class ClusterPool(Pool):
                 self._feed()
                 self._obey(look - time.monotonic())
         except BaseException as fault:
-            self._queue.give_up(fault, f"{self.engine} was lost: {describe(fault)}")
+            self._queue.give_up(fault, f"{self.cluster} was lost: {describe(fault)}")
         finally:
             self._let_go()
 
@@ -175,7 +175,7 @@ class ClusterPool(Pool):
         try:
             self._hand_over(handed)
         except Exception as error:
-            self._lose([handed.token], f"{self.engine} did not take the task: {describe(error)}")
+            self._lose([handed.token], f"{self.cluster} did not take the task: {describe(error)}")
 
     def _give_again(self, tokens: Iterable[str]) -> None:
         """Take back tasks that have not begun, and hand them over as if they had never been."""
@@ -193,9 +193,9 @@ class ClusterPool(Pool):
             self._end_there(cancelled)
 
     def _press(self) -> None:
-        """Repeat what was asked: a far end may have come up, or moved, since. Give up what does not answer."""
+        """Repeat what was asked: the worker may have started, or moved. Give up on tasks that are past due."""
         for handed in [handed for handed in self._handed.values() if time.monotonic() >= handed.due]:
-            message = f"cancelled, and given up: its far end did not answer for {PATIENCE:g} s, it may still run"
+            message = f"cancelled, and given up: its worker did not answer for {PATIENCE:g} s, it may still run"
             self._end(handed.token, handed.unended("cancelled", message))
             self._forget(handed.token)
         if cancelled := [handed for handed in self._handed.values() if handed.grace is not None]:
@@ -229,26 +229,26 @@ class ClusterPool(Pool):
     def _finish(self) -> None:
         self._is_over = True
 
-    # the engine
+    # the cluster
 
     def _check(self, task: Task) -> None:
-        """Raise ExecutorError if the engine cannot run such a task. In the caller's thread."""
+        """Raise ExecutorError if the cluster cannot run such a task. In the caller's thread."""
 
     @abstractmethod
     def _places(self) -> int:
-        """How many tasks the engine may have now."""
+        """How many tasks the cluster may have now."""
 
     @abstractmethod
     def _hand_over(self, handed: Handed) -> None:
-        """Give the engine a task. When it ends, `_end(token, outcome)` is put into `_calls`."""
+        """Give the cluster a task. When it ends, `_end(token, outcome)` is put into `_calls`."""
 
     @abstractmethod
     def _end_there(self, cancelled: list[Handed]) -> None:
-        """Bring word to the far ends; called again each TICK while they run on. What did not start is ended here."""
+        """Tell the workers; called again each TICK while they run on. What did not start is ended here."""
 
     @abstractmethod
     def _forget(self, token: str) -> None:
-        """Let the engine drop what it has of a task that was given up; the task may be over or unknown."""
+        """Let the cluster drop what it has of a task that was given up; the task may be over or unknown."""
 
     @abstractmethod
     def _move(self) -> None:
@@ -256,15 +256,15 @@ class ClusterPool(Pool):
 
     @abstractmethod
     def _tend(self) -> None:
-        """Look after the engine, each TICK. An error breaks the pool."""
+        """Look after the cluster, each TICK. An error breaks the pool."""
 
     @abstractmethod
     def _let_go(self) -> None:
-        """Leave nothing of this pool at the engine."""
+        """Leave nothing of this pool on the cluster."""
 
 
 class Settable(Protocol):
-    """An executor that runs a function or its command at far ends."""
+    """An executor that runs a function or its command on workers of a cluster."""
 
     @property
     def command(self) -> Sequence[str | Sequence[str]] | None: ...
@@ -279,7 +279,7 @@ class Settable(Protocol):
 
 
 def settings_for(executor: Settable, function: Function | None) -> Settings:
-    """What supervisors at the far ends shall run: `function`, or the executor's command.
+    """What supervisors on the workers run: `function`, or the executor's command.
 
     Raises ExecutorError if there is neither or both, if the command is no list of arguments, or if the function cannot
     be pickled.

@@ -21,7 +21,7 @@ class Ray:
         Ray()                       # a cluster of this machine, from start to close
         Ray("10.0.0.1:6379")        # one that runs already; "auto" finds that of this machine
 
-    Each task runs in processes of its own at the far end, held to its limits there as `Processes` does it here. When the
+    Each task runs in processes of its own on a worker, held to its limits there as `Processes` does it here. When the
     worker beside it dies, it ends as "infra"; Ray repeats nothing. hpo must be installed, in the same version, on all
     nodes.
 
@@ -42,7 +42,7 @@ class Ray:
     reuse: bool = True
     """Whether a process may run several tasks, as in `Processes`."""
     logs: str | os.PathLike[str] | None = None
-    """Folder for what the tasks write, at the far end; created if absent. Outcomes name the files."""
+    """Folder for what the tasks write, on the workers; created if absent. Outcomes name the files."""
     grace: float = 5.0
     """Seconds from SIGTERM to SIGKILL."""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Ray:
 
     @property
     def isolated(self) -> bool:
-        """Yes."""
+        """Always True."""
         return True
 
     def start(self, function: Function | None = None) -> Pool:

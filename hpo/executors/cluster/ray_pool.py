@@ -1,4 +1,4 @@
-"""A pool on a Ray cluster, and its far end in actors. Loads Ray."""
+"""A pool on a Ray cluster, and the actors beside which its tasks run. Loads Ray."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Place:
 class RayPool(ClusterPool):
     """One actor for each task at a time. Actors stay for the next task of the same shape, and go when there is none."""
 
-    engine = "Ray"
+    cluster = "Ray"
 
     def __init__(
         self, settings: Settings, address: str | None, slots: int | None, release_after: float, limit_memory: bool
@@ -108,7 +108,7 @@ class RayPool(ClusterPool):
         n = nodes.cpus(nodes.fit) - max(0, nodes.cpus(left_out) - self._n_begun(places))
         return max(1, n if self._slots is None else min(self._slots, n))
 
-    # the engine
+    # the cluster
 
     def _places(self) -> int:
         return 0 if self._nodes.unfit.keys() == self._nodes.known.keys() != set() else self.capacity

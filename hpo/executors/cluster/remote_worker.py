@@ -1,6 +1,6 @@
-"""The far end of an engine: one task, run under a supervisor of its own on the machine where the engine put it.
+"""What runs on a worker of a cluster: one task, under a supervisor, on the machine where the cluster put it.
 
-Engines bring a task to some process of theirs and its outcome back. What they cannot do, supervisors do there as they do
+Clusters bring a task to some process of theirs and its outcome back. What they cannot do, supervisors do there as they do
 here: limits, kills of the whole process tree, a crash that harms nobody. So all engines are isolated alike.
 """
 
@@ -37,7 +37,7 @@ class _End:
     """By token: the supervisor, and the id of the task it has in hand."""
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
     """Tokens of the tasks that ran last."""
-    doomed: dict[str, float] = field(default_factory=dict)
+    cancelled: dict[str, float] = field(default_factory=dict)
     """Tokens of tasks that were cancelled, and their grace: those that are still to come end at once."""
 
 
@@ -62,7 +62,7 @@ def run_on_worker(
 
     key: a name for `settings`, under which their idle supervisors are kept for the next task until `release(key)`.
     is_cancelled: asked a few times a second; from its first True on the task is ended, with the grace of `settings`.
-    token: what `cancel_there` knows the task by; unlike its id, no other task ever has it. By default the id.
+    token: what `cancel_on_worker` knows the task by; unlike its id, no other task ever has it. By default the id.
     share: bytes that a task may hold which brings no limit of its own.
     begin: called with the Unix time as the task starts.
     """
@@ -70,7 +70,7 @@ def run_on_worker(
     if task.gpus and (devices := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         task = replace(task, env={"CUDA_VISIBLE_DEVICES": devices, **task.env})
     is_shared = task.memory is None and share is not None
-    task = replace(task, gpus=0, memory=share if is_shared else task.memory)  # the engine has dealt the gpus out
+    task = replace(task, gpus=0, memory=share if is_shared else task.memory)  # the cluster has dealt the gpus out
     try:
         if settings.logs is not None:
             settings.logs.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def cancel_on_worker(key: str, graces: Mapping[str, float]) -> set[str]:
         if key in _released:
             return set()
         end = _ends.setdefault(key, _End())
-        end.doomed.update(graces)
+        end.cancelled.update(graces)
         for token in end.running.keys() & graces.keys():
             pool, id = end.running[token]
             pool.cancel([id], graces[token])
@@ -113,7 +113,7 @@ def withdraw_on_worker(key: str, tokens: Collection[str]) -> set[str]:
             return set()
         end = _ends.setdefault(key, _End())
         begun = set(tokens) & {*end.running, *end.ended}
-        end.doomed.update(dict.fromkeys(set(tokens) - begun, 0.0))
+        end.cancelled.update(dict.fromkeys(set(tokens) - begun, 0.0))
         return begun
 
 
@@ -149,12 +149,12 @@ def _taken(key: str) -> Pool | None:
 
 
 def _began(key: str, token: str, pool: Pool, task: Task) -> bool:
-    """Start the task unless it was cancelled, in one step as seen by `cancel_there`."""
+    """Start the task unless it was cancelled, in one step as seen by `cancel_on_worker`."""
     with _lock:
         if key in _released:
             return False
         end = _ends.setdefault(key, _End())
-        if token in end.doomed:
+        if token in end.cancelled:
             return False
         end.running[token] = pool, task.id
         pool.submit(task)
@@ -168,7 +168,7 @@ def _keep(key: str, token: str, pool: Pool) -> None:
         if end is not None:
             if end.running.pop(token, None) is not None:
                 end.ended.append(token)
-            end.doomed.pop(token, None)
+            end.cancelled.pop(token, None)
             end.idle.append(pool)
             return
     pool.close(CloseMode.KILL)

@@ -49,7 +49,7 @@ class Futures:
 
     @property
     def isolated(self) -> bool:
-        """No: how tasks run is the executor's business."""
+        """Always False: how tasks run is decided by the executor given."""
         return False
 
     def start(self, function: Function | None = None) -> Pool:

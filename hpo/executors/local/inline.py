@@ -13,14 +13,14 @@ from hpo.executors.task_queue import TaskQueue
 
 @dataclass(frozen=True)
 class Inline:
-    """Run each task inside `wait`, in the caller's thread: breakpoints and print work as ever.
+    """Run each task inside `wait`, in the caller's thread: breakpoints and print work as usual.
 
     A running function cannot be stopped or limited: `timeout`, `memory` and `env` are refused with ExecutorError.
     """
 
     @property
     def isolated(self) -> bool:
-        """No: the task runs in this process."""
+        """Always False: the task runs in this process."""
         return False
 
     def start(self, function: Function | None = None) -> Pool:

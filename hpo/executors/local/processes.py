@@ -51,7 +51,7 @@ class Processes:
 
     @property
     def isolated(self) -> bool:
-        """Yes."""
+        """Always True."""
         return True
 
     def start(self, function: Function | None = None) -> Pool:

@@ -54,7 +54,7 @@ class Subprocess:
 
     @property
     def isolated(self) -> bool:
-        """Yes."""
+        """Always True."""
         return True
 
     @property

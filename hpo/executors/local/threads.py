@@ -38,7 +38,7 @@ class Threads:
 
     @property
     def isolated(self) -> bool:
-        """No: the task runs in this process."""
+        """Always False: the task runs in this process."""
         return False
 
     def start(self, function: Function | None = None) -> Pool:

@@ -14,7 +14,7 @@ from hpo.errors import ExecutorError
 @dataclass(frozen=True, kw_only=True)
 class Sick:
     """Workers that lose each task which they are given, for a time, and take the next: a full disk, a file system that is
-    away. What they run already ends as it would have. Raises ExecutorError for what cannot be."""
+    away. What they run already ends as it would have. Raises ExecutorError if invalid."""
 
     workers: Collection[int] | None = None
     """Their numbers, those of the first workers from 0 on; None for all."""
@@ -43,7 +43,7 @@ class Sick:
 @public_class
 @dataclass(frozen=True, kw_only=True)
 class Failures:
-    """What goes wrong on simulated workers. Raises ExecutorError for what cannot be."""
+    """What goes wrong on simulated workers. Raises ExecutorError if invalid."""
 
     deaths: float = 0.0
     """How often a worker dies, for each hour in which it works. Its task ends as "infra"."""

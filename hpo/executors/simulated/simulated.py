@@ -74,7 +74,7 @@ class Simulated:
 
     @property
     def isolated(self) -> bool:
-        """No: the function is called in this process."""
+        """Always False: the function is called in this process."""
         return False
 
     def start(self, function: Function | None = None) -> Pool:

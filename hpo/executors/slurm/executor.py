@@ -79,7 +79,7 @@ class Slurm:
 
     @property
     def isolated(self) -> bool:
-        """Yes."""
+        """Always True."""
         return True
 
     @property

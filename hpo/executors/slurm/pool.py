@@ -86,7 +86,7 @@ class SlurmPool(Pool):
 
     @property
     def survives(self) -> bool:
-        """Yes."""
+        """Always True."""
         return True
 
     def submit(self, *tasks: Task) -> None:

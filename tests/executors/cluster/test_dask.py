@@ -17,7 +17,7 @@ from distributed import Client, LocalCluster
 from hpo.errors import ExecutorError, MissingExtra
 from hpo.executors import CloseMode, Dask, Pool, Task
 from hpo.executors.cluster import dask_pool, dask_workers
-from hpo.executors.cluster import pool as engine
+from hpo.executors.cluster import pool as cluster_pool
 from hpo.testing.clusters import EngineContract
 from hpo.testing.executors import (
     ConcurrencyContract,
@@ -314,7 +314,7 @@ def test_workers_without_hpo_are_refused_and_left_out_later(tmp_path: Path) -> N
 
 
 def test_a_worker_that_hangs_holds_up_no_cancellation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 1.0)
+    monkeypatch.setattr(cluster_pool, "PATIENCE", 1.0)
     monkeypatch.setattr(dask_pool, "ANSWER", 0.5)
     with local(1) as cluster, Dask(cluster, 1, grace=0.1).start(behave) as pool:
         payload = {"do": "hold", "gate": str(tmp_path / "gate"), "mark": str(tmp_path / "mark")}

@@ -18,7 +18,7 @@ import pytest
 
 from hpo.errors import ExecutorError, MissingExtra
 from hpo.executors import CloseMode, Pool, Ray, Task
-from hpo.executors.cluster import pool as engine
+from hpo.executors.cluster import pool as cluster_pool
 from hpo.testing.clusters import EngineContract
 from hpo.testing.executors import (
     ConcurrencyContract,
@@ -236,7 +236,7 @@ def test_a_lost_actor_is_named_and_what_it_had_had_begun(tmp_path: Path) -> None
 
 
 def test_an_actor_that_hangs_holds_up_no_cancellation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PATIENCE", 1.0)
+    monkeypatch.setattr(cluster_pool, "PATIENCE", 1.0)
     with Ray(slots=1, grace=0.1).start(behave) as pool:
         payload = {"do": "hold", "gate": str(tmp_path / "gate"), "mark": str(tmp_path / "mark")}
         pool.submit(Task(id="a", payload=payload))
