@@ -253,7 +253,7 @@ def test_amounts_of_memory(given: object, expected: int | None) -> None:
         ),
         (
             '{ type = "dask", adress = 1 }',
-            "run.executor: adress: no such key of dask (have: cluster, scale,",
+            "run.executor: adress: no such key of dask (have: grace, env, cluster, scale,",
         ),
         ('{ type = "slurm", folder = "/tmp", grace = -1 }', "run.executor: Slurm: grace is seconds, 0 or more, got -1"),
         ('{ type = "slurm" }', "run.executor: folder: slurm needs it, text; add folder = ..."),

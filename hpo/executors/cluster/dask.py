@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
 from hpo.boundary.public import public_class
 from hpo.errors import ExecutorError, MissingExtra
 from hpo.executors.base import Function, Pool
-from hpo.executors.cluster.pool import settings_for
-from hpo.executors.local.processes import check_slots
+from hpo.executors.supervisor.command import Command
+from hpo.executors.supervisor.supervised import Supervised
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 @public_class
 @dataclass(frozen=True)
-class Dask:
+class Dask(Supervised):
     """Run tasks on a Dask cluster: a function, or `command` once for each task as `Subprocess` does.
 
         Dask()                                          # a cluster of this machine, from start to close
@@ -49,18 +48,12 @@ class Dask:
     """With `scale`: seconds after which a worker without a task is let go."""
     reuse: bool = True
     """Whether a process may run several tasks, as in `Processes`."""
-    logs: str | os.PathLike[str] | None = None
-    """Folder for what the tasks write, on the workers; created if absent. Outcomes name the files."""
-    grace: float = 5.0
-    """Seconds from SIGTERM to SIGKILL."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    """For all tasks."""
     limit_memory: bool = True
     """Whether a task that names no `memory` is held to its share of its worker's (`--memory-limit`): that, by as many such
     tasks as run there at once. A cluster that this executor starts itself has no limit."""
 
     def __post_init__(self) -> None:
-        slots = check_slots("Dask", 1 if self.slots is None else self.slots, self.grace)
+        slots = self.checked_slots(1 if self.slots is None else self.slots)
         object.__setattr__(self, "slots", None if self.slots is None else slots)
         if self.scale is not None:
             least, most = self.scale
@@ -71,19 +64,14 @@ class Dask:
         if not self.release_after > 0:
             raise ExecutorError(f"Dask: release_after is seconds, above 0, got {self.release_after}")
         if self.command is not None:
-            settings_for(self, None)
-
-    @property
-    def isolated(self) -> bool:
-        """Always True."""
-        return True
+            Command.of(self.command)
 
     def start(self, function: Function | None = None) -> Pool:
         """Connect, and make `function` or the command known to all workers, those to come too.
 
         Raises ExecutorError if the function cannot be pickled, or no scheduler answers; MissingExtra without Dask.
         """
-        settings = settings_for(self, function)
+        settings = self.settings(function, self.command, is_reused=self.reuse, is_local=False)
         try:
             from hpo.executors.cluster.dask_pool import DaskPool
         except ModuleNotFoundError as error:

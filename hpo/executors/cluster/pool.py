@@ -6,34 +6,26 @@ the loss of what ran it; whatever the cluster reports about it later finds its t
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
 import uuid
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
 
-from hpo.errors import ExecutorError
 from hpo.executors.base import (
     CloseMode,
-    Function,
     Kind,
     Outcome,
     Pool,
     Task,
     answer_to,
-    only_function,
     refuse_detach,
 )
 from hpo.executors.call import describe
-from hpo.executors.supervisor.command import Command
 from hpo.executors.supervisor.messages import Settings
-from hpo.executors.supervisor.pickling import pickle_function
 from hpo.executors.task_queue import TaskQueue
 
 TICK = 1.0
@@ -261,44 +253,6 @@ class ClusterPool(Pool):
     @abstractmethod
     def _let_go(self) -> None:
         """Leave nothing of this pool on the cluster."""
-
-
-class Settable(Protocol):
-    """An executor that runs a function or its command on workers of a cluster."""
-
-    @property
-    def command(self) -> Sequence[str | Sequence[str]] | None: ...
-    @property
-    def reuse(self) -> bool: ...
-    @property
-    def logs(self) -> str | os.PathLike[str] | None: ...
-    @property
-    def grace(self) -> float: ...
-    @property
-    def env(self) -> Mapping[str, str]: ...
-
-
-def settings_for(executor: Settable, function: Function | None) -> Settings:
-    """What supervisors on the workers run: `function`, or the executor's command.
-
-    Raises ExecutorError if there is neither or both, if the command is no list of arguments, or if the function cannot
-    be pickled.
-    """
-    if isinstance(executor.command, str):
-        raise ExecutorError(
-            f"the command must be a list of arguments, got the text {executor.command!r};"
-            f" as a list: {executor.command.split()!r}"
-        )
-    if executor.command is not None and function is not None:
-        raise ExecutorError(f"{type(executor).__name__} runs its command and no function; got {function!r}")
-    return Settings(
-        function=None if executor.command is not None else pickle_function(only_function(function, executor)),
-        command=None if executor.command is None else Command.of(executor.command),
-        is_reused=executor.reuse,
-        logs=None if executor.logs is None else Path(executor.logs).absolute(),
-        grace=executor.grace,
-        env=dict(executor.env),
-    )
 
 
 def _nothing() -> None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hpo.boundary.public import public_class
 from hpo.errors import ExecutorError
 from hpo.executors.base import Function, Pool
-from hpo.executors.local.processes import check_slots, log_folder
 from hpo.executors.supervisor.command import Command
-from hpo.executors.supervisor.messages import Settings
 from hpo.executors.supervisor.pool import SupervisedPool
+from hpo.executors.supervisor.supervised import Supervised
 
 
 @public_class
 @dataclass(frozen=True)
-class Subprocess:
+class Subprocess(Supervised):
     """Run `command` once for each task, up to `slots` at once; the payload is the params, a flat mapping.
 
         Subprocess(["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]], slots=2)
@@ -32,30 +30,13 @@ class Subprocess:
 
     command: Sequence[str | Sequence[str]]
     slots: int = 1
-    logs: str | os.PathLike[str] | None = None
-    """Folder for what the commands write: `<task id>.out` and `<task id>.err`; created if absent."""
-    grace: float = 5.0
-    """Seconds from SIGTERM to SIGKILL."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    """For all tasks."""
-
     devices: Sequence[str | int] = ()
     """GPUs of this machine, dealt out over the slots: each task finds its own in CUDA_VISIBLE_DEVICES. With fewer
     devices than slots they are shared."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "slots", check_slots("Subprocess", self.slots, self.grace))
-        if isinstance(self.command, str):
-            raise ExecutorError(
-                f"the command must be a list of arguments, got the text {self.command!r};"
-                f" as a list: {self.command.split()!r}"
-            )
+        object.__setattr__(self, "slots", self.checked_slots(self.slots))
         object.__setattr__(self, "command", Command.of(self.command).parts)
-
-    @property
-    def isolated(self) -> bool:
-        """Always True."""
-        return True
 
     @property
     def names(self) -> frozenset[str]:
@@ -64,12 +45,9 @@ class Subprocess:
 
     def start(self, function: Function | None = None) -> Pool:
         """Start the supervisors. Raises ExecutorError if the program does not exist."""
-        if function is not None:
-            raise ExecutorError(f"Subprocess runs its command and no function; got {function!r}")
-        command = Command.of(self.command)
-        program = command.parts[0]
+        program = self.command[0]
         assert isinstance(program, str)
         if "{" not in program and shutil.which(program, path=self.env.get("PATH")) is None:
             raise ExecutorError(f"cannot run {program!r}: no such program, or not executable")
-        settings = Settings(command=command, logs=log_folder(self.logs), grace=self.grace, env=dict(self.env))
+        settings = self.settings(function, self.command)
         return SupervisedPool(settings, self.slots, [str(device) for device in self.devices])

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 from hpo.boundary.public import public_class
 from hpo.errors import ExecutorError
-from hpo.executors.base import Function, Pool, Task, only_function
-from hpo.executors.local.processes import check_slots, log_folder
+from hpo.executors.base import Function, Pool, Task
 from hpo.executors.slurm.commands import check_programs
 from hpo.executors.slurm.folder import PoolFolder
 from hpo.executors.slurm.pool import SlurmPool
-from hpo.executors.supervisor.command import Command
-from hpo.executors.supervisor.messages import Settings
-from hpo.executors.supervisor.pickling import pickle_function
+from hpo.executors.supervisor.command import Command, refuse_text
+from hpo.executors.supervisor.supervised import Supervised
 
 MIB = 1 << 20
 OVERHEAD = 100
@@ -29,7 +27,7 @@ SPARE = 120.0
 
 @public_class
 @dataclass(frozen=True)
-class Slurm:
+class Slurm(Supervised):
     """Run up to `slots` tasks at once as jobs of a Slurm cluster, from a machine that has sbatch, squeue and scancel.
 
         Slurm("/shared/hpo", slots=64, partition="gpu", gpus=1, options=("--account=vision",))
@@ -57,30 +55,16 @@ class Slurm:
     """Bytes for each task that does not say; held to as `Task.memory` is. None: what the cluster gives, and its limits."""
     gpus: int = 0
     """For each task that asks for none itself."""
-    logs: str | os.PathLike[str] | None = None
-    """Folder for what the tasks write: `<task id>.out` and `<task id>.err`; created if absent."""
-    grace: float = 5.0
-    """Seconds from SIGTERM to SIGKILL."""
-    env: Mapping[str, str] = field(default_factory=dict)
-    """For all tasks, beside this process's environment."""
     python: str = sys.executable
     """The interpreter of the jobs. Another than this one must find hpo, and the function's module, by itself."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "slots", check_slots("Slurm", self.slots, self.grace))
-        for name, texts in (("command", self.command), ("options", self.options)):
-            if isinstance(texts, str):
-                raise ExecutorError(
-                    f"Slurm: {name} must be a list of arguments, got the text {texts!r}; as a list: {texts.split()!r}"
-                )
+        object.__setattr__(self, "slots", self.checked_slots(self.slots))
+        refuse_text(self.options, "Slurm: options")
+        refuse_text(self.command, "Slurm: command")
         if self.command:
             Command.of(self.command)
         Task(id="any", payload={}, cpus=self.cpus, memory=self.memory, gpus=self.gpus)
-
-    @property
-    def isolated(self) -> bool:
-        """Always True."""
-        return True
 
     @property
     def names(self) -> frozenset[str]:
@@ -94,18 +78,9 @@ class Slurm:
         used. What Slurm refuses (no such partition) is raised by the pool's `wait`.
         """
         check_programs()
-        if self.command and function is not None:
-            raise ExecutorError(f"Slurm was given a command and runs no function; got {function!r}")
         try:
             parent = Path(self.folder).absolute()
-            settings = Settings(
-                function=None if self.command else pickle_function(only_function(function, self)),
-                command=Command.of(self.command) if self.command else None,
-                is_reused=False,
-                logs=log_folder(self.logs),
-                grace=self.grace,
-                env=dict(self.env),
-            )
+            settings = self.settings(function, self.command)
             own = PoolFolder.create(parent, settings)
         except OSError as error:
             raise ExecutorError(f"Slurm cannot use the folder {self.folder!s}: {error}") from error

@@ -44,7 +44,8 @@ class Command:
 
     @classmethod
     def of(cls, parts: Sequence[str | Sequence[str]]) -> Command:
-        """The template as users write it, with lists for groups."""
+        """The template as users write it, with lists for groups. Raises ExecutorError for a text in place of a list."""
+        refuse_text(parts, "the command")
         return cls(tuple(part if isinstance(part, str) else tuple(part) for part in parts))
 
     @property
@@ -72,6 +73,12 @@ class Command:
 
     def _texts(self) -> list[str]:
         return [text for part in self.parts for text in ([part] if isinstance(part, str) else part)]
+
+
+def refuse_text(parts: object, name: str) -> None:
+    """Raise ExecutorError for a text in place of a list of arguments."""
+    if isinstance(parts, str):
+        raise ExecutorError(f"{name} must be a list of arguments, got the text {parts!r}; as a list: {parts.split()!r}")
 
 
 def variables(params: Mapping[str, Any]) -> dict[str, str]:

@@ -195,7 +195,7 @@ def test_settings_that_cannot_be(tmp_path: Path, programs: Path) -> None:
         Slurm(tmp_path, options="--a --b")
     with pytest.raises(ExecutorError, match="gpus must be 0 or more"):
         Slurm(tmp_path, gpus=-1)
-    with pytest.raises(ExecutorError, match="runs no function"):
+    with pytest.raises(ExecutorError, match="Slurm runs its command and no function"):
         Slurm(tmp_path, command=["true"]).start(behave)
     with pytest.raises(ExecutorError, match="runs a function"):
         Slurm(tmp_path).start()
