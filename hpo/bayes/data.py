@@ -114,7 +114,7 @@ def _learned(history: History) -> list[Trial]:
 
 
 def _series(history: History, metric: Objective | Constraint) -> MetricData:
-    sign = -1.0 if isinstance(metric, Objective) and metric.goal == "minimize" else 1.0
+    sign = metric.sign if isinstance(metric, Objective) else 1.0
     told = [t.values[metric.name] for t in history.completed]
     y = np.clip(sign * np.array([m.value for m in told], dtype=float), -_LARGEST, _LARGEST)
     leaps = np.array([t.set_aside == LEAP for t in history.completed], dtype=bool)

@@ -90,7 +90,7 @@ def table(comparison: Comparison) -> list[str]:
 def trainings_to_reach(comparison: Comparison, name: str) -> dict[str, str]:
     """For each strategy: how many trainings it took, on the median seed, to be as good as strategy `name` was at its
     end on the same seed; `never` where more seeds did not get there than did."""
-    sign = 1 if comparison.objective.goal == "maximize" else -1
+    sign = comparison.objective.sign
     target = next(c for c in comparison.contenders if c.name == name).best
 
     def count(curve: tuple[float | None, ...], seed: int) -> float:
@@ -106,7 +106,7 @@ def trainings_to_reach(comparison: Comparison, name: str) -> dict[str, str]:
 
 def verdict(comparison: Comparison, name: str) -> str:
     """On how many seeds strategy `name` ended better than, level with and behind each of the others."""
-    sign = 1 if comparison.objective.goal == "maximize" else -1
+    sign = comparison.objective.sign
     ends = {c.name: c.best for c in comparison.contenders}
 
     def value(who: str, seed: int) -> float:

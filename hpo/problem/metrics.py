@@ -72,6 +72,11 @@ class Objective:
         _check_range(self)
 
     @property
+    def sign(self) -> float:
+        """1 where larger is better, else -1: values times this are to be maximized."""
+        return 1.0 if self.goal == "maximize" else -1.0
+
+    @property
     def limits(self) -> tuple[float | None, float | None]:
         """(lower, upper), inclusive; None where there is none."""
         return (self.threshold, None) if self.goal == "maximize" else (None, self.threshold)

@@ -65,7 +65,7 @@ class Comparison:
     def median(self, values: Sequence[float | None]) -> float | None:
         """The median over seeds, a seed without a feasible trial counting as worse than any other; None where the
         middle seed has none. With an even number of seeds, the mean of the middle two."""
-        worst = -math.inf if self.objective.goal == "maximize" else math.inf
+        worst = -self.objective.sign * math.inf
         if not values:
             return None
         middle = median(worst if value is None else value for value in values)
@@ -100,7 +100,7 @@ class Comparison:
         reached = {name: value for name, value in medians.items() if value is not None}
         if not reached:
             return "No strategy met every limit on its middle seed."
-        sign = 1 if self.objective.goal == "maximize" else -1
+        sign = self.objective.sign
         top = max(sign * value for value in reached.values())
         names = " and ".join(name for name, value in reached.items() if sign * value == top)
         seeds = f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}"

@@ -19,7 +19,7 @@ from hpo.report.comparison import Comparison
 from hpo.storage.paths import file_of
 from hpo.study.study import Study
 from hpo.trials.formatting import aside_words, best_words, misses, with_unit
-from hpo.trials.history import History
+from hpo.trials.history import History, oriented
 from hpo.trials.trial import Trial
 
 if TYPE_CHECKING:
@@ -210,8 +210,7 @@ def comparison_chart(comparison: Comparison) -> Chart:
 def _best_of(history: History, i: int) -> Trial | None:
     """The feasible trial with the best value of objective `i`."""
     objective = history.problem.objectives[i]
-    sign = 1 if objective.goal == "maximize" else -1
-    return max(history.feasible, key=lambda t: (sign * t.values[objective.name].value, -t.number), default=None)
+    return max(history.feasible, key=lambda t: (oriented(objective, t), -t.number), default=None)
 
 
 def _history_meaning(history: History, objective: Objective, best: Trial | None) -> str:

@@ -74,7 +74,7 @@ def best_so_far(history: History) -> tuple[float | None, ...]:
             continue
         if trial.number in feasible and (best is None or oriented(objective, trial) > best):
             best = oriented(objective, trial)
-        out.append(best if best is None or objective.goal == "maximize" else -best)
+        out.append(best if best is None else objective.sign * best)
     return tuple(out)
 
 

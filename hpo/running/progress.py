@@ -10,7 +10,7 @@ from pathlib import Path
 from hpo.common.text import counted
 from hpo.running.budget import Budget, Room
 from hpo.trials.formatting import best_words, duration, misses, short, with_unit
-from hpo.trials.history import History
+from hpo.trials.history import History, oriented
 from hpo.trials.trial import Trial, TrialState
 
 
@@ -127,8 +127,7 @@ def _tempting(history: History) -> str:
     if len(history.problem.objectives) != 1:
         return ""
     objective = history.problem.objectives[0]
-    sign = 1 if objective.goal == "maximize" else -1
-    top = max(history.completed, key=lambda t: sign * t.values[objective.name].value)
+    top = max(history.completed, key=lambda t: oriented(objective, t))
     broken = misses(tuple(history.problem.metrics), top)
     if not broken:
         return ""

@@ -215,8 +215,7 @@ def counts_as_started(trial: Trial) -> bool:
 
 def oriented(objective: Objective, trial: Trial) -> float:
     """The trial's value of `objective`, signed so that larger is better."""
-    value = trial.values[objective.name].value
-    return value if objective.goal == "maximize" else -value
+    return objective.sign * trial.values[objective.name].value
 
 
 def _relative_misses(metric: Metric, values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, Any]:
