@@ -152,3 +152,10 @@ def test_every_file_is_explained_in_one_line() -> None:
     ]
     files = {(path.parts[0], "/".join(path.parts[1:])) for path in inside if len(path.parts) > 1}
     assert {(room, file) for room, file in files if not file.startswith("migrations/")} == listed
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:hpo|tests)/[\w/.]*)`", page)
+    assert len(named) > 40
+    assert [path for path in named if not (ROOT / path).exists()] == []
