@@ -8,6 +8,7 @@ Tasks hold until a gate opens and keep a state of what they did, so that the stu
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ slurm.skip_without()
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = int(os.environ.get("HPO_SLURM_AT_ONCE", "64"))
+"""Trials that run at the same time."""
 HOLD = """
 echo "begun $HPO_TRIAL $SLURM_ARRAY_JOB_ID $SLURMD_NODENAME" >> {folder}/state
 while [ ! -e {folder}/gate ] && [ ! -e {folder}/gate-$HPO_TRIAL ]; do sleep 1; done
@@ -327,14 +330,14 @@ def test_a_failed_trial_names_its_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_256_trials_at_once(tmp_path: Path) -> None:
-    with slurm.cluster(4, 64) as cluster:
+def test_many_trials_at_once(tmp_path: Path) -> None:
+    with slurm.cluster(4, AT_ONCE // 4) as cluster:
         study = open_study(tmp_path)
-        driver = Driver(study, executor(tmp_path, 256), 256)
-        seconds = await_that(lambda: len(starts(tmp_path)) == 256, "all begin")
-        log.info("256 trials begun within %.0f s", seconds)
-        await_that(lambda: len(cluster.jobs("--states=RUNNING")) == 256, "all run at once")
-        assert len(study.history.in_flight) == 256
+        driver = Driver(study, executor(tmp_path, AT_ONCE), AT_ONCE)
+        seconds = await_that(lambda: len(starts(tmp_path)) == AT_ONCE, "all begin")
+        log.info("%d trials begun within %.0f s", AT_ONCE, seconds)
+        await_that(lambda: len(cluster.jobs("--states=RUNNING")) == AT_ONCE, "all run at once")
+        assert len(study.history.in_flight) == AT_ONCE
         (tmp_path / "gate").touch()
         driver.join()
-        check(study, tmp_path, 256)
+        check(study, tmp_path, AT_ONCE)

@@ -29,7 +29,7 @@ from tests.servers.slurm import Cluster, await_that, said
 
 slurm.skip_without()
 
-TASKS = int(os.environ.get("HPO_SLURM_WORKS", "24"))
+TASKS = int(os.environ.get("HPO_SLURM_TASKS", "24"))
 
 HOLD = """
 echo "begun $1 $SLURMD_NODENAME" >> {folder}/state
