@@ -1,4 +1,4 @@
-"""A client of a shared study: asks and tells, and keeps a state of what it sent and of what was acknowledged.
+"""A client of a shared study: asks and tells, and keeps a ledger of what it sent and of what was acknowledged.
 
     python client.py URL LEDGER COUNT
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import hpo
 
 
-def main(url: str, study_state: str, count: int) -> None:
+def main(url: str, ledger: str, count: int) -> None:
     """Run `count` trials, one after the other."""
     study = hpo.open_study("shared", storage=url)
-    with Path(study_state).open("a") as file:
+    with Path(ledger).open("a") as file:
 
         def write(*words: object) -> None:
             file.write(" ".join(map(str, words)) + "\n")

@@ -32,17 +32,17 @@ def test_a_clock_that_is_an_hour_off(storage: str, skew: float, tmp_path: Path) 
     if storage == "postgresql" and not SERVER:
         pytest.skip("HPO_TEST_PG names no PostgreSQL server")
     url, name = SERVER if storage == "postgresql" else str(tmp_path / "hpo.db"), uuid.uuid4().hex
-    study_state = tmp_path / "state"
-    right = Drive(name, url, str(study_state), TRIALS, seconds=0.3, lease=15.0)
-    wrong = Drive(name, url, str(study_state), TRIALS, seconds=0.3, lease=15.0, skew=skew)
+    ledger = tmp_path / "ledger"
+    right = Drive(name, url, str(ledger), TRIALS, seconds=0.3, lease=15.0)
+    wrong = Drive(name, url, str(ledger), TRIALS, seconds=0.3, lease=15.0, skew=skew)
     with zygote() as first, zygote() as second:
         first.start(right)
-        await_that(lambda: any(line[0] == "began" for line in read(study_state)), "the first driver has a trial")
+        await_that(lambda: any(line[0] == "began" for line in read(ledger)), "the first driver has a trial")
         second.start(wrong)
         assert (first.wait(), second.wait()) == (0, 0)
     with closing(open_storage(url)) as there:
         study = hpo.open_study(name, storage=there)
-        check(study, study_state, is_over=True)
+        check(study, ledger, is_over=True)
         events = study.events()
         kinds, times = Counter(event.kind for event in events), [event.at for event in events]
         assert times == sorted(times), "events are dated by one clock"

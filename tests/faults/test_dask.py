@@ -91,14 +91,14 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def run_a_study(folder: Path, executor: Any, disturb: Callable[[int], None]) -> hpo.Study:
     """TRIALS trials, measured and told, with `disturb` called again and again as they go on."""
-    queue = str(folder / "state.jsonl")
+    ledger = str(folder / "ledger.jsonl")
 
     def train(trial: Any) -> dict[str, float]:
         import json
         import time
 
         time.sleep(0.2 + 0.2 * trial.params["x"])
-        with open(queue, "a") as file:
+        with open(ledger, "a") as file:
             file.write(json.dumps([trial.number, trial.attempt, trial.params["x"]]) + "\n")
         return {"y": trial.params["x"]}
 
@@ -131,7 +131,7 @@ def check(study: hpo.Study, folder: Path) -> None:
     told = Counter(e.number for e in events if e.kind == "told")
     assert set(told.values()) == {1}
     assert not [e for e in events if e.kind in ("extra", "corrected", "cancelled")]
-    measured = [json.loads(line) for line in (folder / "state.jsonl").read_text().splitlines()]
+    measured = [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
     for trial in trials:
         if trial.state is TrialState.COMPLETED:
             assert told[trial.number] == 1

@@ -42,8 +42,8 @@ TRAIN = """
 import json, os, sys, time
 x, n = float(sys.argv[1]), int(sys.argv[2])
 time.sleep(0.02 + 0.08 * x)
-with open(sys.argv[3], "a") as state:  # what was measured, kept beside the study
-    state.write(json.dumps([int(os.environ["HPO_TRIAL"]), x, n]) + "\\n")
+with open(sys.argv[3], "a") as ledger:  # what was measured, kept beside the study
+    ledger.write(json.dumps([int(os.environ["HPO_TRIAL"]), x, n]) + "\\n")
 print(json.dumps({"y": x * n, "size": n}))
 """
 
@@ -71,7 +71,7 @@ upper = 7
 [budget]
 trials = %d
 [run]
-command = ["%s", "train.py", "{x}", "{n}", "state.jsonl"]
+command = ["%s", "train.py", "{x}", "{n}", "ledger.jsonl"]
 workers = 2
 """
 
@@ -94,8 +94,8 @@ def test_a_driver_killed_at_any_moment(kind: tuple[str, str, str], tmp_path: Pat
         while kills > 0:
             name = uuid.uuid4().hex
             url = SERVER if storage == "postgresql" else str(tmp_path / f"{name}.db")
-            study_state = tmp_path / f"{name}.state"
-            drive = Drive(name, url, str(study_state), TRIALS, executor, is_random=strategy == "random")
+            ledger = tmp_path / f"{name}.state"
+            drive = Drive(name, url, str(ledger), TRIALS, executor, is_random=strategy == "random")
             is_over = False
             while not is_over:
                 driver = drivers.start(drive)
@@ -106,9 +106,9 @@ def test_a_driver_killed_at_any_moment(kind: tuple[str, str, str], tmp_path: Pat
                 code = drivers.wait()
                 assert code in (0, -signal.SIGKILL)
                 is_over, kills = code == 0, kills - (code != 0)
-                if study_state.exists():
+                if ledger.exists():
                     with closing(open_storage(url)) as there:
-                        check(hpo.open_study(name, storage=there), study_state, is_over)
+                        check(hpo.open_study(name, storage=there), ledger, is_over)
             with closing(open_storage(url)) as there:
                 study = hpo.open_study(name, storage=there)
                 assert len(study.trials) == TRIALS
@@ -116,7 +116,7 @@ def test_a_driver_killed_at_any_moment(kind: tuple[str, str, str], tmp_path: Pat
             if executor == "processes":
                 pids = {
                     pid
-                    for word, _, *pids in (line[:4] for line in read(study_state))
+                    for word, _, *pids in (line[:4] for line in read(ledger))
                     if word == "began"
                     for pid in pids
                 }
@@ -157,8 +157,8 @@ def _check_told(folder: Path) -> None:
         study = hpo.open_study("killed", storage=folder / "hpo.db")
     except hpo.HpoError:
         return  # killed before the study was created
-    study_state = folder / "state.jsonl"
-    measured = [json.loads(line) for line in study_state.read_text().splitlines()] if study_state.exists() else []
+    ledger = folder / "ledger.jsonl"
+    measured = [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
     for trial in study.history.completed:
         assert [trial.number, trial.params["x"], trial.params["n"]] in measured
         assert trial.values["y"].value == trial.params["x"] * trial.params["n"]

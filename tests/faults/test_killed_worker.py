@@ -35,17 +35,17 @@ WAYS = ("process", "supervisor", "both")
 
 @dataclass
 class Attempts:
-    """What the state says of the attempts of all trials: `(number, attempt)`."""
+    """What the ledger says of the attempts of all trials: `(number, attempt)`."""
 
-    study_state: Path
+    ledger: Path
     pids: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     """The process and the supervisor of each."""
     running: set[tuple[int, int]] = field(default_factory=set)
     n_measured: int = 0
 
     def look(self) -> None:
-        """Read the state."""
-        lines = read(self.study_state)
+        """Read the ledger."""
+        lines = read(self.ledger)
         self.pids = {(number, attempt): (pid, above) for word, number, pid, above, attempt in _of("began", lines)}
         measured = {(number, attempt) for word, number, _, _, _, attempt in _of("sent", lines)}
         self.running = self.pids.keys() - measured
@@ -66,9 +66,9 @@ def test_workers_killed_at_any_moment(tmp_path: Path) -> None:
 def _one_study(drivers: Zygote, folder: Path, kills: int, dice: random.Random) -> Counter[str]:
     """Run a study, kill below its driver until it ends, and hold it to what was done to each trial. How many were killed
     in which way."""
-    attempts = Attempts(folder / "state")
+    attempts = Attempts(folder / "ledger")
     url, n_trials = str(folder / "hpo.db"), 2 * kills + 20
-    drivers.start(Drive("killed", url, str(attempts.study_state), n_trials, "four processes", seconds=0.06))
+    drivers.start(Drive("killed", url, str(attempts.ledger), n_trials, "four processes", seconds=0.06))
     await_that(lambda: attempts.look() or attempts.n_measured > 0, "the driver runs trials")  # type: ignore[func-returns-value]
     hits: dict[tuple[int, int], str] = {}
     struck: set[int] = set()
@@ -92,7 +92,7 @@ def _one_study(drivers: Zygote, folder: Path, kills: int, dice: random.Random) -
     attempts.look()
     with closing(open_storage(url)) as there:
         study = hpo.open_study("killed", storage=there)
-        check_told(study, attempts.study_state)
+        check_told(study, attempts.ledger)
         _check_endings(study, hits)
     pids = {pid for pair in attempts.pids.values() for pid in pair}
     await_that(lambda: not any(map(is_supervised, pids)), "all that was started ends")

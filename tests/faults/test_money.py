@@ -1,7 +1,7 @@
 """Several drivers spend one budget while they are stopped, continued, killed and followed by others, at random moments and
 with leases of a second: what has begun is paid for, once, and never more than there was.
 
-Each training writes to a state when it begins, and how long it ran. HPO_MONEY_RUNS says how many studies are run of each
+Each training writes to a ledger when it begins, and how long it ran. HPO_MONEY_RUNS says how many studies are run of each
 kind.
 """
 
@@ -43,14 +43,14 @@ def test_what_ran_is_paid_for_once(storage: str, kind: str, tmp_path: Path) -> N
         zygotes = [stack.enter_context(zygote()) for _ in range(3)]
         for i in range(RUNS):
             url = SERVER if storage == "postgresql" else str(tmp_path / f"{i}.db")
-            study_state = tmp_path / f"state-{i}"
+            ledger = tmp_path / f"state-{i}"
             seconds = 0.5 if kind == "reserve" else 1.2  # a rate pays for less than is set aside
             drive = Drive(
-                *(uuid.uuid4().hex, url, str(study_state), 0, "processes", seconds, LEASE), budget=BUDGETS[kind]
+                *(uuid.uuid4().hex, url, str(ledger), 0, "processes", seconds, LEASE), budget=BUDGETS[kind]
             )
             seed = random.randrange(2**32)
             kills = _spend(drive, zygotes, random.Random(seed))
-            _check(drive, study_state, kills, kind, f"run {i}, seed {seed}")
+            _check(drive, ledger, kills, kind, f"run {i}, seed {seed}")
 
 
 def _spend(drive: Drive, zygotes: list[Zygote], draw: random.Random) -> int:
@@ -85,8 +85,8 @@ def _is_over(pid: int) -> bool:
     return False
 
 
-def _check(drive: Drive, study_state: Path, kills: int, kind: str, which: str) -> None:
-    lines = read(study_state)
+def _check(drive: Drive, ledger: Path, kills: int, kind: str, which: str) -> None:
+    lines = read(ledger)
     begun = {(number, attempt) for _, number, _, _, attempt in (line for line in lines if line[0] == "began")}
     ran = {(number, attempt): seconds for _, number, attempt, seconds in (line for line in lines if line[0] == "ran")}
     assert len(begun) == sum(line[0] == "began" for line in lines), "no attempt began twice"

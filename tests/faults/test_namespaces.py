@@ -57,8 +57,8 @@ def python(code: str, *args: str, within: Sequence[str] = ()) -> subprocess.Pope
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])
 def test_drivers_that_cannot_see_each_other_leave_each_other_alone(tmp_path: Path, executor: str) -> None:
-    where, study_state = str(tmp_path / "hpo.db"), tmp_path / "state"
-    drivers = [python(DRIVE % TRIALS, where, str(study_state), executor, within=NAMESPACE) for _ in range(2)]
+    where, ledger = str(tmp_path / "hpo.db"), tmp_path / "ledger"
+    drivers = [python(DRIVE % TRIALS, where, str(ledger), executor, within=NAMESPACE) for _ in range(2)]
     for driver in drivers:
         _, said = driver.communicate(timeout=120)
         assert driver.returncode == 0, said
@@ -70,16 +70,16 @@ def test_drivers_that_cannot_see_each_other_leave_each_other_alone(tmp_path: Pat
         owners = {trial.owner for trial in study.trials}
         assert len(owners) == 2, "both had their part"
         assert len({owner.split(":")[0] for owner in owners}) == 1, "of one host name"
-    assert sum(line[0] == "began" for line in read(study_state)) == TRIALS, "each trial was trained once"
+    assert sum(line[0] == "began" for line in read(ledger)) == TRIALS, "each trial was trained once"
 
 
 def test_a_driver_killed_in_another_namespace_is_replaced_when_its_lease_is_over(tmp_path: Path) -> None:
-    where, study_state = str(tmp_path / "hpo.db"), tmp_path / "state"
-    first = python(DRIVE % TRIALS, where, str(study_state), "inline", within=NAMESPACE)
-    await_that(lambda: any(line[0] == "began" for line in read(study_state)), "it has a trial")
+    where, ledger = str(tmp_path / "hpo.db"), tmp_path / "ledger"
+    first = python(DRIVE % TRIALS, where, str(ledger), "inline", within=NAMESPACE)
+    await_that(lambda: any(line[0] == "began" for line in read(ledger)), "it has a trial")
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    second = python(DRIVE % TRIALS, where, str(study_state), "inline", within=NAMESPACE)
+    second = python(DRIVE % TRIALS, where, str(ledger), "inline", within=NAMESPACE)
     _, said = second.communicate(timeout=120)
     assert second.returncode == 0, said
     with closing(open_storage(where)) as storage:

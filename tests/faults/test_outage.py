@@ -30,8 +30,8 @@ from hpo.executors import Processes
 url, folder, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 
 def train(trial):
-    with open(folder / "state", "a") as state:
-        state.write(f"{trial.number}\\n")
+    with open(folder / "ledger", "a") as ledger:
+        ledger.write(f"{trial.number}\\n")
     begun = time.monotonic()
     while not (folder / "over").exists() and (trial.number % 2 or time.monotonic() - begun < 4.0):
         time.sleep(0.05)  # of two trials one ends while the server is away
@@ -84,5 +84,5 @@ def check_that_trainings_go_on(tmp_path: Path, server: Server) -> None:
 
 
 def _ledger(folder: Path) -> list[str]:
-    path = folder / "state"
+    path = folder / "ledger"
     return path.read_text().split() if path.exists() else []

@@ -33,14 +33,14 @@ def seats() -> list[psutil.Process]:
 
 
 def test_killed_workers_lose_and_double_nothing(tmp_path: Path) -> None:
-    queue = str(tmp_path / "state.jsonl")
+    ledger = str(tmp_path / "ledger.jsonl")
 
     def train(trial: Any) -> dict[str, float]:
         import json
         import time
 
         time.sleep(0.2 + 0.2 * trial.params["x"])
-        with open(queue, "a") as file:
+        with open(ledger, "a") as file:
             file.write(json.dumps([trial.number, trial.attempt, trial.params["x"]]) + "\n")
         return {"y": trial.params["x"]}
 
@@ -72,7 +72,7 @@ def test_killed_workers_lose_and_double_nothing(tmp_path: Path) -> None:
     told = Counter(e.number for e in events if e.kind == "told")
     assert set(told.values()) == {1}, "each result once"
     assert not [e for e in events if e.kind in ("extra", "corrected", "cancelled")]
-    measured = [json.loads(line) for line in Path(queue).read_text().splitlines()]
+    measured = [json.loads(line) for line in Path(ledger).read_text().splitlines()]
     for trial in trials:
         if trial.state is TrialState.COMPLETED:
             assert told[trial.number] == 1

@@ -2,7 +2,7 @@
 
     tests/servers/slurm.sh run python -m pytest tests/faults/test_slurm.py
 
-Tasks hold until a gate opens and keep a state of what they did, so that the study can be compared with it.
+Tasks hold until a gate opens and keep a ledger of what they did, so that the study can be compared with it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 AT_ONCE = int(os.environ.get("HPO_SLURM_AT_ONCE", "64"))
 """Trials that run at the same time."""
 HOLD = """
-echo "begun $HPO_TRIAL $SLURM_ARRAY_JOB_ID $SLURMD_NODENAME" >> {folder}/state
+echo "begun $HPO_TRIAL $SLURM_ARRAY_JOB_ID $SLURMD_NODENAME" >> {folder}/ledger
 while [ ! -e {folder}/gate ] && [ ! -e {folder}/gate-$HPO_TRIAL ]; do sleep 1; done
-echo "ended $HPO_TRIAL $1" >> {folder}/state
+echo "ended $HPO_TRIAL $1" >> {folder}/ledger
 echo '{{"y": '$1'}}'
 """
 
@@ -104,16 +104,16 @@ class Driver:
             raise self.fault
 
 
-def queue(folder: Path, word: str) -> list[list[str]]:
+def ledger(folder: Path, word: str) -> list[list[str]]:
     """What was written after this word, line by line."""
-    path = folder / "state"
+    path = folder / "ledger"
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     return [rest for first, *rest in lines if first == word]
 
 
 def starts(folder: Path) -> Counter[int]:
     """How often each trial was begun."""
-    return Counter(int(number) for number, *_ in queue(folder, "begun"))
+    return Counter(int(number) for number, *_ in ledger(folder, "begun"))
 
 
 def begun(folder: Path, n: int) -> Callable[[], bool]:
@@ -129,7 +129,7 @@ def check(study: hpo.Study, folder: Path, trials: int) -> None:
     assert {t.state for t in study.trials} == {TrialState.COMPLETED}
     told = Counter(event.number for event in study.events() if event.kind == "told")
     assert told == Counter(range(trials)), "each result exactly once"
-    measured = {(int(number), float(x)) for number, x in queue(folder, "ended")}
+    measured = {(int(number), float(x)) for number, x in ledger(folder, "ended")}
     assert {(t.number, t.values["y"].value) for t in study.trials} <= measured
     assert list((folder / "shared").iterdir()) == []
 
@@ -138,7 +138,7 @@ def test_a_node_dies(tmp_path: Path, cluster: Cluster) -> None:
     study = open_study(tmp_path)
     driver = Driver(study, executor(tmp_path, 8), 8)
     await_that(begun(tmp_path, 8), "all begin")
-    hit = {int(number) for number, _, node in queue(tmp_path, "begun") if node == "n1"}
+    hit = {int(number) for number, _, node in ledger(tmp_path, "begun") if node == "n1"}
     assert hit
     cluster("kill-node", "n1")
     seconds = await_that(lambda: all(starts(tmp_path)[number] > 1 for number in hit), "they are begun again")
@@ -243,7 +243,7 @@ def test_slurm_forgets_everything_and_uses_its_ids_again(tmp_path: Path, cluster
     (tmp_path / "gate").touch()
     driver.join()
     check(study, tmp_path, 4)
-    ids = [(number, job) for number, job, _ in queue(tmp_path, "begun")]
+    ids = [(number, job) for number, job, _ in ledger(tmp_path, "begun")]
     assert {job for _, job in ids[4:]} & {job for _, job in ids[:4]}, "the ids of the first jobs came again"
 
 
@@ -256,10 +256,10 @@ def test_results_of_an_earlier_cluster_are_not_taken_for_those_of_this_one(tmp_p
         await_that(begun(tmp_path, 3 * x), "all begin")
         if x == 1:
             pool.close(CloseMode.DETACH)
-            await_that(lambda: len(queue(tmp_path, "ended")) == 3 and not cluster.jobs(), "all end")
+            await_that(lambda: len(ledger(tmp_path, "ended")) == 3 and not cluster.jobs(), "all end")
             cluster("forget")
     assert {o.id: o.value for o in pool.close()} == {f"w{i}": {"y": 2} for i in range(3)}
-    assert Counter(job for _, job, _ in queue(tmp_path, "begun")).most_common(1)[0][1] == 6, "the same id"
+    assert Counter(job for _, job, _ in ledger(tmp_path, "begun")).most_common(1)[0][1] == 6, "the same id"
 
 
 @pytest.mark.usefixtures("cluster")
@@ -269,7 +269,7 @@ def test_the_driver_dies_and_the_next_takes_its_tasks_back(tmp_path: Path, monke
         await_that(begun(tmp_path, 4), "all that have a slot begin")
         process.kill()
     (tmp_path / "gate-0").touch()
-    await_that(lambda: len(queue(tmp_path, "ended")) == 1, "one ends while there is no driver")
+    await_that(lambda: len(ledger(tmp_path, "ended")) == 1, "one ends while there is no driver")
     with executor(tmp_path, 4).start() as pool:
         assert pool.reattach([*(f"w{i}" for i in range(6)), "other"]) == {"w0", "w1", "w2", "w3"}
         assert [(o.id, o.value) for o in collect(pool, 1)] == [("w0", {"y": 0})]

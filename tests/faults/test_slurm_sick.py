@@ -32,9 +32,9 @@ slurm.skip_without()
 TASKS = int(os.environ.get("HPO_SLURM_TASKS", "24"))
 
 HOLD = """
-echo "begun $1 $SLURMD_NODENAME" >> {folder}/state
+echo "begun $1 $SLURMD_NODENAME" >> {folder}/ledger
 while [ ! -e {folder}/gate ]; do sleep 0.5; done
-echo "ended $1" >> {folder}/state
+echo "ended $1" >> {folder}/ledger
 echo '{{"y": '$1'}}'
 """
 PYTHON = """#!/bin/sh
@@ -60,9 +60,9 @@ def tasks(*numbers: int, cpus: float = 1.0) -> list[Task]:
     return [Task(id=f"w{number}", payload={"x": number}, cpus=cpus) for number in numbers]
 
 
-def queue(folder: Path, word: str) -> list[str]:
+def ledger(folder: Path, word: str) -> list[str]:
     """The numbers that were written after this word."""
-    path = folder / "state"
+    path = folder / "ledger"
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     return [rest[0] for first, *rest in lines if first == word]
 
@@ -114,7 +114,7 @@ def fill(disk: Path) -> None:
 def test_trainings_that_end_while_the_disk_is_full(tmp_path: Path, has_space: bool) -> None:
     with small_disk(tmp_path / "shared") as disk, start(tmp_path, shared=disk) as pool:
         pool.submit(*tasks(0, 1, 2))
-        await_that(lambda: len(queue(tmp_path, "begun")) == 3, "all begin")
+        await_that(lambda: len(ledger(tmp_path, "begun")) == 3, "all begin")
         spaces = list(disk.glob("*/ended/.*"))
         assert len(spaces) == 3
         if not has_space:
@@ -122,13 +122,13 @@ def test_trainings_that_end_while_the_disk_is_full(tmp_path: Path, has_space: bo
                 space.unlink()
         fill(disk)
         (tmp_path / "gate").touch()
-        await_that(lambda: len(queue(tmp_path, "ended")) == 3, "all end")
+        await_that(lambda: len(ledger(tmp_path, "ended")) == 3, "all end")
         if not has_space:
             assert pool.wait(3.0) == []
             (disk / "junk").unlink()
         assert [outcome.value for outcome in ended(pool, 3)] == [{"y": 0}, {"y": 1}, {"y": 2}]
         (disk / "junk").unlink(missing_ok=True)
-    assert set(Counter(queue(tmp_path, "begun")).values()) == {1}
+    assert set(Counter(ledger(tmp_path, "begun")).values()) == {1}
 
 
 @pytest.mark.usefixtures("cluster")
@@ -168,7 +168,7 @@ def test_jobs_in_the_queue(tmp_path: Path, cluster: Cluster, monkeypatch: pytest
 
     with start(tmp_path, 6) as pool:
         pool.submit(*tasks(0, 1, 2, cpus=4.0))
-        await_that(lambda: len(queue(tmp_path, "begun")) == 3, "all nodes are busy")
+        await_that(lambda: len(ledger(tmp_path, "begun")) == 3, "all nodes are busy")
         pool.submit(*tasks(3, 4, cpus=4.0))
         assert "2 jobs have been waiting in Slurm's queue" in told(pool, "Resources")
         pool.avoid({"n1", "n2"})
@@ -262,4 +262,4 @@ def test_bad_weather(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pool.close()
         assert PoolFolder.all(disk) == []
     assert values == {f"w{i}": {"y": i} for i in range(TASKS)}
-    assert Counter(queue(tmp_path, "begun")) == Counter(map(str, range(TASKS)))
+    assert Counter(ledger(tmp_path, "begun")) == Counter(map(str, range(TASKS)))

@@ -22,12 +22,12 @@ LEASE = 1.2
 
 @pytest.mark.parametrize("executor", ["inline", "processes"])
 def test_it_keeps_its_own_trials(tmp_path: Path, executor: str) -> None:
-    url, study_state = str(tmp_path / "hpo.db"), tmp_path / "state"
-    drive = Drive("s", url, str(study_state), TRIALS, executor, seconds=2.0, lease=LEASE)
+    url, ledger = str(tmp_path / "hpo.db"), tmp_path / "ledger"
+    drive = Drive("s", url, str(ledger), TRIALS, executor, seconds=2.0, lease=LEASE)
     with zygote() as drivers:
         driver = drivers.start(drive)
         for asleep in range(1, 4):
-            await_that(lambda n=asleep: sum(line[0] == "began" for line in read(study_state)) >= n, "trials run")  # type: ignore[misc]
+            await_that(lambda n=asleep: sum(line[0] == "began" for line in read(ledger)) >= n, "trials run")  # type: ignore[misc]
             tree = [psutil.Process(driver), *psutil.Process(driver).children(recursive=True)]
             for process in tree:
                 process.suspend()
@@ -37,8 +37,8 @@ def test_it_keeps_its_own_trials(tmp_path: Path, executor: str) -> None:
         assert drivers.wait() == 0
     with closing(open_storage(url)) as there:
         study = hpo.open_study("s", storage=there)
-        check(study, study_state, is_over=True)
+        check(study, ledger, is_over=True)
         kinds = Counter(event.kind for event in study.events())
         assert kinds["requeued"] == 0, "nobody else was there to take them"
         assert {(trial.state, trial.attempt) for trial in study.trials} == {(TrialState.COMPLETED, 1)}
-    assert sum(line[0] == "began" for line in read(study_state)) == TRIALS
+    assert sum(line[0] == "began" for line in read(ledger)) == TRIALS

@@ -28,8 +28,8 @@ TRAIN = """
 import json, os, sys, time
 x = float(sys.argv[1])
 time.sleep(0.5)
-with open(sys.argv[2], "a") as state:
-    state.write(json.dumps([int(os.environ["HPO_TRIAL"]), x]) + "\\n")
+with open(sys.argv[2], "a") as ledger:
+    ledger.write(json.dumps([int(os.environ["HPO_TRIAL"]), x]) + "\\n")
 print(json.dumps({"y": x}))
 """
 
@@ -49,7 +49,7 @@ name = "y"
 [budget]
 trials = %d
 [run]
-command = ["%s", "train.py", "{x}", "state.jsonl"]
+command = ["%s", "train.py", "{x}", "ledger.jsonl"]
 workers = 2
 lease = 1.5
 """
@@ -88,7 +88,7 @@ def test_a_driver_stopped_beyond_its_lease_and_continued_doubles_nothing(tmp_pat
     (tmp_path / "train.py").write_text(TRAIN)
     (tmp_path / "study.toml").write_text(STUDY % (TRIALS, sys.executable))
     with start(tmp_path) as first:
-        await_that((tmp_path / "state.jsonl").exists)
+        await_that((tmp_path / "ledger.jsonl").exists)
         study = hpo.open_study("shared", storage=tmp_path / "hpo.db")
         stop_outside_transactions(first.pid, tmp_path / "hpo.db")
         held = [t for t in study.history.in_flight if t.owner]
@@ -106,7 +106,7 @@ def test_a_driver_stopped_beyond_its_lease_and_continued_doubles_nothing(tmp_pat
     assert Counter(e.number for e in events if e.kind == "told") == Counter(range(TRIALS)), "each result exactly once"
     requeued = {e.number for e in events if e.kind == "requeued"}
     assert requeued <= {t.number for t in held}
-    measured = [json.loads(line) for line in (tmp_path / "state.jsonl").read_text().splitlines()]
+    measured = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
     for trial in study.trials:
         assert [trial.number, trial.params["x"]] in measured
         assert trial.values["y"].value == trial.params["x"]

@@ -42,7 +42,7 @@ EXECUTORS: Mapping[str, Callable[[], Executor]] = {
 
 @dataclass(frozen=True)
 class Drive:
-    """What a driver is to do: run `trials` trials of a study, each of `seconds`, and keep the state `state`.
+    """What a driver is to do: run `trials` trials of a study, each of `seconds`, and keep the ledger `ledger`.
 
     Attributes:
         skew: seconds that the driver's own clock is off.    lease: as in `hpo.run`.
@@ -51,7 +51,7 @@ class Drive:
 
     name: str
     storage: str
-    study_state: str
+    ledger: str
     trials: int
     executor: str = "inline"
     seconds: float = 0.01
@@ -107,34 +107,34 @@ def zygote() -> Iterator[Zygote]:
         started.close()
 
 
-# -- the state -------------------------------------------------------------------------------------------------------
+# -- the ledger -------------------------------------------------------------------------------------------------------
 
 
-def write(study_state: str, *words: object) -> None:
+def write(ledger: str, *words: object) -> None:
     """Add a line, on disk when this returns; drivers and their trials write to the same file."""
-    file = os.open(study_state, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.write(file, (" ".join(map(repr, words)) + "\n").encode())
     os.fsync(file)
     os.close(file)
 
 
-def read(study_state: Path) -> list[list[Any]]:
+def read(ledger: Path) -> list[list[Any]]:
     """Whole lines."""
-    text = study_state.read_text() if study_state.exists() else ""
+    text = ledger.read_text() if ledger.exists() else ""
     return [[_value(word) for word in line.split()] for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
-def check(study: hpo.Study, study_state: Path, is_over: bool = False) -> None:
+def check(study: hpo.Study, ledger: Path, is_over: bool = False) -> None:
     """What was acknowledged is there, nothing is there twice, and nothing that was not measured; when the study is over,
     nothing is open."""
-    check_told(study, study_state)
+    check_told(study, ledger)
     if is_over:
         assert {t.state for t in study.trials} == {TrialState.COMPLETED}, "no trial is left open"
 
 
-def check_told(study: hpo.Study, study_state: Path) -> None:
+def check_told(study: hpo.Study, ledger: Path) -> None:
     """The same, without a word on what is open."""
-    lines, trials = read(study_state), study.trials
+    lines, trials = read(ledger), study.trials
     measured = {(number, x, n, y) for _, number, x, n, y, _ in (line for line in lines if line[0] == "sent")}
     assert [t.number for t in trials] == list(range(len(trials)))
     for _, number, y in (line for line in lines if line[0] == "acked"):
@@ -169,14 +169,14 @@ def _value(word: str) -> Any:
 # -- the driver -------------------------------------------------------------------------------------------------------
 
 
-def train(trial: hpo.Trial, study_state: str, seconds: float) -> dict[str, float]:
+def train(trial: hpo.Trial, ledger: str, seconds: float) -> dict[str, float]:
     """The objective. It says that it has begun, and what it has measured."""
-    write(study_state, "began", trial.number, os.getpid(), os.getppid(), trial.attempt)
+    write(ledger, "began", trial.number, os.getpid(), os.getppid(), trial.attempt)
     begun = time.monotonic()
     time.sleep(seconds * (0.5 + trial.params["x"]))
-    write(study_state, "ran", trial.number, trial.attempt, time.monotonic() - begun)
+    write(ledger, "ran", trial.number, trial.attempt, time.monotonic() - begun)
     x, n = trial.params["x"], trial.params["n"]
-    write(study_state, "sent", trial.number, x, n, x * n, trial.attempt)
+    write(ledger, "sent", trial.number, x, n, x * n, trial.attempt)
     return {"y": x * n, "size": n}
 
 
@@ -187,13 +187,13 @@ def run(drive: Drive) -> None:
 
     def acknowledge(step: Progress) -> None:
         if step.ended is not None and step.ended.state is TrialState.COMPLETED:
-            write(drive.study_state, "acked", step.ended.number, step.ended.values["y"].value)
+            write(drive.ledger, "acked", step.ended.number, step.ended.values["y"].value)
 
     strategy = Random() if drive.is_random else Bayesian()
     study = hpo.open_study(drive.name, PROBLEM, storage=drive.storage, seed=3, strategy=strategy)
     hpo.run(
         study,
-        functools.partial(train, study_state=drive.study_state, seconds=drive.seconds),
+        functools.partial(train, ledger=drive.ledger, seconds=drive.seconds),
         budget=hpo.Budget(**(drive.budget or {"trials": drive.trials})),
         executor=EXECUTORS[drive.executor](),
         lease=drive.lease,
