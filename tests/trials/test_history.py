@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hpo
-from hpo.errors import NotFound
 from hpo.problem.measurement import Measurement
 from hpo.problem.metrics import shortfall
 from hpo.report import tables
@@ -93,26 +92,6 @@ def test_a_result_near_the_largest_float_breaks_no_ask() -> None:
         study.tell(study.ask(), {"y": (-1.0) ** i * LARGEST, "c": LARGEST if i % 3 else -LARGEST})
     assert {t.why["role"] for t in study.trials[6:]} <= {"feasibility", "explore", "exploit"}
     assert study.best.values["c"] <= -1e308
-
-
-def test_the_value_of_a_trial_is_that_of_the_single_objective() -> None:
-    one = hpo.Problem(SPACE, [hpo.Objective("y"), hpo.Constraint("c", upper=1.0), hpo.Tracked("z")])
-    study = hpo.open_study("one", one, storage=":memory:", seed=1)
-    trial = study.ask()
-    with pytest.raises(NotFound, match=r"^trial 0 has no value: it is running$"):
-        _ = trial.value
-    told = study.tell(trial, {"z": 3.0, "c": 0.5, "y": 2.0})
-    assert (told.value, study.best.value, study.trials[0].value) == (2.0, 2.0, 2.0)
-    assert type(told.value) is float
-    assert told == Trial(**{f: getattr(told, f) for f in told.__dataclass_fields__ if f != "objectives"})
-    for metrics, have in (
-        ([hpo.Objective("a"), hpo.Objective("b")], "a, b"),
-        ([hpo.Constraint("a", upper=1.0)], "none"),
-    ):
-        other = hpo.open_study("two", hpo.Problem(SPACE, metrics), storage=":memory:", seed=1)
-        several = other.tell(other.ask(), {m.name: 0.0 for m in metrics})
-        with pytest.raises(NotFound, match=rf"^trial 0 has no single value: objectives of the problem: {have}\. See"):
-            _ = several.value
 
 
 def test_a_history_and_a_failed_trial_are_shown_in_one_line() -> None:
