@@ -30,12 +30,12 @@ from tests.random_spaces import spaces
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.sampled_from(["", "ms", "what it costs"])
-GOALS = st.sampled_from(["maximize", "minimize"])
+GOALS: st.SearchStrategy[Any] = st.sampled_from(["maximize", "minimize"])
 
 
 @st.composite
 def metrics(draw: st.DrawFn) -> list[Metric]:
-    words = {"unit": draw(TEXT), "description": draw(TEXT), "owner": draw(TEXT)}
+    words: dict[str, Any] = {"unit": draw(TEXT), "description": draw(TEXT), "owner": draw(TEXT)}
     low = draw(FINITE)
     made: list[Metric] = [
         Objective("y", draw(GOALS), threshold=draw(FINITE | st.none()), **words),
@@ -60,13 +60,13 @@ def test_a_problem_is_read_again_as_it_was(space: Space, given: list[Metric]) ->
 
 def test_the_format_as_it_is_stored() -> None:
     """Studies and study files of earlier versions hold it: what is here is read for good."""
-    space = {
+    space: dict[str, Parameter] = {
         "lr": Float(1e-5, 0.1, log=True, default=1e-3),
         "n": Int(1, 9, step=2, unit="trees"),
         "kind": Categorical([1, True, None, "1"], ordered=True, default=None),
         "m": Float(0, 1, active_if={"kind": ["1", None]}),
     }
-    metrics = [
+    metrics: list[Metric] = [
         Objective("y", threshold=0.5),
         Constraint("c", upper=15, unit="ms", range=(0, None)),
         Tracked("z", goal="minimize", business=True),

@@ -110,3 +110,15 @@ def test_times_in_other_zones_are_the_same_times() -> None:
 
 def test_a_time_that_is_not_known_is_no_time() -> None:
     assert (elapsed("", at(5)), elapsed(at(5), ""), elapsed("", ""), until("", 1e9)) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_an_attempt_of_which_nothing_is_known_runs_and_has_no_result() -> None:
+    new = Attempt(7)
+    assert (new.owner, new.started_at, new.values, new.may_run, new.is_known, new.taken) == (
+        "",
+        "",
+        {},
+        False,
+        False,
+        0.0,
+    )

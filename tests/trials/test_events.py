@@ -103,7 +103,8 @@ def test_an_enqueued_trial_waits_and_an_added_one_has_its_result() -> None:
 
 def test_neither_params_nor_reasons_nor_results_can_be_changed() -> None:
     trial = only(ASKED, TOLD)
-    for held in (trial.params, trial.why, trial.why["at"][0], trial.values):
+    every: list[Any] = [trial.params, trial.why, trial.why["at"][0], trial.values]
+    for held in every:
         with pytest.raises(TypeError, match="cannot be changed"):
             held["a"] = 1
 
@@ -228,6 +229,13 @@ def test_what_another_attempt_took_and_found_is_kept_beside() -> None:
     assert first is not None
     assert first.values == {"y": Measurement(3.0), "c": Measurement(0.0)}
     assert (first.seconds, trial.earlier_seconds) == (12.0, 12.0)
+
+
+def test_a_later_time_of_the_same_attempt_replaces_the_one_that_was_told() -> None:
+    trial = only(
+        ASKED, ("failed", 0, {"kind": "error", "seconds": 3.0}), ("told", 0, {"values": VALUES, "seconds": 5.0})
+    )
+    assert [a.seconds for a in trial.attempts] == [5.0] == [trial.seconds]
 
 
 def test_the_same_report_once_more_changes_nothing() -> None:

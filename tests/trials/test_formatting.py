@@ -33,7 +33,7 @@ SPACE = hpo.Space({"x": hpo.Float(0, 1)})
 NOW = datetime(2026, 1, 1, 12, 5, tzinfo=UTC)
 
 
-def history(metrics: list[Metric], *rows: list[float], aside: tuple[int, ...] = ()) -> History:
+def history(metrics: list[Metric], *rows: list[float], aside: tuple[int, ...] = (), kind: str = "range") -> History:
     trials = [
         Trial(
             *(
@@ -43,7 +43,7 @@ def history(metrics: list[Metric], *rows: list[float], aside: tuple[int, ...] = 
                 1,
                 {m.name: Measurement(v) for m, v in zip(metrics, row, strict=True)},
             ),
-            set_aside="range" if i in aside else "",
+            set_aside=kind if i in aside else "",
             notes=(f"{metrics[0].name} {row[0]:g} is odd", "and so on") if i in aside else (),
         )
         for i, row in enumerate(rows)
@@ -138,6 +138,7 @@ def test_goals_in_words(metric: Metric, words: str) -> None:
         (history([ACCURACY]), "no result yet"),
         (history([ACCURACY], [93.0], aside=(0,)), "no result that counts yet"),
         (history([ACCURACY, LATENCY], [93.0, 1.0], aside=(0,)), "no result that counts yet"),
+        (history([ACCURACY], [93.0], aside=(0,), kind="leap"), "no result that counts yet"),
         (history([ACCURACY, LATENCY], [0.5, 20.0]), "nothing feasible yet"),
         (history([ACCURACY, LATENCY], [0.5, 20.0], [0.97721, 2.0]), "best feasible accuracy 0.9772 (#1)"),
         (history([ACCURACY], [0.5], [0.25]), "best accuracy 0.5 (#0)"),

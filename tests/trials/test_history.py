@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([LAR
 SPACE = hpo.Space({"x": hpo.Float(0, 1)})
 
 
-def history(metrics: list[hpo.Objective | hpo.Constraint], rows: list[list[float]]) -> History:
+def history(metrics: Sequence[hpo.Objective | hpo.Constraint], rows: list[list[float]]) -> History:
     names = [m.name for m in metrics]
     trials = [
         Trial(i, {"x": 0.5}, TrialState.COMPLETED, 1, dict(zip(names, map(Measurement, row), strict=True)))
@@ -210,7 +211,7 @@ def test_equal_values_are_won_by_the_first() -> None:
 
 
 def test_the_front_holds_what_no_feasible_trial_dominates_in_the_users_directions() -> None:
-    metrics = [hpo.Objective("a"), hpo.Objective("b", "minimize"), hpo.Constraint("c", upper=1.0)]
+    metrics: list[Any] = [hpo.Objective("a"), hpo.Objective("b", "minimize"), hpo.Constraint("c", upper=1.0)]
     rows = [[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [1.0, 2.0, 0.0], [9.0, 0.0, 5.0], [2.0, 2.0, 0.0]]
     h = history(metrics, rows)
     assert numbers(h.pareto_front) == [0, 1, 4]
@@ -243,8 +244,12 @@ def test_rows_are_flat_and_empty_where_there_is_nothing() -> None:
 
 
 def test_misses_are_counted_for_each_limit() -> None:
-    metrics = [hpo.Objective("y", threshold=1.0), hpo.Constraint("c", upper=1.0), hpo.Constraint("d", lower=0.0)]
-    assert history(metrics, [[0.0, 2.0, 0.0], [1.0, 2.0, 0.0]]).misses() == {"y": 1, "c": 2, "d": 0}
+    limits = [hpo.Constraint("c", upper=1.0), hpo.Constraint("d", lower=0.0)]
+    assert history([hpo.Objective("y", threshold=1.0), *limits], [[0.0, 2.0, 0.0], [1.0, 2.0, 0.0]]).misses() == {
+        "y": 1,
+        "c": 2,
+        "d": 0,
+    }
 
 
 @pytest.mark.parametrize(

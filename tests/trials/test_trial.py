@@ -69,9 +69,10 @@ def test_each_kind_of_failure_is_learned_from_or_tried_again_and_the_page_says_s
 
 
 def test_params_refuse_to_be_changed_and_say_what_to_do() -> None:
-    for change in (lambda p: p.update(x=1.0), lambda p: p.__setitem__("x", 1.0), lambda p: p.pop("x")):
+    params: Any = trial().params
+    for change in ("update", "pop", "__setitem__"):
         with pytest.raises(TypeError) as caught:
-            change(trial().params)
+            getattr(params, change)("x", 1.0)
         assert str(caught.value) == (
             "the params of a trial cannot be changed; work on a copy: params = dict(trial.params)"
         )
