@@ -42,6 +42,7 @@ SPACE = Space({"x": Float(0, 1)})
     [
         ((0, 1), (0.0, 1.0)),
         ([0, 1], (0.0, 1.0)),
+        (np.array([0, 1]), (0.0, 1.0)),
         ((0, None), (0.0, None)),
         ((None, np.float32(1)), (None, 1.0)),
         ((0, math.inf), (0.0, None)),
@@ -307,3 +308,9 @@ def test_equal_limits_are_a_limit() -> None:
 def test_what_is_tracked_is_no_business_unless_said() -> None:
     assert not Tracked("z").business
     assert Tracked("z", business=True).business
+
+
+@pytest.mark.parametrize(("metric", "n_in_place"), [(Objective, 2), (Constraint, 1), (Tracked, 2)])
+def test_what_is_not_plain_from_its_place_is_given_by_name(metric: type[Metric], n_in_place: int) -> None:
+    kinds = [f.kw_only for f in dataclasses.fields(metric)]
+    assert kinds == [False] * n_in_place + [True] * (len(kinds) - n_in_place)
