@@ -87,6 +87,45 @@ def test_inactive_parameters_do_not_tell_configurations_apart() -> None:
     assert key(encoder.decode(raw)[0]) == key(encoder.decode(raw)[1])
 
 
-def test_the_key_ignores_order_and_keeps_types() -> None:
-    assert key({"a": 1, "b": 2}) == key({"b": 2, "a": 1})
-    assert key({"a": 1}) != key({"a": True}) != key({"a": "1"})
+def test_columns_by_what_they_are() -> None:
+    space = Space(
+        {
+            "x": Float(0, 1),
+            "k": Categorical(["a", "b", "c"]),
+            "o": Categorical(["s", "m", "l"], ordered=True),
+            "n": Int(1, 4, active_if={"k": ["a"]}),
+            "j": Categorical(["a", "b", "c"]),
+            "two": Categorical([0, 1]),
+        }
+    )
+    encoder = Encoder(space)
+    assert encoder.d == 1 + 3 + 1 + 1 + 3 + 2
+    assert encoder.groups.tolist() == [0, 1, 1, 1, 2, 3, 4, 4, 4, 5, 5]
+    assert encoder.is_continuous.tolist() == [True] + [False] * 10
+    assert encoder.is_numeric.tolist() == [True, False, False, False, True, True] + [False] * 5
+    assert {names: columns.tolist() for names, columns in encoder.one_hot.items()} == {
+        ("k", "j"): [[1, 2, 3], [6, 7, 8]],
+        ("two",): [[9, 10]],
+    }
+    assert encoder.is_conditional
+    assert not Encoder(Space({"x": Float(0, 1)})).is_conditional
+
+
+def test_rows_by_hand() -> None:
+    """A choice is a corner at the distance 0.35 from every other; what does not exist is in the middle of all."""
+    space = Space({"n": Int(1, 4), "k": Categorical(["a", "b"]), "o": Categorical(["s", "m", "l"], ordered=True)})
+    hot = 0.35 * np.sqrt(0.5)
+    np.testing.assert_allclose(
+        Encoder(space).encode([{"n": 1, "k": "a", "o": "l"}, {"n": 4, "k": "b", "o": "m"}, {}]),
+        [[0.125, hot, 0.0, 5 / 6], [0.875, 0.0, hot, 0.5], [0.5, hot / 2, hot / 2, 0.5]],
+        atol=1e-12,
+    )
+
+
+def test_inequalities_forgive_the_same_rounding_as_the_space() -> None:
+    space = Space({name: Float(0, 1, step=0.1) for name in "abc"}, ["a + b + c <= 0.3", "a + b + c >= 0.3"])
+    encoder = Encoder(space)
+    everything = list(Space(space.parameters).enumerate())
+    holds = encoder.meets_constraints(encoder.encode(everything))
+    assert [bool(ok) for ok in holds] == [space.contains(params) for params in everything]
+    assert sum(map(int, holds)) == 10

@@ -7,8 +7,7 @@ import itertools
 import pytest
 
 import hpo
-from hpo.errors import SpaceError
-from hpo.problem.parameters import Categorical, Float, Int, Parameter
+from hpo.problem.parameters import Categorical, Int, Parameter
 from hpo.problem.space import Space
 
 MANY = 3000
@@ -41,38 +40,6 @@ def test_thousands_of_switches_are_listed_and_counted_without_recursion() -> Non
     constrained = Space({f"b{i}": (0, 1) for i in range(300)}, [" + ".join(f"b{i}" for i in range(300)) + " <= 1"])
     assert constrained.size(100) is None
     assert all(map(constrained.contains, itertools.islice(constrained.enumerate(), 2)))
-
-
-def test_every_one_of_thousands_of_faults_is_told() -> None:
-    with pytest.raises(SpaceError) as caught:
-        Space({f"p{i}": Float(0, 1, active_if={f"q{i}": [1]}) for i in range(MANY)})
-    assert len(caught.value.problems) == MANY
-    fault = Space({"x": (0, 1)}).fault({f"y{i}": 1 for i in range(MANY)})
-    assert fault is not None
-    assert fault.count("unknown parameter") == MANY
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("(" * 60 + "a" + ")" * 60 + " <= 1", "it is nested more than 50 deep"),
-        ("(" * 10_000 + "a <= 1", "it is nested more than 50 deep"),
-        ("-" * 10_000 + "a <= 1", "it is nested more than 50 deep"),
-        ("1e400*a <= 1", "its numbers are beyond the largest 64-bit float"),
-        ("a/1e-320 <= 1", "its numbers are beyond the largest 64-bit float"),
-        ("1e300*1e300*a <= 1", "its numbers are beyond the largest 64-bit float"),
-        ("1e308*a + 1e308*b <= 1", "has sums beyond the largest 64-bit float"),
-        ("a <= nan", "names 'nan', which is no parameter"),
-    ],
-)
-def test_constraints_that_cannot_be_computed_with_are_refused(text: str, message: str) -> None:
-    with pytest.raises(SpaceError, match=message):
-        Space({"a": Float(0, 1), "b": Float(0, 1)}, [text])
-
-
-def test_parentheses_may_be_nested() -> None:
-    space = Space({"a": (0, 5)}, ["(" * 40 + "a" + ")" * 40 + " <= 3"])
-    assert space.size(10) == 4
 
 
 def test_whole_numbers_beyond_machine_integers_are_walked() -> None:

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import subprocess
-import sys
-import time
 from fractions import Fraction
 from typing import Any
 
@@ -93,26 +88,3 @@ def test_listing_in_vain_is_given_up() -> None:
     parameters, constraints = budget(34, largest=10**9)
     with pytest.raises(SpaceError, match=r"^no configuration found that meets '\d+ <= "):
         Space({**parameters, "x": Float(0, 1)}, constraints)
-
-
-def test_an_interrupt_is_served_and_nothing_is_printed() -> None:
-    weights = ", ".join(str(w) for w in np.random.default_rng(1).integers(10**6, 10**7, 40))
-    code = (
-        "import numpy as np\nfrom hpo.problem.polytope import Polytope\n"
-        f"w = np.array([{weights}], dtype=float)\n"
-        "ends = np.zeros(40), np.ones(40)\n"
-        "limit = w[:20].sum() * np.array([1.0, -1.0])\n"
-        "p = Polytope(*ends, np.ones(40), np.ones(40, dtype=bool), np.vstack([w, -w]), limit)\n"
-        "p._nodes_left, p._seconds_left = 10**9, 600.0\n"
-        "import sys; print('ready', file=sys.stderr, flush=True)\n"
-        "p.draw(np.random.default_rng(0))\n"
-    )
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as child:
-        assert child.stderr is not None
-        assert child.stderr.readline() == "ready\n"
-        time.sleep(2.0)
-        os.kill(child.pid, signal.SIGINT)
-        out, err = child.communicate(timeout=60)
-    assert err.rstrip().endswith("KeyboardInterrupt")
-    assert out == ""

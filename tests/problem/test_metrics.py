@@ -7,6 +7,7 @@ import math
 import pickle
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,17 @@ from hypothesis import strategies as st
 from hpo.errors import MetricError
 from hpo.problem.json_format import metric_from_json, metric_to_json
 from hpo.problem.measurement import Measurement
-from hpo.problem.metrics import Constraint, Metric, Objective, Tracked, is_feasible, is_in_range, shortfall
+from hpo.problem.metrics import (
+    Constraint,
+    Metric,
+    Objective,
+    Tracked,
+    is_feasible,
+    is_in_range,
+    limit_words,
+    range_words,
+    shortfall,
+)
 from hpo.problem.parameters import Float
 from hpo.problem.problem import Problem
 from hpo.problem.space import Space
@@ -31,6 +42,7 @@ SPACE = Space({"x": Float(0, 1)})
     [
         ((0, 1), (0.0, 1.0)),
         ([0, 1], (0.0, 1.0)),
+        (np.array([0, 1]), (0.0, 1.0)),
         ((0, None), (0.0, None)),
         ((None, np.float32(1)), (None, 1.0)),
         ((0, math.inf), (0.0, None)),
@@ -82,7 +94,7 @@ def test_ends_belong_to_the_range(ends: tuple[float, float], value: float) -> No
     metric = Tracked("y", range=ends)
     if ends[0] <= value <= ends[1]:
         assert is_in_range(metric, value)
-    elif min(abs(value - end) / max(abs(end), abs(value)) for end in ends) > 1e-8:
+    elif all(abs(value - end) > (1e-8 * abs(end) or 1e-14) for end in ends):
         assert not is_in_range(metric, value), "not even by rounding"
     assert is_in_range(metric, ends[0])
     assert is_in_range(metric, ends[1])
@@ -163,3 +175,142 @@ def test_a_goal_that_nobody_gave_is_the_plain_word() -> None:
     assert type(unsaid.goal) is str
     assert hash(unsaid) == hash(said)
     assert metric_to_json(unsaid) == metric_to_json(said) == {"role": "objective", "name": "y", "goal": "maximize"}
+
+
+@pytest.mark.parametrize(
+    ("metric", "limits", "words"),
+    [
+        (Objective("y", threshold=0.9), (0.9, None), ">= 0.9"),
+        (Objective("y", "minimize", threshold=3, unit="ms"), (None, 3.0), "<= 3 ms"),
+        (Objective("y"), (None, None), ""),
+        (Constraint("c", lower=0.123456, upper=2), (0.123456, 2.0), "0.1235..2"),
+        (Constraint("c", lower=1, upper=2, unit="s"), (1.0, 2.0), "1..2 s"),
+        (Constraint("c", lower=0), (0.0, None), ">= 0"),
+        (Constraint("c", upper=np.float32(0.1)), (None, pytest.approx(0.1)), "<= 0.1"),  # type: ignore[arg-type]
+        (Tracked("z", unit="s"), (None, None), ""),
+    ],
+)
+def test_limits_and_their_words(metric: Metric, limits: tuple[float | None, float | None], words: str) -> None:
+    assert metric.limits == limits
+    assert limit_words(metric) == words
+
+
+def test_limits_in_words_have_as_many_digits_as_asked_for() -> None:
+    metric = Constraint("c", lower=0.123456, upper=1.23456)
+    assert [limit_words(metric, n) for n in (2, 6)] == ["0.12..1.2", "0.123456..1.23456"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [((0, 1), "0..1"), ((0.5, None), "at least 0.5"), ((None, 2), "at most 2"), (None, "")],
+)
+def test_ranges_in_words(given: Any, words: str) -> None:
+    assert range_words(Tracked("y", range=given)) == words
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "is_in"),
+    [
+        (Tracked("y", range=(0, 2)), 2.0 * (1 + 0.9e-9), True),
+        (Tracked("y", range=(0, 2)), 2.0 * (1 + 1.1e-9), False),
+        (Tracked("y", range=(0, 2)), -0.9e-15, True),
+        (Tracked("y", range=(0, 2)), -1.1e-15, False),
+        (Tracked("y", range=(-2, 0)), 0.9e-15, True),
+        (Tracked("y", range=(-2, 0)), -2.0 * (1 + 0.9e-9), True),
+        (Tracked("y", range=(-2, 0)), -2.0 * (1 + 1.1e-9), False),
+        (Tracked("y", range=(None, 0)), -1e300, True),
+        (Tracked("y", range=(0, None)), 1e300, True),
+    ],
+)
+def test_a_billionth_beyond_the_range_is_rounding_and_more_is_not(metric: Metric, value: float, is_in: bool) -> None:
+    assert is_in_range(metric, value) is is_in
+
+
+def test_a_metric_that_is_absent_meets_no_limit_and_one_without_limits_needs_none() -> None:
+    metrics: list[Metric] = [Objective("y"), Constraint("c", upper=1)]
+    assert is_feasible(metrics, {"c": Measurement(1.0)})
+    assert not is_feasible(metrics, {"y": Measurement(1.0)})
+    assert is_feasible([], {})
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "missed"),
+    [
+        (Constraint("c", lower=1, upper=2), 0.25, 0.75),
+        (Constraint("c", lower=1, upper=2), 2.5, 0.5),
+        (Objective("y", threshold=2), 0.5, 1.5),
+        (Objective("y", "minimize", threshold=2), 0.5, 0.0),
+        (Objective("y", "minimize", threshold=2), 2.5, 0.5),
+        (Constraint("c", upper=-sys.float_info.max), sys.float_info.max, sys.float_info.max),
+        (Tracked("z"), 5.0, 0.0),
+    ],
+)
+def test_shortfalls_are_in_the_metrics_unit(metric: Metric, value: float, missed: float) -> None:
+    assert shortfall(metric, value) == missed
+
+
+AN_OBJECTIVE: Any = Objective  # given what type checkers refuse
+A_CONSTRAINT: Any = Constraint
+A_TRACKED: Any = Tracked
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: A_CONSTRAINT("c"),
+            "constraint 'c' has no limit. Give lower=, upper= or both, or use Tracked('c')",
+        ),
+        (lambda: A_CONSTRAINT("c", lower=2, upper=1), "constraint 'c': lower=2 is above upper=1; did you swap them?"),
+        (
+            lambda: AN_OBJECTIVE("y", "max"),
+            "objective 'y': goal 'max' is not 'maximize' or 'minimize'. Write goal='maximize'",
+        ),
+        (
+            lambda: AN_OBJECTIVE("y", "Minimum"),
+            "objective 'y': goal 'Minimum' is not 'maximize' or 'minimize'. Write goal='minimize'",
+        ),
+        (lambda: AN_OBJECTIVE("y", "up"), "objective 'y': goal 'up' is not 'maximize' or 'minimize'."),
+        (
+            lambda: A_TRACKED("z", "min"),
+            "tracked metric 'z': goal 'min' is not 'maximize' or 'minimize'. Write goal='minimize'",
+        ),
+        (lambda: A_TRACKED(""), "metric name '' is not a plain non-empty text"),
+        (lambda: A_TRACKED(" z"), "metric name ' z' is not a plain non-empty text"),
+        (lambda: A_TRACKED("  "), "metric name '  ' is not a plain non-empty text"),
+        (lambda: A_TRACKED(3), "metric name 3 is not a plain non-empty text"),
+        (
+            lambda: A_CONSTRAINT("c", upper="5"),
+            "metric 'c': upper='5' is not a finite number. Limits are numbers in the metric's unit: upper=5, unit=\"ms\"",
+        ),
+        (
+            lambda: A_CONSTRAINT("c", lower=True),
+            "metric 'c': lower=True is not a finite number. Limits are numbers in the metric's unit: lower=5, unit=\"ms\"",
+        ),
+        (
+            lambda: AN_OBJECTIVE("y", threshold=math.inf),
+            "metric 'y': threshold=inf is not a finite number. Limits are numbers in the metric's unit: "
+            'threshold=5, unit="ms"',
+        ),
+    ],
+)
+def test_metrics_that_cannot_be(make: Callable[[], Metric], words: str) -> None:
+    with pytest.raises(MetricError) as caught:
+        make()
+    assert str(caught.value) == words
+
+
+def test_equal_limits_are_a_limit() -> None:
+    assert Constraint("c", lower=1, upper=1).limits == (1.0, 1.0)
+    assert [type(limit) for limit in Constraint("c", lower=1, upper=2).limits] == [float, float]
+
+
+def test_what_is_tracked_is_no_business_unless_said() -> None:
+    assert not Tracked("z").business
+    assert Tracked("z", business=True).business
+
+
+@pytest.mark.parametrize(("metric", "n_in_place"), [(Objective, 2), (Constraint, 1), (Tracked, 2)])
+def test_what_is_not_plain_from_its_place_is_given_by_name(metric: type[Metric], n_in_place: int) -> None:
+    kinds = [f.kw_only for f in dataclasses.fields(metric)]
+    assert kinds == [False] * n_in_place + [True] * (len(kinds) - n_in_place)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
+import itertools
 import math
 import pickle
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from hpo.problem.encoding import Encoder
 from hpo.problem.json_format import parameter_from_json, parameter_to_json, problem_from_json, problem_to_json
 from hpo.problem.parameters import Categorical, Float, Int, Parameter, is_set
 from hpo.problem.space import Space, key
+from tests.random_spaces import parameters
 
 Y = [hpo.Objective("y")]
 STEPS = [1 / 3, 3 / 7, math.pi / 2, 2**-5, 0.1, 0.05, 1e-3, 0.7, 1e-9, 1e5, float(np.float32(0.1))]
@@ -300,3 +303,101 @@ def test_choices_may_have_lines() -> None:
 )
 def test_a_parameter_is_shown_as_the_call_that_makes_it(written: str) -> None:
     assert repr(eval(written)) == written
+
+
+@given(parameters(), st.floats(0, 1))
+def test_value_at_is_inside_and_position_undoes_it(parameter: Float | Int | Categorical, u: float) -> None:
+    value = parameter.value_at(u)
+    assert parameter.contains(value)
+    position = parameter.position(value)  # type: ignore[arg-type]
+    assert 0.0 <= position <= 1.0
+    again = parameter.value_at(position)
+    if isinstance(parameter, Float) and parameter.step is None:
+        assert again == pytest.approx(value, rel=1e-6, abs=1e-6)
+    else:
+        assert again == value
+        assert type(again) is type(value)
+
+
+@given(parameters())
+def test_values_of_a_finite_parameter_are_all_its_values(parameter: Float | Int | Categorical) -> None:
+    if parameter.size is None:
+        return
+    values = parameter.values()
+    assert len(values) == parameter.size == len({(repr(v)) for v in values})
+    assert all(parameter.contains(v) for v in values)
+    shares = [repr(parameter.value_at((i + 0.5) / 5000)) for i in range(5000)]
+    assert set(shares) == {repr(v) for v in values}
+
+
+@pytest.mark.parametrize("low", [0, -7, 10**17 + 1])
+@pytest.mark.parametrize("step", [1, 2, 10, 3 * 10**11])
+def test_ints_are_exact_however_large(low: int, step: int) -> None:
+    p = Int(low, low + 10**9 * step, step=step)
+    for k in (0, 1, 2, 3, 10**9 - 1):
+        value = low + k * step
+        assert p.fault(value) is None
+        assert p.snap(value) == value
+        for off in {step // 2, 1, step - 1} - {0, step}:
+            nearest = low + step * round(Fraction(k * step + off, step))
+            assert p.fault(value + off) == f"is not on the step of {step} from {low}; the nearest is {nearest}"
+            assert p.snap(value + off) == nearest
+    assert p.fault(p.high) is None
+    assert p.fault(p.high + 1) == f"is outside [{p.low}, {p.high}]"
+    assert p.snap(p.high + step) == p.high
+    assert p.snap(p.low - step) == p.low
+
+
+@given(st.integers(-50, 50), st.integers(1, 9), st.integers(-80, 80))
+def test_an_int_is_snapped_as_its_float_is(low: int, step: int, value: int) -> None:
+    p = Int(low, low + 6 * step, step=step)
+    assert p.snap(value) == p.snap(float(value))
+    assert p.contains(value) is (value in p.values())
+
+
+def test_each_value_of_an_int_has_an_equal_share() -> None:
+    p = Int(1, 4)
+    counts = [sum(p.value_at((i + 0.5) / 1000) == v for i in range(1000)) for v in p.values()]
+    assert counts == [250] * 4
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Float(0, 1, log=True), "log scale needs low > 0, got low=0. Try low=1e-6, or log=False"),
+        (lambda: Float(1, 0.1), "low=1 is above high=0.1; did you swap them? Float(0.1, 1)"),
+        (lambda: Float(1, 1), "low and high are both 1; a fixed value is not a parameter, set it in your code"),
+        (lambda: Int(1, 5.5), "high=5.5 is not a whole number. Use Float for real numbers"),  # type: ignore[arg-type]
+        (lambda: Int(0, 10**13 - 1, step=10**13), f"step={10**13} is wider than the range 0..{10**13 - 1}"),
+        (
+            lambda: Int(10**400, 0),
+            "low=(a whole number of 401 digits) is not a finite number as 64-bit floats go (at most about 1.8e308)",
+        ),
+        (lambda: Float(0, 1, step=3), "step=3 is wider than the range 0..1"),
+        (lambda: Float(0, 1, default=2), "default 2.0 is outside [0, 1]"),
+        (lambda: Categorical([]), "a Categorical needs at least one choice, got none"),
+        (lambda: Categorical(["a", "a"]), "choice 'a' is given twice"),
+        (
+            lambda: Categorical({"a"}),  # type: ignore[arg-type]
+            "choices are a list, got {'a'}. Write Categorical([...]), in an order of your choice",
+        ),
+        (
+            lambda: Int(10**15, 10**15 + 3, log=True),
+            "on a log scale, 64-bit floats hardly tell 1000000000000000 and 1000000000000003 apart. Leave log out",
+        ),
+        (lambda: Categorical("abc"), "choices are a list, got 'abc'. Write Categorical(['abc', ...])"),
+        (lambda: Float(0, float("nan")), "high=nan is not a finite number"),
+    ],
+)
+def test_parameters_that_cannot_be(build: object, message: str) -> None:
+    with pytest.raises(SpaceError) as info:
+        build()  # type: ignore[operator]
+    assert str(info.value) == message
+
+
+def test_snapping_makes_tidy_numbers() -> None:
+    assert Float(0, 1).snap(0.1 + 0.2) == 0.3
+    assert Float(0, 1, step=0.1).values() == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    assert Float(1e-8, 1e-2, log=True).snap(1e-8 * (1 + 1e-12)) == 1e-8
+    for a, b in itertools.pairwise(np.linspace(0, 1, 50)):
+        assert Float(0, 1).snap(a) < Float(0, 1).snap(b)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import tomllib
 from ast import literal_eval
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from hpo.errors import SettingsError
 from hpo.problem.measurement import Measurement
-from hpo.problem.metrics import Constraint, Objective, shortfall
+from hpo.problem.metrics import Constraint, Objective
 from hpo.problem.parameters import Float
 from hpo.problem.problem import Problem
 from hpo.problem.space import Space
@@ -32,7 +31,6 @@ from hpo.report.tables import (
     used_rows,
 )
 from hpo.study.open_study import open_study
-from hpo.trials.formatting import ago, duration, measured, miss
 from hpo.trials.history import History
 from hpo.trials.trial import Trial, TrialState
 
@@ -176,35 +174,6 @@ def test_configurations_to_paste_are_exact(params: dict[str, object]) -> None:
 def test_none_is_a_comment_in_toml() -> None:
     trial = Trial(0, {"a": None, "b": 1}, TrialState.COMPLETED, 0)
     assert as_toml(trial) == '# "a" is None\n"b" = 1'
-
-
-@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
-def test_a_miss_never_shows_two_equal_numbers(value: float, limit: float) -> None:
-    for metric in (Constraint("y", upper=limit), Constraint("y", lower=limit)):
-        words = miss(metric, value)
-        assert bool(words) == (shortfall(metric, value) > 0)
-        if words:
-            _, shown, sign, against = words.split()
-            assert eval_sign(float(shown), sign, float(against))
-
-
-def eval_sign(a: float, sign: str, b: float) -> bool:
-    return a < b if sign == "<" else a > b
-
-
-def test_words() -> None:
-    assert measured(LATENCY, Measurement(3.14159, 0.2)) == "3.142 ± 0.2 ms"
-    assert measured(LATENCY, None) == "-"
-    assert [duration(s) for s in (0.0, 0.04, 42.4, 95, 7500, 400_000)] == [
-        "0.0 s",
-        "40 ms",
-        "42 s",
-        "2 min",
-        "2 h 5 min",
-        "4.6 days",
-    ]
-    assert ago("2026-01-01T10:00:00+00:00", datetime(2026, 1, 1, 12, 5, tzinfo=UTC)) == "2 h 5 min ago"
-    assert ago("") == ""
 
 
 def test_what_is_set_aside_is_said_and_is_neither_feasible_nor_infeasible() -> None:

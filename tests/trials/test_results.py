@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 
 import hpo
-from hpo.errors import NotANumber, NotFinite
+from hpo.errors import MissingMetric, NotANumber, NotFinite, UnknownMetric
 from hpo.problem.measurement import Measurement
 from hpo.problem.metrics import Constraint, Metric, Objective, Tracked
 from hpo.strategies import Random
-from hpo.trials.results import FEWEST, Checked, checked_result, leap
+from hpo.trials.results import FEWEST, Checked, by_name, checked_result, leap
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 METRICS: list[Metric] = [Objective("y"), Constraint("c", upper=1.0), Tracked("z"), Tracked("share", range=(0, 1))]
@@ -376,3 +376,132 @@ def test_data_are_named_by_a_text(data: Any) -> None:
         study(Objective("acc"), data=data)
     with pytest.raises(hpo.errors.SettingsError, match="name the data by a text"):
         study(Objective("acc")).add({"x": 0.5}, 1.0, data=data)
+
+
+LIMITED: list[Metric] = [Objective("y", threshold=0.5), Constraint("latency", upper=15, unit="ms"), Tracked("z")]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (
+            {"latency": 1.0},
+            MissingMetric,
+            "trial 3 reported {'latency'}; missing 'y' (limit >= 0.5). Nothing is recorded",
+        ),
+        (
+            {"Y": 1.0, "z": 1.0},
+            MissingMetric,
+            "trial 3 reported {'Y', 'z'}; missing 'y', 'latency' (limit >= 0.5). Is 'Y' a misspelling of it? "
+            "Nothing is recorded",
+        ),
+        (
+            {"y": 1.0, "latency": 1.0, "latenzy": 1.0},
+            UnknownMetric,
+            "trial 3 reported {'y', 'latency', 'latenzy'}; unknown 'latenzy' (have: y, latency, z). "
+            "Did you mean 'latency'? Add it to the problem as Tracked, or leave it out. Nothing is recorded",
+        ),
+        (
+            {"y": "high", "latency": 1.0},
+            NotANumber,
+            "trial 3: metric 'y' is 'high' (str), not a number. Nothing is recorded",
+        ),
+        (
+            {"y": True, "latency": 1.0},
+            NotANumber,
+            "trial 3: metric 'y' is True (bool), not a number. Nothing is recorded",
+        ),
+        (
+            {"y": math.nan, "latency": 1.0},
+            NotFinite,
+            "trial 3: metric 'y' is nan. Report a finite number, or study.fail(trial, \"diverged\") so that the region is "
+            "learned. Nothing is recorded",
+        ),
+        (
+            {"y": 10**400, "latency": 1.0},
+            NotFinite,
+            "trial 3: metric 'y' is beyond the largest 64-bit float. Report a finite number, or study.fail(trial, "
+            '"diverged") so that the region is learned. Nothing is recorded',
+        ),
+        (
+            {"y": Measurement(1.0, -0.5), "latency": 1.0},
+            NotFinite,
+            "trial 3: the standard error of metric 'y' is -0.5, below 0. Nothing is recorded",
+        ),
+        (
+            {"y": Measurement(1.0, math.inf), "latency": 1.0},
+            NotFinite,
+            "trial 3: standard error of metric 'y' is inf. Report a finite number, or study.fail(trial, "
+            '"diverged") so that the region is learned. Nothing is recorded',
+        ),
+        (
+            3.0,
+            NotANumber,
+            "trial 3 reported 3.0; a result is a mapping of metric name to number, like {'y': ..., 'latency': ..., "
+            "'z': ...}. Nothing is recorded",
+        ),
+    ],
+)
+def test_a_result_that_breaks_a_contract_is_refused_in_words(given: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        checked_result(LIMITED, given, "trial 3")
+    assert (type(caught.value), str(caught.value)) == (error, words)
+
+
+@pytest.mark.parametrize("alone", [2, 2.0, np.float32(2), Measurement(2.0)])
+def test_one_number_alone_belongs_to_the_one_required_metric(alone: Any) -> None:
+    assert checked_result([Tracked("z"), Objective("y")], alone, "trial 3").values == {"y": Measurement(2.0)}
+    assert by_name([Objective("y"), Objective("t")], alone) is alone
+    assert by_name([Tracked("z")], alone) is alone
+
+
+def test_an_exact_standard_error_is_kept() -> None:
+    assert checked_result(LIMITED, {"y": Measurement(1.0, 0.0), "latency": 1.0}, "").values["y"] == Measurement(
+        1.0, 0.0
+    )
+
+
+def test_of_several_reasons_the_first_counts_and_other_data_before_all() -> None:
+    checked = Checked({}).aside("range", "first").aside("leap", "second")
+    assert (checked.set_aside, checked.notes) == ("range", ("first", "second"))
+    assert checked.aside("data", "third").set_aside == "data"
+    assert checked.to_json() == {"values": {}, "notes": ["first", "second"], "set_aside": "range"}
+
+
+def test_a_leap_needs_so_many_others() -> None:
+    others = [0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97]
+    assert len(others) == FEWEST
+    assert leap(93.0, others, "maximize") > 0
+    assert leap(93.0, others[1:], "maximize") == 0
+    assert leap(0.0, others, "minimize") == 0
+
+
+def test_how_far_it_leaps_is_counted_in_robust_deviations() -> None:
+    """Of 91 to 99 by ones the median is 95, and the median distance from it 2."""
+    others = [float(v) for v in range(91, 100)]
+    assert leap(9500.0, others, "maximize") == pytest.approx((9500 - 99) / (1.4826 * 2))
+    assert leap(0.1, others, "minimize") == pytest.approx((91 - 0.1) / (1.4826 * 2))
+    assert leap(9500.0, others, "minimize") == 0, "in the bad direction nothing is set aside"
+
+
+@pytest.mark.parametrize(
+    ("value", "goal", "is_leap"),
+    [
+        (991.0, "maximize", True),
+        (989.0, "maximize", False),  # not ten times the largest
+        (0.30, "minimize", True),
+        (0.31, "minimize", False),  # not a 300th of the smallest
+    ],
+)
+def test_ten_times_the_largest_or_a_300th_of_the_smallest_are_the_least_leaps(
+    value: float, goal: str, is_leap: bool
+) -> None:
+    others = [95.0 + 0.1 * i for i in range(40)] + [99.0, 91.5]
+    assert (leap(value, others, goal) > 0) is is_leap
+
+
+@pytest.mark.parametrize("value", [1.0, 0.99])
+def test_numbers_up_to_1_are_not_looked_at(value: float) -> None:
+    others = [0.010 + 0.0001 * i for i in range(10)]
+    assert leap(value, others, "maximize") == 0
+    assert leap(0.001, [0.9 + 0.001 * i for i in range(10)], "minimize") == 0
