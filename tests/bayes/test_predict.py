@@ -23,7 +23,7 @@ def study_of(n: int, train: Train, *metrics: Metric) -> hpo.Study:
     problem = hpo.Problem(SPACE, metrics or [hpo.Objective("loss", goal="minimize"), hpo.Tracked("heat")])
     study = hpo.open_study("known", problem, storage=":memory:", seed=0, strategy=Sobol())
     for trial in study.ask(n):
-        end = train(**trial.params)
+        end = train(trial.params["x"], trial.params["y"])
         if isinstance(end, str):
             study.fail(trial, end)
         else:
