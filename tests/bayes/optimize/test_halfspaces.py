@@ -120,16 +120,17 @@ def test_of_the_half_spaces_only_free_columns_move() -> None:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_a_projection_is_inside_and_no_point_of_the_set_lies_beyond_it(seed: int) -> None:
-    """The law of projections p of x on a convex set: (x - p) (q - p) <= 0 for all q of the set."""
+    """The law of projections p of x on a convex set: (x - p) (q - p) <= 0 for all q of the set. From points of the box:
+    from far outside of it the alternation may stall before it is there, and what uses it pulls back what it gives."""
     rng = np.random.default_rng(seed)
     halfspaces, X = around_the_centre(rng), rng.random((10, 4))
     P = halfspaces.project(X, LOWER, UPPER, np.ones(X.shape, dtype=bool))
     assert excess(halfspaces, P) <= 0.0
     assert np.all((P >= LOWER) & (P <= UPPER))
     dense = np.concatenate(
-        [rng.random((3000, 4)), halfspaces.pull_back(np.repeat(CENTRE, 500, 0), rng.random((500, 4)))]
+        [rng.random((1000, 4)), halfspaces.pull_back(np.repeat(CENTRE, 300, 0), rng.random((300, 4)))]
     )
     Q = dense[halfspaces.contain(dense)]
     for x, p in zip(X, P, strict=True):
