@@ -13,7 +13,7 @@ from types import FrameType
 import pytest
 
 from hpo.errors import ConnectionLost, StorageError
-from hpo.storage.writer_lock import WriterLock
+from hpo.storage.writer_lock import _GLANCE, WriterLock
 
 SOON = 0.05
 """Seconds of patience where the wait is in vain."""
@@ -72,6 +72,7 @@ def test_the_turn_is_given_back_after_an_error() -> None:
 
 
 def test_whoever_waits_gets_the_turn_when_it_is_free() -> None:
+    """However often it has looked for signals meanwhile."""
     turn, taken = WriterLock(), threading.Event()
 
     def wait() -> None:
@@ -81,7 +82,7 @@ def test_whoever_waits_gets_the_turn_when_it_is_free() -> None:
     with held(turn):
         thread = threading.Thread(target=wait)
         thread.start()
-        assert not taken.wait(SOON)
+        assert not taken.wait(3.0 * _GLANCE)
     thread.join()
     assert taken.is_set()
 
@@ -201,11 +202,15 @@ def test_a_wait_for_the_turn_is_ended_by_a_signal() -> None:
         raise Enough
 
     turn, before = WriterLock(), signal.signal(signal.SIGUSR1, handler)
+
+    def wait() -> None:
+        threading.Timer(SOON, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with turn.taken():
+            pytest.fail("the turn was given twice")
+
     try:
-        with held(turn):
-            threading.Timer(SOON, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-            with pytest.raises(Enough), turn.taken():
-                pytest.fail("the turn was given twice")
+        with held(turn), pytest.raises(Enough):
+            wait()
         with turn.taken():
             pass
     finally:

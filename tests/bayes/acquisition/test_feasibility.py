@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -80,6 +80,7 @@ def test_scores_of_success_are_believed_as_far_as_they_foretell() -> None:
 
 
 @given(seed=st.integers(0, 10**6), flipped=st.floats(0.0, 0.4), noise=st.sampled_from([0.05, 0.3]))
+@settings(max_examples=30)
 def test_the_factor_is_the_most_probable_one(seed: int, flipped: float, noise: float) -> None:
     """Of thirteen from a tenth to one: no further than half a step from the best of many, by scores without noise."""
     rng = np.random.default_rng(seed)
@@ -88,8 +89,8 @@ def test_the_factor_is_the_most_probable_one(seed: int, flipped: float, noise: f
     gp = labelled(labels, X, noise)
     mean, variance = gp.leave_one_out()
     z = labels * mean / np.sqrt(variance - noise)
-    fine = np.geomspace(0.1, 1.0, 1201)
-    best = fine[np.argmax([norm.logcdf(factor * z).sum() for factor in fine])]
+    fine = np.geomspace(0.1, 1.0, 241)
+    best = fine[np.argmax(norm.logcdf(np.outer(fine, z)).sum(axis=1))]
     found = calibration(gp)
     assert 0.1 <= found <= 1.0 + 1e-12
     assert abs(np.log10(found / best)) < 0.6 / 12
