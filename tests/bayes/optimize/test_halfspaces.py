@@ -119,6 +119,13 @@ def test_of_the_half_spaces_only_free_columns_move() -> None:
     np.testing.assert_allclose(HALF.project(X, np.zeros(2), np.ones(2), free), [[0.3, 0.7]], atol=1e-9)
 
 
+@pytest.mark.parametrize("b", [1e-3, 1.0, 1e6])
+def test_projected_points_keep_more_room_than_rounding_and_pulling_back_need(b: float) -> None:
+    halfspaces, box = HalfSpaces(np.ones((1, 3)), np.array([b])), np.full(3, 10.0 * b)
+    found = halfspaces.project(np.full((1, 3), b), -box, box, np.ones((1, 3), dtype=bool))
+    assert b - found.sum() == pytest.approx(1e-10 * (1.0 + b), rel=1e-3)
+
+
 @given(seed=SEEDS)
 @settings(max_examples=20)
 def test_a_projection_is_inside_and_no_point_of_the_set_lies_beyond_it(seed: int) -> None:
