@@ -9,14 +9,11 @@ import pytest
 import hpo
 from hpo.bayes import data as data_module
 from hpo.bayes import models
-from hpo.bayes.acquisition.feasibility import calibration, risk_margin
 from hpo.bayes.data import TrainingData, training_data
-from hpo.bayes.gp.gp import build, fit
-from hpo.bayes.gp.kernel import Layout, Theta
-from hpo.bayes.gp.likelihood import Prior
+from hpo.bayes.gp.gp import fit
+from hpo.bayes.gp.kernel import Theta
 from hpo.bayes.models import SUCCESS, Found, fit_models
 from hpo.problem.encoding import Encoder
-from hpo.trials.trial import TrialState
 
 THETAS = {
     "Standardize": Theta((-0.1, 1 / 3), 0.7, -4.0),
@@ -196,26 +193,6 @@ def test_what_an_earlier_format_kept_is_ignored() -> None:
     assert after.fitted() == fresh.fitted()
 
 
-def test_scores_of_success_are_believed_as_far_as_they_foretell() -> None:
-    """Labels that follow a border are foretold by their neighbours; coin flips are not."""
-    rng = np.random.default_rng(0)
-    X = rng.random((60, 2))
-    clear, flips = np.where(X[:, 0] + X[:, 1] > 0.9, 1.0, -1.0), np.where(rng.random(60) > 0.5, 1.0, -1.0)
-    theta = Theta((np.log(0.4),) * 2, 0.0, np.log(0.1))
-    assert calibration(build(theta, X, clear)) > 0.4
-    assert calibration(build(theta, X, flips)) < 0.2
-
-
-def test_the_calm_term_of_the_prior_has_the_gradient_it_says() -> None:
-    layout, prior, step = Layout.of(3), Prior(smooth=0.1), 1e-6
-    at = np.array([-2.0, 0.3, -0.7, 0.1, -4.0])
-    value, gradient = prior.log_density(at, layout)
-    assert value == pytest.approx(Prior().log_density(at, layout)[0] - 0.1 * np.exp(-2.0 * at[:3]).sum())
-    for i, unit in enumerate(np.eye(5)):
-        up, down = (prior.log_density(at + sign * step * unit, layout)[0] for sign in (1.0, -1.0))
-        assert gradient[i] == pytest.approx((up - down) / (2.0 * step), rel=1e-5, abs=1e-6)
-
-
 def waves(wiggles: float) -> TrainingData:
     study = hpo.open_study(
         "calm",
@@ -273,24 +250,6 @@ def test_rivals_are_built_from_what_was_found() -> None:
     after = fit_models(data_of(study), json.loads(json.dumps(found.fitted())), use_alternatives=True)
     assert {r.theta for r in after.objectives[0].alternatives} <= {r.theta for r in found.objectives[0].alternatives}
     assert {r.n_observed for r in after.objectives[0].alternatives} == {112}
-
-
-def ended(failed: bool, n_in_flight: int = 0, kind: str = "oom") -> hpo.Trial:
-    state = TrialState.FAILED if failed else TrialState.COMPLETED
-    why = {"p_success": 0.8, "n_in_flight": n_in_flight}
-    return hpo.Trial(0, {}, state, 0, why=why, kind=kind if failed else None)
-
-
-def test_failures_of_suggestions_raise_what_is_doubted_and_successes_lower_it() -> None:
-    start = risk_margin([])
-    assert risk_margin([ended(False)] * 50) == start, "nothing is saved up"
-    once, often = risk_margin([ended(True)]), risk_margin([ended(True)] * 50)
-    assert start < once < often
-    assert risk_margin([ended(True)] * 51) == often, "there is an end to caution"
-    assert risk_margin([ended(True), *[ended(False)] * 9]) == pytest.approx(start), "a tenth may fail"
-    assert risk_margin([ended(True, n_in_flight=7)]) == start, "the same doubt had chosen those before it"
-    assert risk_margin([ended(True, kind="infra")]) == start
-    assert risk_margin([hpo.Trial(0, {}, TrialState.FAILED, 0, why={"role": "initial"}, kind="oom")]) == start
 
 
 @pytest.mark.parametrize(

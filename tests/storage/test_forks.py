@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StorageError
-from hpo.storage import SqlStorage, connections
+from hpo.storage import SqlStorage
 from hpo.trials.events import Draft
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -235,12 +235,3 @@ def test_forks_while_threads_write(storage: SqlStorage) -> None:
     events = storage.events(1)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert sum(event.data["process"] != os.getpid() for event in events) == appended[0]
-
-
-def test_the_registry_forgets_storages(tmp_path: Path) -> None:
-    before = len(connections._alive)
-    storage = SqlStorage(tmp_path / "other.db")
-    assert len(connections._alive) == before + 1
-    storage.close()
-    del storage
-    assert len(connections._alive) == before

@@ -6,17 +6,15 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from hpo.errors import ConnectionLost, StorageError
+from hpo.errors import ConnectionLost
 from hpo.storage import SqlStorage
 from hpo.storage.lock_holders import writer_of
-from hpo.storage.writer_lock import WriterLock
 
 HOLD = """
 import sys, time
@@ -52,31 +50,3 @@ def test_a_stopped_process_that_holds_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert writer_of(tmp_path / "hpo.db") == ""
-
-
-@pytest.mark.parametrize("is_asking", [True, False])
-def test_a_thread_that_waits_for_the_database_is_not_told_to_compute_elsewhere(is_asking: bool) -> None:
-    turn, inside, leave = WriterLock(0.05, "the.server"), threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with turn.taken():
-            if is_asking:
-                with turn.asking():
-                    inside.set()
-                    leave.wait(60)
-            inside.set()
-            leave.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    try:
-        assert inside.wait(60)
-        with turn.asking():  # a reader's: it does not hold the turn
-            pass
-        with pytest.raises(StorageError) as caught, turn.taken():
-            pytest.fail("the turn was given twice")
-    finally:
-        leave.set()
-        thread.join()
-    assert isinstance(caught.value, ConnectionLost) == is_asking
-    assert ("has waited for the.server" if is_asking else "compute before a transaction") in str(caught.value)

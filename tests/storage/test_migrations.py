@@ -305,12 +305,3 @@ def test_an_older_version_stops_once_a_later_one_has_upgraded_the_file(
                 step()
         assert storage.names() == ["x"]
         assert storage.events(study) == [before]
-
-
-@pytest.mark.parametrize("statement", ["DELETE FROM hpo_version", "UPDATE hpo_version SET version_num = 'main'"])
-def test_a_revision_nobody_knows(old: Path, statement: str) -> None:
-    with closing(sqlite3.connect(old)) as file:
-        file.execute(statement)
-        file.commit()
-    with pytest.raises(StorageError, match="has no revision this version knows"):
-        SqlStorage(old)

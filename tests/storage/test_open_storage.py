@@ -81,11 +81,6 @@ def test_paths_that_no_file_can_have(tmp_path: Path, name: str, said: str) -> No
     assert [file.name for file in tmp_path.iterdir()] == ["hpo.db"]
 
 
-def test_the_home_of_nobody() -> None:
-    with pytest.raises(StorageError, match=r"no storage at '~nobody-here/hpo.db': Could not determine home"):
-        open_storage("~nobody-here/hpo.db")
-
-
 def test_sqlite_urls_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -182,6 +182,31 @@ def test_choose_cuts_a_tail_that_no_power_tames() -> None:
     assert isinstance(choose(y, lambda transform: model(transform.forward(y), X)), HalfRank)
 
 
+def heaviness(y: Array) -> float:
+    """How many deviations of the better half the worst value lies below the median, under the most likely power."""
+    power = YeoJohnson.of(y)
+    t = yeojohnson(power.robust.forward(y), lmbda=power.exponent)
+    median = float(np.median(t))
+    better = t[t >= median] - median
+    return (median - float(t.min())) / float(np.sqrt(better @ better / len(better)))
+
+
+def test_a_tail_is_heavy_from_six_deviations_of_the_better_half_on() -> None:
+    def tailed(worst: float) -> Array:
+        return np.append(np.linspace(-1.0, 1.0, 40), worst)
+
+    def unclear(transform: Transform) -> tuple[Array, Array]:
+        return np.zeros(41), np.ones(41)
+
+    light, heavy = -1e6, -1e8
+    for _ in range(20):
+        middle = 0.5 * (light + heavy)
+        light, heavy = (middle, heavy) if heaviness(tailed(middle)) < 6.0 else (light, middle)
+    assert 6.0 - 1e-3 < heaviness(tailed(light)) < 6.0 < heaviness(tailed(heavy)) < 6.0 + 1e-3
+    assert not isinstance(choose(tailed(light), unclear), HalfRank)
+    assert isinstance(choose(tailed(heavy), unclear), HalfRank)
+
+
 @pytest.mark.parametrize("y", [np.array([1.0]), np.ones(6), np.array([1e300, -1e300, 0.0, 1.0])])
 def test_choose_survives_degenerate_data(y: Array) -> None:
     X = np.linspace(0.0, 1.0, len(y))[:, None]

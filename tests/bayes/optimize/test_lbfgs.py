@@ -100,13 +100,6 @@ def test_halfspaces_hold_and_the_constrained_optimum_is_reached(seed: int) -> No
     assert end.value.max() == pytest.approx(-exact.fun, abs=1e-5)
 
 
-def test_pull_back_stops_at_the_border() -> None:
-    halfspaces = HalfSpaces(np.array([[1.0, 1.0]]), np.array([1.0]))
-    inside, target = np.array([[0.2, 0.2], [0.2, 0.2], [0.5, 0.5]]), np.array([[1.0, 1.0], [0.3, 0.4], [0.9, 0.9]])
-    np.testing.assert_allclose(halfspaces.pull_back(inside, target), [[0.5, 0.5], [0.3, 0.4], [0.5, 0.5]], atol=1e-8)
-    assert (halfspaces.pull_back(inside, target) @ halfspaces.A.T <= halfspaces.b).all()
-
-
 def test_rows_without_a_finite_value_stay_where_they_are() -> None:
     def function(X: Array) -> tuple[Array, Array]:
         value, gradient = bowl(np.full(2, 0.5), np.ones(2))(X)
