@@ -88,12 +88,12 @@ def _built(types: Mapping[str, type[Any]], data: Mapping[str, Any], discriminato
     for name in fields:
         if name not in known:
             raise SettingsError(
-                f"{where}.{name}: no such key for a {given} (have: {listing(known)}).{did_you_mean(name, known)}"
+                f"{where}.{name}: no such key for {discriminator} {given!r} (have: {listing(known)}).{did_you_mean(name, known)}"
             )
     for name, f in known.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         if required and name not in fields:
-            raise SettingsError(f"{where}: a {given} needs {name!r}")
+            raise SettingsError(f"{where}: {discriminator} {given!r} needs {name!r}")
     try:
         return cls(**fields)
     except ValueError as error:

@@ -101,11 +101,11 @@ def test_dotted_tables_mean_dotted_names(folder: Path) -> None:
         (
             "log = true",
             "logs = true",
-            "space.model.lr.logs: no such key for a float (have: low, high, log, step, default, "
+            "space.model.lr.logs: no such key for type 'float' (have: low, high, log, step, default, "
             "active_if, unit, description). Did you mean 'log'?",
         ),
         ("low = 1e-4", "low = 0", "space.model.lr: log scale needs low > 0, got low=0. Try low=1e-6, or log=False"),
-        ("low = 1e-4\n", "", "space.model.lr: a float needs 'low'"),
+        ("low = 1e-4\n", "", "space.model.lr: type 'float' needs 'low'"),
         (
             'type = "categorical"',
             'type = "categoricl"',
@@ -133,7 +133,7 @@ def test_dotted_tables_mean_dotted_names(folder: Path) -> None:
             'role = "limit"',
             "metrics.latency_ms.role: 'limit' is not one of 'objective', 'constraint', 'tracked'.",
         ),
-        ('name = "latency_ms"\n', "", "metrics[1]: a constraint needs 'name'"),
+        ('name = "latency_ms"\n', "", "metrics[1]: role 'constraint' needs 'name'"),
         ('name = "latency_ms"', 'name = "accuracy"', "metric 'accuracy' is defined twice"),
         (
             "trials = 5",

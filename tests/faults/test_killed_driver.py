@@ -115,10 +115,7 @@ def test_a_driver_killed_at_any_moment(kind: tuple[str, str, str], tmp_path: Pat
                 assert study.replay().is_identical
             if executor == "processes":
                 pids = {
-                    pid
-                    for word, _, *pids in (line[:4] for line in read(ledger))
-                    if word == "began"
-                    for pid in pids
+                    pid for word, _, *pids in (line[:4] for line in read(ledger)) if word == "began" for pid in pids
                 }
                 await_that(lambda pids=pids: not any(map(is_supervised, pids)), "every process of a trial ends")  # type: ignore[misc]
 

@@ -45,9 +45,7 @@ def test_what_ran_is_paid_for_once(storage: str, kind: str, tmp_path: Path) -> N
             url = SERVER if storage == "postgresql" else str(tmp_path / f"{i}.db")
             ledger = tmp_path / f"state-{i}"
             seconds = 0.5 if kind == "reserve" else 1.2  # a rate pays for less than is set aside
-            drive = Drive(
-                *(uuid.uuid4().hex, url, str(ledger), 0, "processes", seconds, LEASE), budget=BUDGETS[kind]
-            )
+            drive = Drive(*(uuid.uuid4().hex, url, str(ledger), 0, "processes", seconds, LEASE), budget=BUDGETS[kind])
             seed = random.randrange(2**32)
             kills = _spend(drive, zygotes, random.Random(seed))
             _check(drive, ledger, kills, kind, f"run {i}, seed {seed}")

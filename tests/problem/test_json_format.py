@@ -125,15 +125,15 @@ def test_a_later_format_is_refused() -> None:
         ({"type": "flaot"}, "space.x.type: 'flaot' is not one of 'float', 'int', 'categorical'. Did you mean 'float'?"),
         (
             {"type": "float", "low": 0, "high": 1, "lo": 2},
-            "space.x.lo: no such key for a float (have: low, high, log, step, default, active_if, unit, description). "
+            "space.x.lo: no such key for type 'float' (have: low, high, log, step, default, active_if, unit, description). "
             "Did you mean 'low'?",
         ),
         (
             {"type": "int", "low": 0, "high": 1, "type2": 2},
-            "space.x.type2: no such key for a int (have: low, high, log, step, default, active_if, unit, description).",
+            "space.x.type2: no such key for type 'int' (have: low, high, log, step, default, active_if, unit, description).",
         ),
-        ({"type": "int", "low": 0}, "space.x: a int needs 'high'"),
-        ({"type": "categorical"}, "space.x: a categorical needs 'choices'"),
+        ({"type": "int", "low": 0}, "space.x: type 'int' needs 'high'"),
+        ({"type": "categorical"}, "space.x: type 'categorical' needs 'choices'"),
         (
             {"type": "float", "low": 1, "high": 0.5},
             "space.x: low=1 is above high=0.5; did you swap them? Float(0.5, 1)",
@@ -155,7 +155,7 @@ def test_a_parameter_that_cannot_be_names_the_key_at_fault(data: Any, words: str
             {"role": "objektive", "name": "y"},
             "metric.role: 'objektive' is not one of 'objective', 'constraint', 'tracked'. Did you mean 'objective'?",
         ),
-        ({"role": "objective"}, "metric: a objective needs 'name'"),
+        ({"role": "objective"}, "metric: role 'objective' needs 'name'"),
         ({"role": "constraint", "name": "c"}, "metric: constraint 'c' has no limit. Give lower=, upper= or both"),
         (["y"], "metric: expected a table with a 'role', got ['y']"),
     ],
@@ -169,8 +169,8 @@ def test_a_metric_that_cannot_be_names_the_key_at_fault(data: Any, words: str) -
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"space": {"x": {"type": "float", "low": 0}}}, "space.x: a float needs 'high'"),
-        ({"metrics": [{"role": "tracked"}]}, "metric: a tracked needs 'name'"),
+        ({"space": {"x": {"type": "float", "low": 0}}}, "space.x: type 'float' needs 'high'"),
+        ({"metrics": [{"role": "tracked"}]}, "metric: role 'tracked' needs 'name'"),
     ],
 )
 def test_a_problem_that_cannot_be_says_where(change: Mapping[str, Any], where: str) -> None:
