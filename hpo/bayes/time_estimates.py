@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CostModel:
-    """Durations fitted to measurements on one core of an ordinary server; `effort.Timed` corrects them as it goes.
+    """Durations fitted to measurements on one core of an ordinary server; `deadline.Deadline` corrects them as it goes.
 
     n: rows of the models.    m: models.
     """
