@@ -1,6 +1,6 @@
 """Find the best candidates: screen many raw points, climb from the promising ones, hop between discrete choices.
 
-Continuous columns climb by gradient, all starts in one evaluation per step (`ascent.py`). Discrete columns are not relaxed
+Continuous columns climb by gradient, all starts in one evaluation per step (`lbfgs.py`). Discrete columns are not relaxed
 (but numbers with more than 1000 levels count as continuous, see `encoding.py`): they stay fixed while the others climb,
 then every start looks at its discrete neighbours and moves to the best one, in turns until nothing improves.
 Shapes: r raw points, b starts, d columns.
