@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hpo.errors import ExecutorError
+from hpo.executors import Slurm, Task
+from hpo.executors.notices import Notices
+from hpo.executors.slurm import client as slurm_client
 from hpo.executors.slurm import programs as slurm_programs
+from hpo.executors.slurm.client import Client
+from hpo.executors.slurm.commands import LostJob
+from hpo.executors.slurm.folder import PoolFolder
+from hpo.executors.slurm.submitted import JobArray, SubmittedTask
+from hpo.executors.supervisor.messages import Settings
 from tests.executors.slurm.fake_slurm import FakeSlurm, ended, start, submit, until
 
 REFUSAL = "echo 'sbatch: error: Batch job submission failed: {}' >&2; exit 1"
-
-
 POLICY = "Job violates accounting/QOS policy (job submit limit, the size and time limits of users)"
 
 
@@ -141,3 +154,302 @@ def test_jobs_in_the_queue_are_told_of_nodes_to_keep_from(tmp_path: Path, slurm:
         until(lambda: "--test-only" in slurm.calls()[-1])
         pool.cancel(["w0", "w1"])
         assert {o.kind for o in ended(pool, 2)} == {"cancelled"}
+
+
+# -- step by step, of arrays that wait in the queue -------------------------------------------------------------------
+
+
+class Steps:
+    """A client, and the tasks in hand of the pool that it has."""
+
+    def __init__(self, tmp_path: Path, **site: Any) -> None:
+        self.site = Slurm(tmp_path / "shared", command=["train"], **site)
+        self.folder = PoolFolder.create(tmp_path / "shared", Settings())
+        self.tasks: dict[str, SubmittedTask] = {}
+        self.notices, self.bell = Notices(), threading.Event()
+        self.client = Client(self.site, self.tasks, self.notices, self.bell.set)
+        self.n_prepared = 0
+
+    def array(self, first: int, n: int = 1, **asked: Any) -> JobArray:
+        """To be sent: tasks w<first> and so on."""
+        tasks = [Task(id=f"w{i}", payload={}, **asked) for i in range(first, first + n)]
+        array = JobArray(self.folder, first, range(n), self.site.requests(tasks[0]))
+        self.tasks.update({task.id: SubmittedTask(task, i, array) for i, task in enumerate(tasks, first)})
+        self.client.unsent.append(array)
+        return array
+
+    def go(self, holds: Callable[[], object] = lambda: False, most: int = 1000) -> None:
+        """Step on until it holds, or `most` times, and read the answer of the last call."""
+        for _ in range(most):
+            self.client.step(self._prepare)
+            if self.client.is_calling:
+                assert self.bell.wait(60)
+                self.bell.clear()
+            elif holds():
+                return
+            else:
+                time.sleep(0.01)
+
+    def _prepare(self) -> None:
+        self.n_prepared += 1
+
+
+@pytest.fixture
+def steps(tmp_path: Path, slurm: FakeSlurm) -> Iterator[Callable[..., Steps]]:
+    """Of a queue in which all waits."""
+    slurm.mood("state=PENDING node=")
+    made: list[Steps] = []
+
+    def make(**site: Any) -> Steps:
+        made.append(Steps(tmp_path, **site))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.client.close()
+
+
+def show(slurm: FakeSlurm, state: str | None, job: str = "1-0") -> None:
+    """Let Slurm show this state of a job, or nothing."""
+    path = slurm.folder / "jobs" / job
+    if state is None:
+        path.unlink()
+    else:
+        fields = path.read_text().split("|")
+        path.write_text("|".join([*fields[:3], state, "n1", fields[5]]))
+
+
+def sent(slurm: FakeSlurm) -> list[str]:
+    """The arrays that sbatch was given: their first numbers and their tasks."""
+    calls = [re.search(r"--job-name=hpo-\S+-(\d+) --array=(\S+)", call) for call in slurm.calls()]
+    return [f"{call[1]} {call[2]}" for call in calls if call]
+
+
+def test_an_array_is_sent_once_and_seen_in_the_queue(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    one = steps()
+    array, before = one.array(0, 2), time.monotonic()
+    assert (one.client.has_sent, one.client.is_busy, array.sent_at) == (False, False, float("inf"))
+    one.go(lambda: one.tasks["w1"].pending)
+    one.go(most=5)
+    assert sent(slurm) == ["0 0-1"]
+    assert one.client.has_sent
+    assert before <= array.sent_at <= time.monotonic()
+    assert [(task.pending, task.loss) for task in one.tasks.values()] == [("1_0", None), ("1_1", None)]
+    assert one.n_prepared >= 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_job_says_where_it_runs_and_finds_the_modules_of_its_driver(
+    tmp_path: Path, slurm: FakeSlurm, steps: Callable[..., Steps], own: bool
+) -> None:
+    python = sys.executable if own else "/opt/python"
+    one = steps(python=python)
+    one.array(3)
+    one.go(lambda: one.client.has_sent)
+    assert slurm.calls()[0].split()[-5:] == [
+        f"--output={one.folder.path}/slurm/%A_%a.out",
+        "--open-mode=append",
+        f"--job-name={one.tasks['w3'].array.name}",
+        "--array=0-0",
+        "--parsable",
+    ]
+    script = (slurm.folder / "script-1").read_text()
+    assert script.startswith('#!/bin/sh\necho "hpo runs this job on $SLURMD_NODENAME"\nexec ')
+    words = shlex.split(script.partition("\nexec ")[2])
+    assert words[:5] == [python, "-c", slurm_client.PROGRAM, str(one.folder.path), "3"]
+    assert words[5:] == ([os.path.abspath(entry) for entry in sys.path] if own else [])
+
+
+def test_what_was_cancelled_before_it_was_sent_is_not(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    one = steps()
+    one.array(0)
+    one.tasks.clear()
+    one.array(1)
+    one.go(lambda: one.client.has_sent)
+    assert sent(slurm) == ["1 0-0"]
+    assert not one.client.unsent
+
+
+def test_what_is_unwanted_is_removed_once(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    one = steps()
+    one.array(0, 2)
+    one.go(lambda: one.tasks["w1"].pending)
+    one.client.remove(one.tasks["w1"])
+    assert one.client.is_busy
+    one.go(lambda: not one.client.is_busy)
+    one.go(most=3)
+    assert [call for call in slurm.calls() if call.startswith("scancel")] == ["scancel 1_1"]
+
+
+@pytest.mark.parametrize("state", ["COMPLETED", None])
+def test_what_is_over_needs_no_removal(slurm: FakeSlurm, steps: Callable[..., Steps], state: str | None) -> None:
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.tasks["w0"].pending)
+    show(slurm, state)
+    one.go(lambda: not one.tasks["w0"].pending)
+    one.client.remove(one.tasks["w0"])
+    one.go(lambda: not one.client.is_busy)
+    assert not any(call.startswith("scancel") for call in slurm.calls())
+
+
+def test_a_removal_that_does_not_succeed_is_tried_after_three_more_looks(
+    slurm: FakeSlurm, steps: Callable[..., Steps]
+) -> None:
+    slurm.write("scancel", f'echo "scancel $*" >> {slurm.folder}/calls; echo "Job/step already completing" >&2; exit 1')
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.tasks["w0"].pending)
+    one.client.remove(one.tasks["w0"])
+    one.go(lambda: not one.client.is_busy)
+    assert slurm.calls()[1:] == ["scancel 1_0"] * (1 + slurm_client.TRIES)
+
+
+def test_a_lost_answer_is_looked_for(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    slurm.write(
+        "sbatch", f"{(slurm.folder / 'sbatch').read_text()}\necho 'Unable to contact slurm controller' >&2; exit 1"
+    )
+    one = steps()
+    array, before = one.array(0), time.monotonic()
+    one.go(lambda: one.client.unsure is array)
+    assert (one.client.is_busy, one.client.has_sent) == (True, False)
+    one.go(lambda: one.client.unsure is None)
+    assert one.client.has_sent
+    assert before <= array.sent_at <= time.monotonic()
+    one.go(most=5)
+    assert sent(slurm) == ["0 0-0"]
+
+
+def test_what_never_arrived_is_sent_again(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    slurm.mood("state=PENDING node=; if [ ! -e lost ]; then touch lost; echo 'Unable to contact' >&2; exit 1; fi")
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.client.has_sent)
+    assert sent(slurm) == ["0 0-0", "0 0-0"]
+
+
+def test_more_than_slurm_takes_at_once_goes_in_halves(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    limit = "sbatch: error: Batch job submission failed: Invalid job array specification"
+    slurm.mood(f'state=PENDING node=; case "$*" in *--array=0-4*) echo "{limit}" >&2; exit 1 ;; esac')
+    one = steps()
+    one.array(7, 5)
+    one.array(12)
+    one.go(lambda: len(sent(slurm)) == 4 and not one.client.is_calling)
+    assert sent(slurm) == ["7 0-4", "7 0-1", "7 2-4", "12 0-0"]
+    assert [task.array.tasks for task in one.tasks.values()] == [range(0, 2)] * 2 + [range(2, 5)] * 3 + [range(1)]
+
+
+def test_one_alone_is_not_halved(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    slurm.mood("echo 'Invalid job array specification' >&2; exit 1")
+    one = steps()
+    one.array(0)
+    with pytest.raises(ExecutorError, match=r"^Slurm refuses: Invalid job array specification$"):
+        one.go()
+    assert not one.folder.is_there
+
+
+def test_a_refusal_after_others_were_taken_loses_its_tasks_alone(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.client.has_sent)
+    slurm.mood("echo 'Requested node configuration is not available' >&2; exit 1")
+    one.array(1)
+    one.go(lambda: one.tasks["w1"].loss)
+    assert one.tasks["w1"].loss == LostJob("infra", "Slurm refuses: Requested node configuration is not available")
+    assert one.tasks["w1"].lost_at == -float("inf"), "at once: nothing of it can be on the way"
+    assert (one.tasks["w0"].loss, one.folder.is_there) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [(None, "Slurm does not know its job any more"), ("FAILED", "Slurm says of its job 1_0: FAILED")],
+)
+def test_a_job_that_goes_without_a_word_is_lost_from_then_on(
+    slurm: FakeSlurm, steps: Callable[..., Steps], state: str | None, message: str
+) -> None:
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.tasks["w0"].pending)
+    show(slurm, state)
+    before = time.monotonic()
+    one.go(lambda: one.tasks["w0"].loss)
+    task = one.tasks["w0"]
+    assert task.loss is not None
+    assert task.loss.message == message
+    since = task.lost_at
+    assert before <= since <= time.monotonic()
+    polled = one.client._polled_at
+    one.go(lambda: one.client._polled_at > polled)
+    assert task.lost_at == since, "it is not lost anew with each look"
+
+
+def test_one_that_is_seen_again_is_not_lost(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.tasks["w0"].pending)
+    show(slurm, "NODE_FAIL")
+    one.go(lambda: one.tasks["w0"].loss)
+    show(slurm, "RUNNING")
+    one.go(lambda: one.tasks["w0"].loss is None)
+    assert one.tasks["w0"].place == "n1"
+
+
+def test_what_this_driver_has_decided_of_a_task_stays(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.tasks["w0"].pending)
+    decided = one.tasks["w0"].loss = LostJob("cancelled", "it was asked to end and did not answer")
+    one.tasks["w0"].is_forced = True
+    show(slurm, "NODE_FAIL")
+    one.go(lambda: not one.tasks["w0"].pending)
+    assert one.tasks["w0"].loss == decided
+
+
+def test_while_slurm_cannot_be_asked_nothing_is_lost(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.tasks["w0"].pending)
+    squeue = (slurm.folder / "squeue").read_text()
+    slurm.write("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    one.go(lambda: one.client.is_deaf)
+    assert (one.tasks["w0"].loss, one.tasks["w0"].pending) == (None, "1_0")
+    slurm.write("squeue", squeue)
+    one.go(lambda: not one.client.is_deaf)
+    assert one.notices.take()[-1] == "Slurm answers again (squeue)"
+
+
+def test_a_wish_is_told_to_jobs_alike_together_and_to_no_others(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    one = steps()
+    one.array(0, 2)
+    one.array(2, cpus=4)
+    one.go(lambda: all(task.pending for task in one.tasks.values()))
+    one.client.avoid(["n2", "", "n1"])
+    one.go(lambda: all(task.array.excluded == {"n1", "n2"} for task in one.tasks.values()))
+    one.go(most=5)
+    updates = [call for call in slurm.calls() if call.startswith("scontrol")]
+    assert updates == [f"scontrol update JobId={job} ExcNodeList=n1,n2" for job in (1, 2)]
+
+
+def test_a_wish_is_told_when_it_has_been_the_same_for_a_while(
+    slurm: FakeSlurm, steps: Callable[..., Steps], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = steps()
+    one.array(0)
+    one.go(lambda: one.tasks["w0"].pending)
+    monkeypatch.setattr(slurm_client, "STEADY", 500.0)
+    one.client.avoid({"n1"})
+    asked_at = one.client._asked_at
+    one.client.avoid({"n1"})
+    assert one.client._asked_at == asked_at, "the same again is nothing new"
+    one.go(most=10)
+    assert one.tasks["w0"].array.excluded == frozenset()
+    monkeypatch.setattr(slurm_client, "STEADY", 0.0)
+    one.go(lambda: one.tasks["w0"].array.excluded == {"n1"})
+
+
+def test_without_anything_in_hand_slurm_is_left_alone(slurm: FakeSlurm, steps: Callable[..., Steps]) -> None:
+    slurm.write("squeue", f"touch {slurm.folder}/looked")
+    one = steps()
+    one.go(most=20)
+    assert one.n_prepared == 20
+    assert not (slurm.folder / "looked").exists()

@@ -176,6 +176,9 @@ def test_what_was_printed_is_in_the_log_when_its_outcome_comes(tmp_path: Path) -
 
     with Processes(1, logs=tmp_path).start(talk) as pool:
         assert Path(run(pool, closes=False, fails=False).logs[0]).read_text() == "without an end of line"
+        told = Path(run(pool, closes=False, fails=True).logs[1]).read_text()
+        assert told.startswith("Traceback ")
+        assert told.endswith("ValueError: a typo\n")
         failed = run(pool, closes=True, fails=True)
         assert (failed.kind, failed.message) == ("error", "ValueError: a typo")
         assert Path(failed.logs[0]).read_text() == "without an end of line"
