@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,6 +13,9 @@ from distributed import Client, LocalCluster
 
 from hpo.errors import ExecutorError
 from hpo.executors import CloseMode, Dask, Task
+from hpo.executors.cluster.dask_remote import SMALL, RemoteWorker
+from hpo.executors.supervisor.command import Command
+from hpo.executors.supervisor.messages import Settings
 from hpo.testing.executors import (
     await_that,
     behave,
@@ -78,3 +86,73 @@ def test_a_task_is_held_to_its_share_of_the_workers_memory() -> None:
         with Dask(cluster, limit_memory=False).start(behave) as pool:
             pool.submit(eating)
             assert collect(pool, 1)[0].kind is None
+
+
+def plugin(slots: int | None = None, limit_memory: bool = True) -> RemoteWorker:
+    return RemoteWorker("hpo-a", Settings(command=Command.of(["true"]), grace=2.0), slots, limit_memory)
+
+
+def worker(resources: dict[str, float], limit: float | None = 1000.0) -> Any:
+    """As much of a worker as is asked for its memory."""
+    state = SimpleNamespace(total_resources=resources, nthreads=4)
+    return SimpleNamespace(memory_manager=SimpleNamespace(memory_limit=limit), state=state)
+
+
+@pytest.mark.parametrize(
+    ("slots", "resources", "asked", "at_once"),
+    [
+        (None, {}, {}, 4),
+        (2, {}, {}, 2),
+        (9, {}, {}, 4),
+        (None, {"GPU": 2.0}, {}, 4),
+        (None, {"GPU": 3.0}, {"gpus": 1}, 3),
+        (None, {"GPU": 3.0}, {"gpus": 2}, 1),
+        (None, {"CPU": 7.0}, {"cpus": 3.0}, 2),
+        (None, {}, {"cpus": 3.0, "gpus": 1}, 4),
+        (None, {"CPU": 8.0, "GPU": 1.0}, {"cpus": 2.0, "gpus": 1}, 1),
+        (None, {"GPU": 1.0}, {"gpus": 2}, 1),
+    ],
+)
+def test_a_share_is_what_remains_if_as_many_run_as_can(
+    slots: int | None, resources: dict[str, float], asked: dict[str, Any], at_once: int
+) -> None:
+    task = Task(id="a", payload={}, **asked)
+    assert plugin(slots).share(worker(resources), task) == 1000 // at_once
+
+
+@pytest.mark.parametrize(("limit", "limit_memory"), [(None, True), (0.0, True), (1000.0, False)])
+def test_without_a_limit_there_is_no_share(limit: float | None, limit_memory: bool) -> None:
+    assert plugin(limit_memory=limit_memory).share(worker({}, limit), Task(id="a", payload={})) is None
+
+
+def test_a_plugin_arrives_as_it_was_sent() -> None:
+    sent = plugin(3, limit_memory=False)
+    there = pickle.loads(pickle.dumps(sent))
+    assert isinstance(there, RemoteWorker)
+    assert vars(there) == vars(sent)
+
+
+def test_where_there_is_no_hpo_a_plugin_that_does_nothing_arrives(tmp_path: Path) -> None:
+    """A worker that could not load it would end, whoever else needs it."""
+    (tmp_path / "hpo.py").write_text("raise ModuleNotFoundError(\"No module named 'hpo'\", name='hpo')")
+    (tmp_path / "plugin").write_bytes(pickle.dumps(plugin()))
+    load = "import pickle, sys; print(type(pickle.load(open(sys.argv[1], 'rb'))).__mro__[0])"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", load, "plugin"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "<class 'distributed.diagnostics.plugin.WorkerPlugin'>\n"
+
+
+def test_a_large_outcome_comes_as_whole_as_a_small_one(cluster: LocalCluster) -> None:
+    with Dask(cluster, 1).start(lambda payload: {"text": "x" * payload["n"]}) as pool:
+        for n in (1, SMALL, 10 * SMALL):
+            pool.submit(Task(id="a", payload={"n": n}))
+            assert collect(pool, 1)[0].value == {"text": "x" * n}
+    assert cluster.scheduler is not None
+    assert not [name for name in cluster.scheduler._broker._topics if name.startswith("hpo-")]

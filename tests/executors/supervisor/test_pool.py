@@ -215,3 +215,32 @@ def test_each_task_sees_the_devices_of_its_slot(executor: str) -> None:
         assert {str(value and value["gpus"]) for value in seen} == {"4,5", "6,7"}
         with pytest.raises(ExecutorError, match=r"task 'big' asks for 3 gpus, and a slot has 2"):
             pool.submit(Task(id="big", payload={}, gpus=3))
+
+
+def test_a_cancelled_task_has_its_grace_whatever_the_other_slots_do(tmp_path: Path) -> None:
+    with Processes(2).start(behave) as pool:
+        gate = tmp_path / "gate"
+        pool.submit(Task(id="a", payload={"do": "hold", "gate": str(gate), "mark": str(tmp_path / "a")}, timeout=600.0))
+        await_that((tmp_path / "a").exists, "the task in the first slot starts")
+        start_endless_task(pool, tmp_path / "mark")
+        gate.touch()
+        assert [(o.id, o.kind) for o in collect(pool, 1)] == [("a", None)], "it had the time that it was given"
+        pool.cancel(["endless", "a", "unknown"])
+        assert [(o.id, o.kind, o.message) for o in collect(pool, 1)] == [
+            ("endless", "cancelled", "cancelled while it ran")
+        ]
+
+
+def test_a_pool_is_what_its_executor_says(tmp_path: Path) -> None:
+    with Processes(2, grace=0.25).start(behave) as pool:
+        assert (pool.capacity, pool.grace, pool.survives) == (2, 0.25, False)
+        with pytest.raises(ExecutorError, match="tasks of this machine end with their driver and cannot be left"):
+            pool.close(CloseMode.DETACH)
+        assert run(pool, do="pass").kind is None, "it is open as before"
+
+
+def test_a_task_that_lacks_a_param_is_refused_with_all_that_came_with_it() -> None:
+    with shell("echo '{{\"y\": 1}}'", "{lr}").start() as pool:
+        with pytest.raises(ExecutorError, match=r"asks for \{lr\}"):
+            pool.submit(Task(id="a", payload={"lr": 1}), Task(id="b", payload={}))
+        assert pool.wait(0.0) == []
