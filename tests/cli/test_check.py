@@ -1,24 +1,33 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import pytest
+
+from hpo.cli import check
 from hpo.study.open_study import open_study
+from hpo.study.provenance import installed
 from hpo.trials.events import Draft
 from tests.cli.stored import PROBLEM, call, filled
 
 
-def test_report_replay_and_doctor(storage: Path, tmp_path: Path) -> None:
+def test_replay_and_doctor(storage: Path) -> None:
     study = filled(storage)
     study.tell(study.ask(), {"accuracy": 0.9, "latency_ms": 1.0})
     study.storage.close()
-    page = tmp_path / "page.html"
-    assert call(storage, "report", "-o", str(page)).output.startswith(f"wrote {page}: 3 trials, ")
-    assert "<title>digits</title>" in page.read_text()
     assert call(storage, "replay").output == "1 suggestions derived again, all identical\n"
     done = call(storage, "doctor")
     assert done.exit_code == 0, done.output
@@ -120,3 +129,64 @@ def test_what_the_storage_names_is_imported_with_trust_alone(tmp_path: Path) -> 
     assert not (tmp_path / "imported").exists()
     assert "derived" in hpo("replay", "digits", "--trust").stderr
     assert (tmp_path / "imported").exists()
+
+
+def test_what_this_machine_has_is_what_python_says() -> None:
+    assert check.versions() == (
+        f"python {platform.python_version()}, hpo {installed('hpo')}, numpy {np.__version__}, "
+        f"scipy {version('scipy')}, sqlalchemy {version('sqlalchemy')}"
+    )
+    assert check.threads().startswith(f"{len(os.sched_getaffinity(0))} cores; ")
+    assert check.threads().endswith(" (one inside ask)")
+    assert f"pandas {version('pandas')} (to_frame)" in check.optional_packages()
+    assert check.optional_packages().count(" (") == len(check._OPTIONAL)
+
+
+def test_the_disk_is_the_one_of_the_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "below").mkdir()
+    assert check.disk(":memory:").endswith(f" GB free in {tmp_path}")
+    assert check.disk("below/here.db").endswith(f" GB free in {tmp_path / 'below'}")
+    free = 1e9 * float(check.disk("here.db").partition(" ")[0])
+    assert free == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1, abs=1e9)
+
+
+def test_a_disk_that_is_nearly_full_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = SimpleNamespace(free=199_400_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OSError) as raised:  # noqa: PT011 - its words follow
+        check.disk(str(tmp_path / "here.db"))
+    assert str(raised.value) == f"199 MB free in {tmp_path}; a study and its logs want 200 MB"
+    usage.free = 200_000_000
+    assert check.disk(str(tmp_path / "here.db")) == f"0.2 GB free in {tmp_path}"
+
+
+def test_studies_are_counted_with_their_events(storage: Path) -> None:
+    assert check.studies(":memory:") == "none yet in :memory:"
+    assert check.studies(str(storage)) == f"none yet in {storage}"
+    assert not storage.exists(), "a look makes nothing"
+    filled(storage).storage.close()
+    assert check.studies(str(storage)) == f"1 study with 2 events in {storage}, all readable"
+    filled(storage, "other").storage.close()
+    assert check.studies(str(storage)) == f"2 studies with 4 events in {storage}, all readable"
+
+
+def test_a_suggestion_is_timed_on_twelve_results_and_is_no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = re.fullmatch(r"a fit and a suggestion on 12 results in \d+\.\d\d s \((\w+)\)", check.timed_suggestion())
+    assert said
+    assert said[1] not in ("fallback", "initial")
+
+
+def test_the_round_trip_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert re.fullmatch(r"a trial written and read back in \d+\.\d\d s", check.storage_round_trip())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_checks_for_scripts_say_which_failed(tmp_path: Path) -> None:
+    done = call(tmp_path / "no folder" / "here.db", "doctor", "--json")
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert told["ready"] is False
+    assert [one["check"] for one in told["checks"] if not one["ok"]] == ["disk", "studies"]
+    assert told["checks"][2]["text"].startswith("FileNotFoundError: ")

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from hpo.cli.export import _inert
 from hpo.problem.metrics import Objective
 from hpo.problem.parameters import Categorical
 from hpo.problem.problem import Problem
 from hpo.problem.space import Space
 from hpo.study.open_study import open_study
-from tests.cli.stored import call, filled
+from tests.cli.stored import PROBLEM, call, filled
 
 
 def test_export(storage: Path, tmp_path: Path) -> None:
@@ -78,3 +79,52 @@ def test_no_cell_of_an_export_is_a_formula(tmp_path: Path) -> None:
         *("'=1+cmd|'/C calc'!A0", "'@SUM(1)", "'+1", "-1", "'-2+3", "'\uff1d1", "'\xa0 =1", "' -1", "plain", "a=1")
     ]
     assert [float(row["metric.=y"]) for row in rows] == [-float(i) - 0.5 for i in range(len(choices))]
+
+
+def test_a_report_is_one_page_of_the_study(storage: Path, tmp_path: Path) -> None:
+    filled(storage).storage.close()
+    page = tmp_path / "page.html"
+    said = call(storage, "report", "-o", str(page)).output
+    assert said == f"wrote {page}: 2 trials, {page.stat().st_size / 1000:.0f} kB\n"
+    assert "<title>digits</title>" in page.read_text()
+
+
+def test_a_study_without_trials_has_no_rows(storage: Path) -> None:
+    open_study("digits", PROBLEM, storage=storage, seed=1).storage.close()
+    done = call(storage, "export")
+    assert (done.exit_code, done.output) == (0, "")
+
+
+def test_numbers_of_an_export_are_exact(storage: Path) -> None:
+    study = filled(storage)
+    x = 0.1 + 0.2
+    study.add({"z.last": x, "a.first": "y"}, {"accuracy": -1.0 / 3.0, "latency_ms": 5e-324})
+    study.storage.close()
+    row = list(csv.DictReader(io.StringIO(call(storage, "export").output)))[2]
+    assert [float(row[name]) for name in ("param.z.last", "metric.accuracy", "metric.latency_ms")] == [
+        x,
+        -1.0 / 3.0,
+        5e-324,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "inert"),
+    [
+        ("=1", "'=1"),
+        (" \t=1", "' \t=1"),
+        ("+1", "'+1"),
+        ("-1", "-1"),
+        ("-x", "'-x"),
+        ("@x", "'@x"),
+        ("x=1", "x=1"),
+        ("", ""),
+    ],
+)
+def test_a_text_that_is_a_formula_is_quoted(cell: str, inert: str) -> None:
+    assert _inert(cell) == inert
+
+
+@pytest.mark.parametrize("cell", [-1.5, 0, None, True])
+def test_what_is_no_text_stays_as_it_is(cell: object) -> None:
+    assert _inert(cell) is cell

@@ -154,5 +154,3 @@ def test_a_large_outcome_comes_as_whole_as_a_small_one(cluster: LocalCluster) ->
         for n in (1, SMALL, 10 * SMALL):
             pool.submit(Task(id="a", payload={"n": n}))
             assert collect(pool, 1)[0].value == {"text": "x" * n}
-    assert cluster.scheduler is not None
-    assert not [name for name in cluster.scheduler._broker._topics if name.startswith("hpo-")]
