@@ -87,8 +87,9 @@ def _built(types: Mapping[str, type[Any]], data: Mapping[str, Any], discriminato
     fields = {k: v for k, v in data.items() if k != discriminator}
     for name in fields:
         if name not in known:
+            hint = did_you_mean(name, known)
             raise SettingsError(
-                f"{where}.{name}: no such key for {discriminator} {given!r} (have: {listing(known)}).{did_you_mean(name, known)}"
+                f"{where}.{name}: no such key for {discriminator} {given!r} (have: {listing(known)}).{hint}"
             )
     for name, f in known.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING

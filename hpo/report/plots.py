@@ -308,7 +308,7 @@ def _log_ticks(low: float, high: float, most: int = 5) -> list[float]:
     powers = [10.0**e for e in exponents if low <= 10.0**e * (1 + 1e-9) and 10.0**e <= high * (1 + 1e-9)]
     if len(powers) < 3:
         powers = [m * 10.0**e for e in exponents for m in (1, 2, 5) if low <= m * 10.0**e <= high]
-    return powers[:: math.ceil(len(powers) / most)] or [low, high]
+    return powers[:: math.ceil(len(powers) / most)] if powers else [low, high]
 
 
 def _place(parameter: Parameter, value: Any) -> float:

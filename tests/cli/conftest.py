@@ -91,3 +91,9 @@ def hpo(folder: Path, environment: dict[str, str]) -> Hpo:
         )
 
     return call
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    """Where a database may be made."""
+    return tmp_path / "here.db"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shlex
 import subprocess
@@ -80,20 +78,6 @@ def test_a_study_with_half_a_character_in_a_message_is_exported_and_reported(sto
     text = target.read_text(encoding="utf-8")
     assert json.loads(text)["trials"][1]["message"] == f"half \udc80 {EVIL}"
     assert not set(text) & STEERS
-
-
-def test_no_cell_of_an_export_is_a_formula(tmp_path: Path) -> None:
-    choices = ["=1+cmd|'/C calc'!A0", "@SUM(1)", "+1", "-1", "-2+3", "\uff1d1", "\xa0 =1", " -1", "plain", "a=1"]
-    problem = Problem(Space({"c": Categorical(choices)}), [Objective("=y"), Objective("z", "minimize")])
-    study = open_study("s", problem, storage=tmp_path / "s.db", seed=1)
-    for i, choice in enumerate(choices):
-        study.add({"c": choice}, {"=y": -float(i) - 0.5, "z": 1e-30})
-    study.storage.close()
-    rows = list(csv.DictReader(io.StringIO(call(tmp_path / "s.db", "export").output)))
-    assert [row["param.c"] for row in rows] == [
-        *("'=1+cmd|'/C calc'!A0", "'@SUM(1)", "'+1", "-1", "'-2+3", "'\uff1d1", "'\xa0 =1", "' -1", "plain", "a=1")
-    ]
-    assert [float(row["metric.=y"]) for row in rows] == [-float(i) - 0.5 for i in range(len(choices))]
 
 
 def test_what_reproduces_a_trial_runs_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,53 +1,24 @@
 from __future__ import annotations
 
-import csv
-import errno
-import io
 import json
-import os
 import sqlite3
-import stat
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from hpo.cli.main import main
-from hpo.cli.strict_json import json_text
 from hpo.executors import Subprocess
-from hpo.problem.metrics import Constraint, Objective
+from hpo.problem.metrics import Objective
 from hpo.problem.parameters import Categorical, Float
 from hpo.problem.problem import Problem
 from hpo.problem.space import Space
 from hpo.running.budget import Budget
 from hpo.running.runner import run
 from hpo.study.open_study import open_study
-from hpo.study.study import Study
-from hpo.trials.events import Draft
-
-PROBLEM = Problem(
-    Space({"z.last": Float(0, 1), "a.first": Categorical(["x", "y"])}),
-    [Objective("accuracy", threshold=0.5), Constraint("latency_ms", upper=15, unit="ms")],
-)
-
-
-def call(storage: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(main, [*arguments, "--storage", str(storage)])
-
-
-def filled(storage: Path, name: str = "digits", limit: float = 3.0) -> Study:
-    study = open_study(name, PROBLEM, storage=storage, seed=1)
-    for x, latency in ((0.25, limit), (0.75, 18.44449)):
-        study.add({"z.last": x, "a.first": "x"}, {"accuracy": 0.6 + x / 4, "latency_ms": latency})
-    return study
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Path:
-    return tmp_path / "here.db"
+from tests.cli.stored import PROBLEM, call, filled
 
 
 def test_best_shows_params_and_limits(storage: Path) -> None:
@@ -140,90 +111,6 @@ def test_list_and_status(storage: Path) -> None:
     assert several.stderr == f"Error: {storage} has 2 studies, name one: digits, other\n"
 
 
-def test_a_misspelt_study_and_a_missing_file(storage: Path) -> None:
-    nothing = call(storage, "best", "digits")
-    assert nothing.exit_code == 1
-    assert nothing.stderr == f"Error: no file {storage}; `hpo run study.toml` makes one\n"
-    assert not storage.exists()
-    filled(storage).storage.close()
-    wrong = call(storage, "best", "digts")
-    assert wrong.stderr.startswith("Error: no study 'digts' in sqlite:///")
-    assert "Did you mean 'digits'?" in wrong.stderr
-    other = storage.with_name("other.db")
-    assert call(other, "list").stderr == f"Error: no file {other}; there is here.db: add --storage {storage}\n"
-    assert call(Path(f"sqlite:///{other}"), "list").exit_code == 1
-    assert not other.exists()
-
-
-def test_the_storage_may_come_from_the_environment(storage: Path) -> None:
-    filled(storage).storage.close()
-    done = CliRunner().invoke(main, ["list"], env={"HPO_STORAGE": str(storage)})
-    assert "digits" in done.output
-
-
-def test_export(storage: Path, tmp_path: Path) -> None:
-    study = filled(storage)
-    rows = list(csv.DictReader(io.StringIO(call(storage, "export").output)))
-    assert [row["param.z.last"] for row in rows] == ["0.25", "0.75"]
-    assert [row["metric.latency_ms"] for row in rows] == ["3.0", "18.44449"]
-    assert [row["ok.latency_ms"] for row in rows] == ["True", "False"]
-    target = tmp_path / "out.json"
-    assert call(storage, "export", "--format", "json", "-o", str(target)).output == f"wrote {target}: 2 trials\n"
-    data = json.loads(target.read_text())
-    assert data["trials"][1]["values"]["latency_ms"] == {"value": 18.44449, "sem": None}
-    assert data["definition"]["metrics"][0]["name"] == "accuracy"
-    assert data["facts"]["seed"] == study.seed
-    study.storage.close()
-    folder = call(storage, "export", "-o", str(tmp_path / "none" / "out.csv"))
-    assert folder.exit_code == 1
-    assert folder.stderr == f"Error: {tmp_path / 'none' / 'out.csv'}: No such file or directory\n"
-
-
-def test_report_replay_and_doctor(storage: Path, tmp_path: Path) -> None:
-    study = filled(storage)
-    study.tell(study.ask(), {"accuracy": 0.9, "latency_ms": 1.0})
-    study.storage.close()
-    page = tmp_path / "page.html"
-    assert call(storage, "report", "-o", str(page)).output.startswith(f"wrote {page}: 3 trials, ")
-    assert "<title>digits</title>" in page.read_text()
-    assert call(storage, "replay").output == "1 suggestions derived again, all identical\n"
-    done = call(storage, "doctor")
-    assert done.exit_code == 0, done.output
-    assert done.output.splitlines()[-1] == "ready"
-    assert [line.split()[0] for line in done.output.splitlines()[:-1]] == [
-        "versions",
-        "threads",
-        "disk",
-        "storage",
-        "studies",
-        "engine",
-        "optional",
-    ]
-
-
-def test_doctor_says_what_is_wrong_and_goes_on(tmp_path: Path) -> None:
-    done = call(tmp_path / "no folder" / "here.db", "doctor")
-    assert done.exit_code == 1
-    assert "disk      FAULT FileNotFoundError" in done.output
-    assert "a trial written and read back" in done.output
-    assert done.stderr == "Error: not ready: disk, studies\n"
-
-
-def test_a_replay_that_differs_is_an_error(storage: Path) -> None:
-    study = open_study("digits", PROBLEM, storage=storage, seed=1)
-    study.ask()
-    record = study.storage.load("digits")
-    assert record is not None
-    event = study.events()[0]
-    forged = {**event.data, "params": {"z.last": 0.123, "a.first": "y"}, "batch": [1, 1], "saw": 1}
-    with study.storage.transaction(record.id) as log:
-        log.append([Draft("asked", 1, forged)])
-    study.storage.close()
-    done = call(storage, "replay")
-    assert done.exit_code == 1
-    assert "trial 1 differs after 1 identical suggestions" in done.stderr
-
-
 def test_help_documents_the_exit_codes() -> None:
     text = CliRunner().invoke(main, ["run", "--help"]).output
     for line in ("  0    the best trial", "  1    an error", "  2    a faulty", "  3    ended", "  130  interrupted"):
@@ -277,27 +164,6 @@ def test_what_scripts_read(storage: Path) -> None:
     assert (missing.exit_code, missing.stdout) == (1, "")
 
 
-def test_json_has_no_infinite_numbers() -> None:
-    assert json.loads(json_text({"a": [float("nan"), (float("-inf"), 1.5)], 1: {"b": "\ud800"}})) == {
-        "a": [None, [None, 1.5]],
-        "1": {"b": "\ud800"},
-    }
-
-
-def test_a_replay_that_differs(storage: Path) -> None:
-    study = filled(storage)
-    study.ask()
-    study.storage.close()
-    with closing(sqlite3.connect(storage)) as file:
-        file.execute("""UPDATE event SET data = replace(data, '"z.last":0.', '"z.last":0.0') WHERE kind = 'asked'""")
-        file.commit()
-    done = call(storage, "replay", "--json")
-    found = json.loads(done.stdout)
-    assert done.exit_code == 1
-    assert (found["identical"], found["checked"], found["first_difference"]["trial"]) == (False, 0, 2)
-    assert done.stderr.startswith("Error: trial 2 differs after 0 identical suggestions")
-
-
 def test_a_damaged_study_hides_no_other(storage: Path) -> None:
     filled(storage).storage.close()
     filled(storage, "other").storage.close()
@@ -324,83 +190,3 @@ def test_a_damaged_study_hides_no_other(storage: Path) -> None:
     assert later.exit_code == 1
     assert later.stdout.splitlines()[1].split() == ["digits", "-", "cannot", "be", "read"]
     assert later.stderr == "Error: study 'digits': event 2 is a 'paused', unknown to this version\n"
-
-
-def test_doctor_looks_at_the_pages_of_the_file(storage: Path) -> None:
-    study = filled(storage)
-    for i in range(200):
-        study.note(f"{i} " + "x" * 500)
-    study.storage.close()
-    data = bytearray(storage.read_bytes())
-    with closing(sqlite3.connect(storage)) as file:
-        (page,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'event_request'").fetchone()
-    data[(page - 1) * 4096 + 8 : (page - 1) * 4096 + 200] = b"\xff" * 192
-    storage.write_bytes(data)
-    done = call(storage, "doctor")
-    assert done.exit_code == 1
-    assert "studies   FAULT StorageError: " in done.output
-
-
-def test_export_writes_all_or_nothing(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled(storage).storage.close()
-    target = tmp_path / "out.csv"
-    target.write_text("the old one")
-    target.chmod(0o640)
-    link = tmp_path / "link.csv"
-    link.symlink_to(target)
-    with monkeypatch.context() as patch:
-
-        def full(*_: object) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        patch.setattr("os.fsync", full)
-        done = call(storage, "export", "-o", str(link))
-    assert done.stderr == f"Error: {link}: No space left on device\n"
-    assert target.read_text() == "the old one"
-    assert call(storage, "export", "-o", str(link)).exit_code == 0
-    assert link.is_symlink()
-    assert target.read_text().startswith("number,")
-    assert stat.S_IMODE(target.stat().st_mode) == 0o640
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["here.db", "link.csv", "out.csv"]
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
-        assert call(storage, "export", "-o", str(pipe)).exit_code == 0
-        assert reader.communicate(timeout=60)[0].startswith("number,")
-    assert pipe.is_fifo()
-
-
-def test_what_the_storage_names_is_imported_with_trust_alone(tmp_path: Path) -> None:
-    (tmp_path / "evil.py").write_text(
-        "import pathlib\npathlib.Path('imported').touch()\nfrom hpo.strategies.random import Random as X\n"
-    )
-    storage = tmp_path / "here.db"
-    study = filled(storage)
-    study.ask()
-    study.storage.close()
-    with closing(sqlite3.connect(storage)) as file:
-        for table, column in (("study", "facts"), ("event", "data")):
-            file.execute(f"""UPDATE {table} SET {column} = replace({column}, '"name":"bayesian"', '"name":"evil:X"')""")
-        file.commit()
-
-    def hpo(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "hpo.cli.main", *arguments, "--storage", str(storage)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-
-    for command in (
-        ["list"],
-        ["status"],
-        ["best"],
-        ["export"],
-        ["report"],
-        ["doctor"],
-        ["note", "seen"],
-        ["copy", "digits", "b"],
-    ):
-        assert hpo(*command).returncode == 0, command
-    refused = hpo("replay", "digits")
-    assert refused.returncode == 1
-    assert "strategy 'evil:X' is not installed here" in refused.stderr
-    assert not (tmp_path / "imported").exists()
-    assert "derived" in hpo("replay", "digits", "--trust").stderr
-    assert (tmp_path / "imported").exists()

@@ -5,17 +5,14 @@ import dataclasses
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hpo
-from hpo.cli.executors import executor_of
 from hpo.cli.study_file import in_bytes, read_study_file
-from hpo.errors import ExecutorError, HpoError, SettingsError
-from hpo.executors import Dask, Ray, Slurm, Subprocess
+from hpo.errors import HpoError, SettingsError
 from hpo.problem.parameters import Categorical, Float
 from hpo.running.budget import Budget
 from hpo.strategies import Sobol
@@ -271,32 +268,6 @@ def test_amounts_of_memory(given: object, expected: int | None) -> None:
 def test_faults_of_an_executor_are_named(folder: Path, table: str, said: str) -> None:
     found = "\n".join(faults(edited(folder, "[run]", f"[run]\nexecutor = {table}")))
     assert said in found
-
-
-def test_the_command_runs_where_the_executor_says(folder: Path) -> None:
-    path = edited(folder, "[run]", '[run]\nexecutor = { type = "slurm", folder = "/shared", partition = "gpu" }')
-    given = read_study_file(path)
-    made = executor_of(given.executor, given.command, 64, None, ())
-    assert isinstance(made, Slurm)
-    assert (made.slots, made.folder, made.partition, made.command) == (64, "/shared", "gpu", given.command)
-    local = executor_of({}, given.command, 2, None, [0, 1])
-    assert isinstance(local, Subprocess)
-    assert (local.slots, local.devices) == (2, [0, 1])
-
-
-@pytest.mark.parametrize("made", [Subprocess, Dask, Ray, Slurm])
-def test_any_value_of_any_field_is_taken_or_refused_by_name(made: type[Any]) -> None:
-    kind = "local" if made is Subprocess else made.__name__.lower()
-    for field in dataclasses.fields(made):
-        if field.init and field.name not in ("command", "slots", "logs"):
-            for value in ("text", 1, 0.5, True, [], ["text"], [1], {}, {"a": "b"}, {"a": 1}):
-                table = {"type": kind, **({"folder": "/shared"} if made is Slurm else {}), field.name: value}
-                said = field.name
-                try:
-                    executor_of(table, ["train"], 1, None, ())
-                except (SettingsError, ExecutorError) as error:
-                    said = str(error)
-                assert field.name in said
 
 
 def test_none_is_written_as_a_table(folder: Path) -> None:

@@ -130,7 +130,8 @@ def test_a_later_format_is_refused() -> None:
         ),
         (
             {"type": "int", "low": 0, "high": 1, "type2": 2},
-            "space.x.type2: no such key for type 'int' (have: low, high, log, step, default, active_if, unit, description).",
+            "space.x.type2: no such key for type 'int' (have: low, high, log, step, default, active_if, unit, "
+            "description).",
         ),
         ({"type": "int", "low": 0}, "space.x: type 'int' needs 'high'"),
         ({"type": "categorical"}, "space.x: type 'categorical' needs 'choices'"),

@@ -3,17 +3,14 @@ from __future__ import annotations
 import tomllib
 from ast import literal_eval
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.errors import SettingsError
 from hpo.problem.measurement import Measurement
-from hpo.problem.metrics import Constraint, Objective
+from hpo.problem.metrics import Objective
 from hpo.problem.parameters import Float
 from hpo.problem.problem import Problem
 from hpo.problem.space import Space
-from hpo.report import Comparison, Contender
 from hpo.report.html import answer
 from hpo.report.tables import (
     as_python,
@@ -33,58 +30,13 @@ from hpo.report.tables import (
 from hpo.study.open_study import open_study
 from hpo.trials.history import History
 from hpo.trials.trial import Trial, TrialState
-
-LATENCY = Constraint("latency_ms", upper=15, unit="ms")
-
-
-def history(goal: str, *results: tuple[float, float] | None) -> History:
-    """Trials with (accuracy, latency); None is a failure."""
-    problem = Problem(Space({"x": Float(0, 1)}), [Objective("accuracy", goal), LATENCY])  # type: ignore[arg-type]
-    trials = [
-        Trial(i, {"x": i / 100}, TrialState.FAILED, i, kind="oom", message="too big")
-        if result is None
-        else Trial(
-            i,
-            {"x": i / 100},
-            TrialState.COMPLETED,
-            i,
-            {"accuracy": Measurement(result[0]), "latency_ms": Measurement(result[1])},
-        )
-        for i, result in enumerate(results)
-    ]
-    return History(problem, 1, tuple(trials))
+from tests.report.results import LATENCY, history
 
 
 def test_the_curve_holds_feasible_values_only_and_counts_failures() -> None:
     results = ((0.9, 99.0), (0.5, 15.0), None, (0.4, 1.0), (0.6, 15.1), (0.7, 2.0))
     assert best_so_far(history("maximize", *results)) == (None, 0.5, 0.5, 0.5, 0.5, 0.7)
     assert best_so_far(history("minimize", *results)) == (None, 0.5, 0.5, 0.4, 0.4, 0.4)
-
-
-def test_a_comparison_takes_medians_with_none_as_worst() -> None:
-    good, bad = history("maximize", (0.5, 1.0), (0.8, 1.0)), history("maximize", (0.9, 99.0), (0.9, 99.0))
-    compared = Comparison.of({"joint": {1: good, 2: good, 3: bad}, "grid": {1: bad, 2: bad, 3: good}})
-    assert compared.header() == ["strategy", "trainings", "median accuracy", "seed 1", "seed 2", "seed 3"]
-    assert compared.rows() == [
-        ["joint", "2", "0.8", "0.8", "0.8", "none feasible"],
-        ["grid", "2", "none feasible", "none feasible", "none feasible", "0.8"],
-    ]
-    assert compared.median_curve(compared.contenders[0]) == (0.5, 0.8)
-    assert compared.median_curve(compared.contenders[1]) == (None, None)
-    assert "over 3 seeds, 0.8, comes from joint;" in compared.sentence()
-
-
-def test_a_smaller_objective_is_better_where_it_is_minimised() -> None:
-    curves = {"a": (0.5, 0.3), "b": (0.4, 0.4)}
-    compared = Comparison(Objective("loss", "minimize"), [Contender(n, {7: c}) for n, c in curves.items()])
-    assert "over 1 seed, 0.3, comes from a;" in compared.sentence()
-    assert compared.median([0.1, None]) is None
-    assert compared.median([]) is None
-
-
-def test_an_empty_comparison_is_refused() -> None:
-    with pytest.raises(SettingsError, match="one and the same objective, got 0"):
-        Comparison.of({})
 
 
 def test_limits_say_how_near_the_nearest_came() -> None:

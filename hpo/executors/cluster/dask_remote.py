@@ -22,7 +22,7 @@ RUN = "__import__('hpo.executors.cluster.dask_remote', fromlist=['*']).run_on_da
 _LOADED = "(lambda names: (exec(source, names), names['load'](pickled))[1])({})"
 
 
-def load(pickled: bytes) -> Any:
+def load(pickled: bytes) -> object:
     """The plugin of a worker; without hpo it does nothing, since a worker that cannot load a plugin as it joins ends,
     whoever else needs it. Stands alone: workers are sent its source."""
     import importlib

@@ -66,11 +66,14 @@ def read(path: Path) -> bytes:
         if error.errno == errno.ELOOP:
             raise unreadable(path, "it is a link") from error
         raise
-    with open(descriptor, "rb") as file:
+    try:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid():
             raise unreadable(path, "it is no file of this user")
-        return file.read()
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def read_text(path: Path) -> str:

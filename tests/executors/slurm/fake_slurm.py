@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from hpo.executors import Outcome, Pool, Slurm, Task
+
+ECHO = """echo '{{"y": '$1'}}'"""
 
 SBATCH = """
 echo "$@" >> calls
@@ -64,3 +71,31 @@ class FakeSlurm:
         """Arguments of all calls of sbatch, and whole calls of scancel and scontrol."""
         path = self.folder / "calls"
         return path.read_text().splitlines() if path.exists() else []
+
+
+def start(tmp_path: Path, script: str = ECHO, slots: int = 4, **settings: Any) -> Pool:
+    """A pool of commands."""
+    return Slurm(tmp_path / "shared", slots, command=["sh", "-c", script, "sh", "{x}"], grace=0.5, **settings).start()
+
+
+def submit(pool: Pool, n: int = 1, first: int = 0) -> None:
+    """Tasks w0, w1 and so on."""
+    pool.submit(*(Task(id=f"w{i}", payload={"x": i}) for i in range(first, first + n)))
+
+
+def ended(pool: Pool, n: int = 1) -> list[Outcome]:
+    """The next `n` outcomes, by their ids."""
+    outcomes: list[Outcome] = []
+    end = time.monotonic() + 120.0
+    while len(outcomes) < n:
+        assert time.monotonic() < end, f"only {outcomes}"
+        outcomes += pool.wait(1.0)
+    return sorted(outcomes, key=lambda outcome: outcome.id)
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Look until it holds; the deadline detects a hang."""
+    end = time.monotonic() + 120.0
+    while not holds():
+        assert time.monotonic() < end, "it does not come"
+        time.sleep(0.05)

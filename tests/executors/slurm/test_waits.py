@@ -50,11 +50,3 @@ def test_long_waits_are_told_once_for_each_reason() -> None:
     assert told(9000.0) == ["1 job has been waiting in Slurm's queue for 2 h (Priority)"], (
         "once more, for it waits again"
     )
-
-
-def test_where_it_was_seen_last() -> None:
-    see(2, 0.0, "RUNNING")
-    see(2, 1.0, "PENDING", "launch failed requeued held")
-    assert (FLIGHTS[2].place, FLIGHTS[2].pending) == ("n1", "12_2")
-    FLIGHTS[2].see([], 2.0)
-    assert (FLIGHTS[2].place, FLIGHTS[2].pending) == ("n1", "")
