@@ -1,4 +1,4 @@
-"""What the pools on Dask and Ray share, on a cluster of a few lines: threads of this process, and a word that ends their tasks."""
+"""What the pools on Dask and Ray share, on a cluster of a few lines: threads of this process, and words that end tasks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hpo.errors import ExecutorError
 from hpo.executors import CloseMode, Outcome, Task
 from hpo.executors.cluster import pool as cluster_pool
 from hpo.executors.cluster.pool import ClusterPool, Handed
+from hpo.executors.supervisor.command import Command
 from hpo.executors.supervisor.messages import Settings
 from hpo.testing.executors import await_that, collect
 
