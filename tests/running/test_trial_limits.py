@@ -42,7 +42,7 @@ def test_numbers_of_other_libraries_and_words_are_numbers() -> None:
         ({"outage": None}, "run: outage=None must be a number of seconds, 0 or more"),
         (
             {"outage": "soon"},
-            "'soon' is no length of time; write seconds, or text like \"90s\", \"30min\", \"2h\", \"1h30min\"",
+            '\'soon\' is no length of time; write seconds, or text like "90s", "30min", "2h", "1h30min"',
         ),
     ],
 )

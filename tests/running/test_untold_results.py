@@ -62,7 +62,9 @@ def test_the_program_stores_what_was_measured(study: hpo.Study) -> None:
 
 def test_a_command_s_numbers_are_written_as_it_printed_them(study: hpo.Study) -> None:
     said = written(study, Outcome(id="t", value={"y": 0.5, "epoch": 3}, seconds=1.0), is_command=True)
-    assert said.startswith('1 result is not stored (study.tell(0, {"y": 0.5}, seconds=1.0)); when the storage answers: ')
+    assert said.startswith(
+        '1 result is not stored (study.tell(0, {"y": 0.5}, seconds=1.0)); when the storage answers: '
+    )
 
 
 def test_what_was_reported_before_a_timeout_is_a_result(study: hpo.Study) -> None:
@@ -102,7 +104,9 @@ def test_no_password_is_written(study: hpo.Study) -> None:
     written(study, returned({"y": 1.0}))
     (program,) = Path.cwd().iterdir()
     lines = program.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "# Results that a run could not store. Passwords are left out of the storage's URL: see PGPASSWORD."
+    assert (
+        lines[0] == "# Results that a run could not store. Passwords are left out of the storage's URL: see PGPASSWORD."
+    )
     assert lines[3] == f"study = hpo.open_study('a/b ü', storage={study.storage.url!r})"
 
 

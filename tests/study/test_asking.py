@@ -18,7 +18,6 @@ import hpo
 from hpo.storage import Storage
 from hpo.storage.base import Lease
 from hpo.strategies import Random
-from hpo.study import ask_queue as places
 from hpo.study.ask_queue import QueuePlace
 from hpo.testing.executors import await_that
 from hpo.trials.deadline import TimeLimit

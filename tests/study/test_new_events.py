@@ -178,9 +178,7 @@ def test_seconds_are_a_float(given: Any, seconds: float | None) -> None:
 def test_what_is_no_length_of_time_is_refused(given: Any) -> None:
     with pytest.raises(SettingsError) as raised:
         drafts.checked_seconds(given)
-    assert (
-        str(raised.value) == f"seconds={given!r} is not how long an attempt took: a number of at least 0, or None"
-    )
+    assert str(raised.value) == f"seconds={given!r} is not how long an attempt took: a number of at least 0, or None"
 
 
 # -- results ----------------------------------------------------------------------------------------------------------
