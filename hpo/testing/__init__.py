@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from hpo.boundary.public import face
 
-__all__ = ["clusters", "executors", "storage"]
+__all__ = ["clusters", "executors", "storage", "strategies"]
 __getattr__ = face(__name__, dict.fromkeys(__all__, ""))

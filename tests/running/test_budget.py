@@ -42,6 +42,13 @@ def test_spending_never_exceeds_the_cap(
     assert paid <= cost + 1e-9
 
 
+@pytest.mark.parametrize(("cost", "reserve", "n"), [(0.3, 0.1, 3), (0.7, 0.1, 7), (0.29, 0.1, 2), (0.6, 0.2, 3)])
+def test_what_fits_exactly_is_not_lost_to_rounding(cost: float, reserve: float, n: int) -> None:
+    """0.3 / 0.1 is 2.9999999999999996."""
+    assert hpo.Budget(cost=cost, reserve=reserve).room(study().history, 0.0).trials == n
+    assert hpo.Budget(worker_seconds=cost, trial_seconds=reserve).room(study().history, 0.0).trials == n
+
+
 def test_infrastructure_failures_do_not_use_up_trials() -> None:
     s, budget = study(), hpo.Budget(trials=2)
     s.fail(s.ask(), "infra")

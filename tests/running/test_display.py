@@ -22,7 +22,7 @@ from hpo.executors import Threads
 from hpo.running import screens
 from hpo.running.display import Pace, Shown
 from hpo.running.progress import Progress, clock_words
-from hpo.running.screens import Lines, broken
+from hpo.running.screens import Lines
 from hpo.strategies import Random
 from tests.terminal import Terminal, screen
 
@@ -426,36 +426,6 @@ def test_in_a_real_kernel(tmp_path: Path) -> None:
 
 
 # -- pieces -----------------------------------------------------------------------------------------------------------
-
-
-def test_two_runs_at_a_time_do_not_draw_over_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-        def fileno(self) -> int:
-            return 2
-
-    monkeypatch.setenv("TERM", "xterm")
-    assert isinstance(screens.screen_on(Screen()), screens.Terminal)
-    with screens._drawing:
-        assert isinstance(screens.screen_on(Screen()), screens.Lines)
-    monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(screens.screen_on(Screen()), screens.Lines)
-
-
-@pytest.mark.parametrize(
-    ("line", "columns", "rows"),
-    [
-        ("a | b | c", 80, ["a | b | c"]),
-        ("a | b | c", 5, ["a | b", "c"]),
-        ("aaaaaaaaaa | b", 6, ["aaa...", "b"]),
-        ("数数数 | b", 6, ["数数数", "b"]),
-        ("数数数数 | b", 6, ["数...", "b"]),
-    ],
-)
-def test_lines_are_broken(line: str, columns: int, rows: list[str]) -> None:
-    assert broken(line, columns) == rows
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.9, "0:00"), (61, "1:01"), (3599.9, "59:59"), (3661, "1:01:01")])

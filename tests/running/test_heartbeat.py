@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import hpo
 from hpo.common.processes import this_process
 from hpo.errors import ConnectionLost, ExecutorError, StorageError, StudyNotFound
-from hpo.running.heartbeat import heartbeat, left_behind, owner, reclaim
+from hpo.running.heartbeat import heartbeat, is_orphan, left_behind, others_at_work, owner, reclaim
 from hpo.storage import MemoryStorage
 from hpo.strategies import Random
 from hpo.testing.executors import await_that
@@ -165,6 +165,26 @@ def test_what_others_took_while_it_slept_is_lost(study: hpo.Study) -> None:
     with heartbeat(study, owner(), HOUR, lambda: {"w": mine}) as beating:
         assert [trial.attempt for trial in reclaim(study)] == [theirs.attempt + 1]
         assert beating.lost() == {"w"}
+
+
+def test_a_process_with_the_number_of_a_dead_driver_is_not_that_driver(study: hpo.Study) -> None:
+    host, boot, space, pid, start = owner().rsplit(":", 4)
+    reused = f"{host}:{boot}:{space}:{pid}:{float(start) - 9.0:.2f}"
+    dead, living = (study.leases.claim(1, name, lease=HOUR)[0] for name in (reused, owner()))
+    assert (is_orphan(dead), is_orphan(living)) == (True, False)
+    assert [trial.number for trial in left_behind(study)] == [dead.number]
+    assert [trial.number for trial in reclaim(study)] == [dead.number]
+    assert study.trials[living.number] == living
+
+
+def test_others_are_at_work_while_they_hold_trials(study: hpo.Study) -> None:
+    study.ask()
+    study.leases.claim(1, "me", lease=HOUR)
+    assert not others_at_work(study, "me"), "one asked by hand is no driver's"
+    (theirs,) = study.leases.claim(1, "another", lease=HOUR)
+    assert others_at_work(study, "me")
+    study.tell(theirs, {"y": 1.0})
+    assert not others_at_work(study, "me")
 
 
 def test_of_an_owner_of_the_old_form_the_lease_decides(study: hpo.Study) -> None:

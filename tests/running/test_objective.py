@@ -44,6 +44,26 @@ def test_only_what_decides_can_diverge(value: Any) -> None:
     assert isinstance(sent({"y": 1.0, "c": 0.5, "unknown": value}), Reading), "for the contracts to refuse"
 
 
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (hpo.TrialFailed("oomm", "at step 3"), "oomm: at step 3"),
+        (hpo.TrialFailed("out of memory"), "out of memory"),
+    ],
+)
+def test_what_was_meant_for_a_kind_is_not_lost(raised: hpo.TrialFailed, said: str) -> None:
+    def fail(_: hpo.Trial) -> dict[str, float]:
+        raise raised
+
+    failure = result_of(Evaluate(fail)(PAYLOAD), METRICS, is_command=False)
+    kinds = "oom, diverged, timeout, crash, error, infra, preempted"
+    assert failure == Failure("error", f"{said} (TrialFailed takes a kind first, one of {kinds})")
+
+
+def test_a_known_kind_is_the_kind() -> None:
+    assert result_of({"failed": ["oom", "at step 3"]}, METRICS, is_command=False) == Failure("oom", "at step 3")
+
+
 def test_names_that_are_no_metrics_are_log_where_a_command_prints_them_and_nothing_is_missing() -> None:
     told = {"y": 1.0, "c": 0.5, "epoch": 3, "level": "info", "loss": math.nan}
     assert result_of(told, METRICS, is_command=True) == Reading({"y": 1.0, "c": 0.5}, ("epoch", "level", "loss"))

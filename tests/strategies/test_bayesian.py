@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 import hpo
 from hpo.bayes import propose
-from hpo.strategies import Bayesian, Random
+from hpo.strategies import Bayesian, Random, Strategy
+from hpo.testing.strategies import StrategyContract
+
+
+class TestBayesian(StrategyContract):
+    def make(self) -> Strategy:
+        return Bayesian(n_initial=2)
 
 
 def study(*metrics: Any, d: int = 2, seed: int = 0, strategy: Any = None) -> hpo.Study:
@@ -178,32 +184,6 @@ def test_feasibility_alone_is_an_aim() -> None:
     s = study(hpo.Constraint("a", lower=0.9), hpo.Constraint("b", upper=0.1))
     run(s, 20, lambda x: {"a": x["x0"], "b": x["x1"]})
     assert s.best.number == s.history.feasible[0].number < 20
-
-
-def test_the_production_configuration_comes_first() -> None:
-    space = hpo.Space({"a": hpo.Float(0, 1, default=0.9), "b": hpo.Int(1, 9, default=2)})
-    s = hpo.open_study("d", hpo.Problem(space, [hpo.Objective("y")]), storage=":memory:", seed=1)
-    first, second = s.ask(2)
-    assert first.params == {"a": 0.9, "b": 2}
-    assert first.why == {"role": "initial", "how": "the configuration in production"}
-    assert second.params != first.params
-
-
-def test_where_little_is_allowed_the_initial_design_is_filled_up_by_chance() -> None:
-    space = hpo.Space({name: hpo.Float(0, 1) for name in "abcdef"}, ["a + b + c + d <= 0.02"])
-    s = hpo.open_study("narrow", hpo.Problem(space, [hpo.Objective("y")]), storage=":memory:", seed=1)
-    batch = s.ask(8)
-    assert len({t.key for t in batch}) == 8
-    assert all(space.contains(t.params) and t.why["role"] == "initial" for t in batch)
-    assert s.replay().is_identical
-
-
-def test_a_batch_of_initial_configurations_takes_what_is_left() -> None:
-    space = hpo.Space({"i": hpo.Int(1, 5)})
-    s = hpo.open_study("few", hpo.Problem(space, [hpo.Objective("y")]), storage=":memory:", seed=1)
-    assert sorted(t.params["i"] for t in s.ask(8)) == [1, 2, 3, 4, 5]
-    with pytest.raises(hpo.SpaceExhausted):
-        s.ask(8)
 
 
 def test_it_finds_what_one_at_a_time_cannot() -> None:

@@ -132,45 +132,6 @@ def test_an_installed_strategy_is_found(stored: Path) -> None:
     study.storage.close()
 
 
-@pytest.mark.parametrize(
-    ("settings", "what"),
-    [
-        ({"levels": 0}, "levels=0"),
-        ({"levels": 2.5}, "levels=2.5"),
-        ({"levels": {"lr": 3, "n": -2}}, "levels['n']=-2"),
-        ({"budget": 0}, "budget=0"),
-    ],
-)
-def test_a_grid_has_at_least_one_level(settings: dict[str, Any], what: str) -> None:
-    with pytest.raises(SettingsError) as raised:
-        Grid(**settings)
-    assert str(raised.value) == f"{what} is not a whole number of at least 1"
-
-
-def test_values_in_place_of_their_number_are_told_where_they_belong() -> None:
-    words = r"it says how many values. The values themselves belong into the space"
-    with pytest.raises(SettingsError, match=words):
-        Grid(levels={"C": [0.1, 1, 10]})  # type: ignore[dict-item]
-    with pytest.raises(SettingsError, match=words):
-        OneAtATime([1, 2])  # type: ignore[arg-type]
-
-
-def test_one_at_a_time_tries_at_least_one_value() -> None:
-    with pytest.raises(SettingsError, match=r"^values=0 is not a whole number of at least 1$"):
-        OneAtATime(0)
-
-
-def test_a_grid_of_parameters_that_the_space_does_not_have_is_refused() -> None:
-    study = hpo.open_study("g", PROBLEM, storage=":memory:", seed=0, strategy=Grid(levels={"lrr": 3}))
-    with pytest.raises(SettingsError) as raised:
-        study.ask()
-    assert (
-        str(raised.value)
-        == "the levels of the Grid name 'lrr', which is no parameter (have: lr, n). Did you mean 'lr'?"
-    )
-    assert not study.trials
-
-
 def test_another_strategy_suggests_while_the_stored_one_stays() -> None:
     study = hpo.open_study("s", PROBLEM, storage=":memory:", seed=0, strategy=Sobol())
     other = hpo.open_study("s", storage=study.storage, strategy=Random())

@@ -18,7 +18,6 @@ import hpo
 from hpo.storage import Storage
 from hpo.storage.base import Lease
 from hpo.strategies import Random
-from hpo.study import ask_queue as places
 from hpo.study.ask_queue import QueuePlace
 from hpo.testing.executors import await_that
 from hpo.trials.deadline import TimeLimit
@@ -145,20 +144,6 @@ def test_whoever_does_not_renew_its_place_is_passed_over(pair: tuple[hpo.Study, 
         QueuePlace("another").take(log, is_quick=False)
     (only,) = queue(study)
     assert only.owner == "another", "and its place is cleared away"
-
-
-def test_a_place_is_renewed_while_a_suggestion_is_made(
-    pair: tuple[hpo.Study, hpo.Study], slow: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(places, "KEPT", 0.6)
-    place, study = QueuePlace("me"), pair[0]
-    with study._log.transaction() as log:
-        assert place.take(log, is_quick=False) == 0
-    (before,) = queue(study)
-    with place.kept(study._log.renew):
-        await_that(
-            lambda: queue(study)[0].until > before.until + 0.6, "it lasts longer than a place that is left alone"
-        )
 
 
 def test_a_suggestion_whose_turn_was_lost_is_kept_under_the_next_number(

@@ -93,6 +93,19 @@ def test_trials_asked_by_hand_have_no_lease(storage: Storage) -> None:
     assert study.leases.reclaim() == []
 
 
+def test_a_lease_of_an_earlier_attempt_says_nothing_of_the_present_one(storage: Storage) -> None:
+    """Handed back by hand, and given out again to one that needs no lease."""
+    study = opened(storage)
+    (first,) = study.leases.claim(1, "a", lease=-1.0)
+    study.requeue(first)
+    again = study.ask(owner="b")
+    assert (again.number, again.attempt) == (first.number, 2)
+    assert study.leases.reclaim() == []
+    now = study.trials[0]
+    assert (now.state, now.attempt, now.owner) == (TrialState.RUNNING, 2, "b")
+    assert study.leases.renew([first], "a", HOUR) == [first], "and it is cleared away"
+
+
 def test_an_ended_trial_is_no_longer_held(storage: Storage) -> None:
     study = opened(storage)
     done, going = study.leases.claim(2, "a", lease=-1.0)
