@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.cli.executors import executor_of
+from hpo.cli.executors import executor_of, words_of
 from hpo.errors import ExecutorError, SettingsError
 from hpo.executors import Dask, Ray, Slurm, Subprocess
 

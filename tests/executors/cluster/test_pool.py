@@ -237,7 +237,7 @@ def test_a_far_end_that_does_not_answer_is_given_up(pool: EnginePool, monkeypatc
     pool.cancel(["a"], 0.1)
     (outcome,) = collect(pool, 1)
     assert (outcome.kind, outcome.place, outcome.started_at) == ("cancelled", "m1", pool.at.taken[0].begun_at)
-    assert outcome.message == "cancelled, and given up: its far end did not answer for 0.2 s, it may still run"
+    assert outcome.message == "cancelled, and given up: its worker did not answer for 0.2 s, it may still run"
     assert outcome.seconds >= 0.3, "not before the grace and the patience are over"
     assert pool.at.forgotten == [pool.at.taken[0].token]
 
