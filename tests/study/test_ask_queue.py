@@ -147,6 +147,7 @@ def test_a_place_is_renewed_while_a_suggestion_is_made_whatever_the_storage_says
 
     with place.kept(renew):
         await_that(lambda: len(calls) > 2, "it goes on after an error")
+        assert [t.daemon for t in threading.enumerate() if t.name == "hpo-asking"] == [True], "no exit waits for it"
     assert set(map(repr, calls)) == {repr(("me", {-2: 0}, 0.3))}
     await_that(lambda: threads() == 0, "and ends with the suggestion")
 

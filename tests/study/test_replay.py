@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import hpo
@@ -13,6 +14,7 @@ from hpo.errors import StudyDamaged
 from hpo.strategies import Bayesian, Random, Strategy
 from hpo.study.replay import Replay, replay
 from hpo.trials.events import Event
+from hpo.trials.suggestion import Suggestion
 
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0), "n": hpo.Int(1, 9)}), [hpo.Objective("y")])
 
@@ -128,6 +130,33 @@ def test_what_is_stored_later_than_it_was_made_is_derived_from_what_it_saw() -> 
     assert replay(PROBLEM, 3, [*study.events(), late]) == Replay(3)
     undrawn = replace(late, data={**data, "drawn": 3})
     assert replay(PROBLEM, 3, [*study.events(), undrawn]).first_difference == 3
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Suggests by how many results it saw."""
+
+    def suggest(self, history: hpo.History, n: int, rng: np.random.Generator) -> list[Suggestion]:
+        """`n` counts them."""
+        return [Suggestion({"x": 0.5, "n": 1 + len(history.completed)}, {"role": "explore"})]
+
+
+def test_of_two_that_saw_as_many_trials_the_one_that_saw_less_of_them_comes_first() -> None:
+    """Though it was stored later."""
+    study = opened(Random())
+    trial = study.ask()
+    study.tell(trial, {"y": 1.0})
+    events = study.events()
+
+    def late(number: int, saw: int) -> Event:
+        params = {"x": 0.5, "n": saw}
+        data = {"params": params, "why": {}, "strategy": {"name": "mine"}, "saw": saw, "batch": [number, 1], "drawn": 1}
+        return Event(events[-1].seq + number, events[-1].at, "asked", number, data)
+
+    def strategy_of(stored: object) -> Strategy:
+        return Random() if stored == {"name": "random"} else Counting()
+
+    assert replay(PROBLEM, 3, [*events, late(1, saw=2), late(2, saw=1)], strategy_of) == Replay(3)
 
 
 def test_what_was_skipped_for_want_of_time_is_skipped_again() -> None:
