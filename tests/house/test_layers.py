@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import HPO, imports, modules, name_of
+from tests.house.source import HPO, ROOT, imports, modules, name_of
+
+TESTS = ROOT / "tests"
 
 LAYERS = (
     {"errors"},
@@ -97,3 +99,14 @@ def test_modules_import_without_a_circle() -> None:
 
     for name in edges:
         walk(name, ())
+
+
+WITHOUT = {"common/arrays", "cli/codes", "executors/cluster/ray_pool"}
+"""Two aliases; two exit codes, which the tests of commands hold; and what only Ray itself can show: test_ray."""
+
+
+def test_every_module_has_a_test_of_its_name() -> None:
+    inner = [path.relative_to(HPO) for path in modules() if "migrations" not in path.parts]
+    named = [path for path in inner if path.parent.name and path.name != "__init__.py"]
+    missing = {str(path.with_suffix("")) for path in named if not (TESTS / path.parent / f"test_{path.name}").exists()}
+    assert missing == WITHOUT
