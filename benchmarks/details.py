@@ -112,7 +112,7 @@ def parity(runs: Sequence[Run]) -> tuple[str, str]:
         "trainings needed",
     ]
     reading = (
-        "hpo and a plain BoTorch loop (one GP of standardised outputs, qLogNEI), one at a time, on the "
+        "hpo and a plain BoTorch loop (one GP of standardized outputs, qLogNEI), one at a time, on the "
         "problems of the suite `parity`; the same seeds. Trainings needed: the share of the evaluations after which hpo's "
         "median is at BoTorch's final median."
     )

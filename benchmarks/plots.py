@@ -23,7 +23,7 @@ STYLES = ("-", "--", ":")
 
 
 def picture(runs: Mapping[str, Runs], problems: Sequence[str], order: Sequence[str], title: str, path: Path) -> None:
-    """Draw the runs of one family and mode. `order`: all contenders there are, so that each keeps its colour.
+    """Draw the runs of one family and mode. `order`: all contenders there are, so that each keeps its color.
 
     With results on a simulated clock, the loss is drawn against its seconds.
     """
@@ -67,7 +67,7 @@ def median_curve(runs: Sequence[Run]) -> tuple[Array, Array]:
 
 
 def style(contender: str, order: Sequence[str]) -> dict[str, Any]:
-    """Colour and line of a contender: its place in `order` decides, so that pictures agree. Ours is black and bold."""
+    """Color and line of a contender: its place in `order` decides, so that pictures agree. Ours is black and bold."""
     if contender == OURS:
         return {"color": "black", "linewidth": 2.0}
     place = [name for name in order if name != OURS].index(contender)

@@ -39,7 +39,7 @@ class Run:
     Attributes:
         definition: fingerprint of the problem, so that results of an earlier version of it do not count.
         total: evaluations it was allowed.    evaluations: those that it used.
-        curve: the normalised loss, as (evaluation, loss) where it changes; it is 1 before the first.
+        curve: the normalized loss, as (evaluation, loss) where it changes; it is 1 before the first.
         clock: the same against the simulated clock, (seconds, loss); empty where the mode has no clock.
         simulated: seconds on that clock until the last evaluation ended; 0 where the mode has no clock.
         first_feasible: the evaluation that was the first feasible one, None if none was.

@@ -22,7 +22,7 @@ def is_feasible(problem: hpo.Problem, values: Values) -> bool:
 
 
 def loss(bench: BenchProblem, values: Values | None) -> float:
-    """Normalised regret of one result of a problem with one objective: (value - best) / (typical - best) in [0, 1].
+    """Normalized regret of one result of a problem with one objective: (value - best) / (typical - best) in [0, 1].
 
     1 for what failed (None) or is not feasible.
     """

@@ -25,7 +25,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration to evaluate, and what the library needs to recognise it."""
+    """A configuration to evaluate, and what the library needs to recognize it."""
 
     params: Params
     handle: Any = None

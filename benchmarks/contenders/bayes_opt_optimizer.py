@@ -31,7 +31,7 @@ KAPPA = 2.576
 
 
 class BayesOpt(Adapter):
-    """One optimizer; it maximises."""
+    """One optimizer; it maximizes."""
 
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)

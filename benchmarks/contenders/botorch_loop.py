@@ -1,6 +1,6 @@
 """A plain BoTorch loop, written as BoTorch's closed-loop tutorials write it.
 
-Ten scrambled Sobol points; then SingleTaskGP on standardised values, one model per metric, fitted by maximum marginal
+Ten scrambled Sobol points; then SingleTaskGP on standardized values, one model per metric, fitted by maximum marginal
 likelihood, unordered choices one-hot; qLogNoisyExpectedImprovement, or qLogNoisyExpectedHypervolumeImprovement for several
 objectives; and `optimize_acqf` with 10 restarts from 512 raw samples and at most 200 steps, where anything is discrete
 `optimize_acqf_mixed_alternating` from as many, one point of a batch after the other. All else is BoTorch's default, also
@@ -8,7 +8,7 @@ that whole numbers of more than 20 values are relaxed and rounded. Inactive para
 dropped. On a finite space it may ask for a point again. (Its own model for choices, MixedSingleTaskGP, took up to 25
 seconds a fit of 30 results on these problems, this one 2.)
 
-Constraints: modelled, and handed to the acquisition function. Failures: the worst value seen of every objective, nothing
+Constraints: modeled, and handed to the acquisition function. Failures: the worst value seen of every objective, nothing
 for the constraints. Trials in flight: `X_pending`. The reference point of several objectives: their thresholds, while
 results are better than them; else BoTorch's `infer_reference_point`.
 """
@@ -50,7 +50,7 @@ OPTIONS = {"maxiter": 200}
 """Steps of L-BFGS-B, as in the tutorials."""
 
 Limit = Callable[[Tensor], Tensor]
-"""Samples of all modelled metrics `[..., m]` -> `[...]`, below 0 where the limit is met."""
+"""Samples of all modeled metrics `[..., m]` -> `[...]`, below 0 where the limit is met."""
 
 
 class BotorchLoop(Adapter):
@@ -63,14 +63,14 @@ class BotorchLoop(Adapter):
         self._in_flight: list[Params] = []
 
     def ask(self, n: int) -> Sequence[Proposal]:
-        """Sobol points up to the tenth trial and while fewer than two have results, then the acquisition's maximisers."""
+        """Sobol points up to the tenth trial and while fewer than two have results, then the acquisition's maximizers."""
         complete = sum(r.values is not None for r in self.results)
         n_sobol = n if complete < 2 else min(n, max(0, INITIAL_POINTS - len(self.results) - len(self._in_flight)))
         rows = self._sobol.draw(n_sobol, dtype=torch.float64).tolist() if n_sobol else []
         chosen = [decoded(self.spec, from_unit(self.spec, row)) for row in rows]
         if n > n_sobol:
             pending = [*self._in_flight, *chosen]
-            candidates = maximisers(self.spec, self.results, pending, n - n_sobol, self.opening.seed)
+            candidates = maximizers(self.spec, self.results, pending, n - n_sobol, self.opening.seed)
             chosen += [decoded(self.spec, row) for row in candidates.tolist()]
         self._in_flight += chosen
         return [Proposal(params) for params in chosen]
@@ -99,7 +99,7 @@ class BotorchLoop(Adapter):
         return complete[best].params
 
 
-def maximisers(spec: Spec, results: Sequence[Result], pending: Sequence[Params], n: int, seed: int) -> Tensor:
+def maximizers(spec: Spec, results: Sequence[Result], pending: Sequence[Params], n: int, seed: int) -> Tensor:
     """The next points `[n, d]` of the box of `benchmarks.contenders.cube`, greedily one after the other."""
     model = fitted(spec, results)
     X = cube(spec, [r.params for r in results if r.values is not None])
@@ -147,7 +147,7 @@ def choice_columns(spec: Spec) -> list[int]:
 
 
 def fitted(spec: Spec, results: Sequence[Result]) -> ModelListGP | SingleTaskGP:
-    """Models of all objectives, maximised, then of all constrained metrics, in their units."""
+    """Models of all objectives, maximized, then of all constrained metrics, in their units."""
     complete = [r for r in results if r.values is not None]
     failed = [r for r in results if r.values is None and r.failure not in NOT_THE_PARAMS]
     X = cube(spec, [r.params for r in complete])
@@ -175,7 +175,7 @@ def _gp(spec: Spec, X: Tensor, y: Tensor) -> SingleTaskGP:
 
 
 def reference_point(spec: Spec, results: Sequence[Result]) -> Tensor:
-    """The reference point `[m]` of the objectives, maximised."""
+    """The reference point `[m]` of the objectives, maximized."""
     complete = [r for r in results if r.values is not None]
     feasible = [r for r in complete if r.values and all(excess <= 0 for excess in spec.excesses(r.values))]
     Y = gains(spec, feasible or complete)
@@ -197,7 +197,7 @@ def limits(spec: Spec) -> list[Limit]:
 
 
 def gains(spec: Spec, complete: Sequence[Result]) -> Tensor:
-    """The objectives `[n, m]`, maximised."""
+    """The objectives `[n, m]`, maximized."""
     return -torch.tensor([spec.losses(r.values) for r in complete if r.values], dtype=torch.float64)
 
 

@@ -1,6 +1,6 @@
 """hyperopt 0.3: `tpe.suggest` with its defaults, called as its `fmin` calls it.
 
-Constraints: a penalised loss (`penalty.py`). Failures: `STATUS_FAIL`, as its documentation has it. Batches: one new id
+Constraints: a penalized loss (`penalty.py`). Failures: `STATUS_FAIL`, as its documentation has it. Batches: one new id
 after the other, with the trials in flight among the documents. Conditions: what exists with one choice alone hangs below
 it in `hp.choice`; other conditional parameters are always given, and dropped where they are inactive.
 """
@@ -17,12 +17,12 @@ from hyperopt import JOB_STATE_DONE, STATUS_FAIL, STATUS_OK, Trials, hp, tpe
 from hyperopt.base import Domain
 
 from benchmarks.contenders.base import Adapter, Opening, Proposal, Result
-from benchmarks.contenders.penalty import penalised
+from benchmarks.contenders.penalty import penalized
 from benchmarks.contenders.spec import Axis, Parameter, Spec
 
 
 class Hyperopt(Adapter):
-    """Trials in memory; TPE minimises."""
+    """Trials in memory; TPE minimizes."""
 
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)
@@ -71,7 +71,7 @@ class Hyperopt(Adapter):
         self._trials.refresh()
 
     def _finish(self, document: dict[str, Any], result: Result) -> None:
-        loss = penalised(self.spec, result, self.results) if result.values else None
+        loss = penalized(self.spec, result, self.results) if result.values else None
         document["state"] = JOB_STATE_DONE
         document["result"] = {"status": STATUS_FAIL} if loss is None else {"status": STATUS_OK, "loss": loss}
         self._trials.refresh()

@@ -13,7 +13,7 @@ SHARE = 0.1
 """The least that an infeasible trial lies above the worst feasible one, in shares of the range of the losses."""
 
 
-def penalised(spec: Spec, result: Result, results: Sequence[Result]) -> float | None:
+def penalized(spec: Spec, result: Result, results: Sequence[Result]) -> float | None:
     """The loss of `result` where it is feasible; else `worst + range * (0.1 + excess)`, None while nothing is known.
 
     Worst and range are those of the feasible losses in `results` (of all losses while none is feasible). `excess` is in

@@ -1,6 +1,6 @@
 """scikit-optimize 0.10: its Optimizer with its defaults, ask and tell; results are told together before the next ask.
 
-Constraints and failures: a penalised loss (`penalty.py`). Batches: `ask(n_points)`, with its constant liar. It knows
+Constraints and failures: a penalized loss (`penalty.py`). Batches: `ask(n_points)`, with its constant liar. It knows
 nothing of trials in flight, so it is asked for as many points more as there are, and those in flight are left out.
 Conditions: all parameters are always given, and the inactive ones dropped.
 """
@@ -15,12 +15,12 @@ from skopt import Optimizer
 from skopt.space import Categorical, Integer, Real
 
 from benchmarks.contenders.base import NOT_THE_PARAMS, Adapter, Opening, Proposal, Result
-from benchmarks.contenders.penalty import penalised
+from benchmarks.contenders.penalty import penalized
 from benchmarks.contenders.spec import Axis
 
 
 class Skopt(Adapter):
-    """One optimizer; it minimises."""
+    """One optimizer; it minimizes."""
 
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)
@@ -52,7 +52,7 @@ class Skopt(Adapter):
         self._tell(point, result)
 
     def _tell(self, point: list[Any], result: Result) -> None:
-        loss = penalised(self.spec, result, self.results)
+        loss = penalized(self.spec, result, self.results)
         if loss is not None and result.failure not in NOT_THE_PARAMS:
             self._news.append((point, loss))
 

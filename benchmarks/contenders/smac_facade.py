@@ -1,7 +1,7 @@
 """SMAC 2.4: HyperparameterOptimizationFacade with its defaults, by ask and tell; a deterministic scenario of `budget`
 trials, whose files go to a temporary folder that is removed when the run ends.
 
-Constraints: a penalised cost (`penalty.py`). Failures: that cost, with the status CRASHED. Batches: `ask` n times; what is
+Constraints: a penalized cost (`penalty.py`). Failures: that cost, with the status CRASHED. Batches: `ask` n times; what is
 in flight is running in its run history. Conditions: those of ConfigSpace.
 """
 
@@ -27,7 +27,7 @@ from smac.runhistory.dataclasses import TrialInfo, TrialValue
 from smac.runhistory.enumerations import StatusType
 
 from benchmarks.contenders.base import NOT_THE_PARAMS, Adapter, Opening, Proposal, Result
-from benchmarks.contenders.penalty import penalised
+from benchmarks.contenders.penalty import penalized
 from benchmarks.contenders.spec import Axis, Spec
 
 DETERMINISTIC_SEED = 0
@@ -35,7 +35,7 @@ DETERMINISTIC_SEED = 0
 
 
 class Smac(Adapter):
-    """One facade; it minimises."""
+    """One facade; it minimizes."""
 
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)
@@ -86,7 +86,7 @@ class Smac(Adapter):
         self._tell(TrialInfo(config, seed=DETERMINISTIC_SEED), result)
 
     def _tell(self, info: TrialInfo, result: Result) -> None:
-        cost = penalised(self.spec, result, self.results)
+        cost = penalized(self.spec, result, self.results)
         if cost is not None and result.failure not in NOT_THE_PARAMS:
             status = StatusType.SUCCESS if result.values else StatusType.CRASHED
             self._facade.tell(info, TrialValue(cost=cost, status=status), save=False)

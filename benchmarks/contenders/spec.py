@@ -114,7 +114,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric to optimise, and the least value of interest."""
+    """A metric to optimize, and the least value of interest."""
 
     name: str
     goal: Literal["maximize", "minimize"]
@@ -160,7 +160,7 @@ class Spec:
 
     @property
     def signs(self) -> tuple[float, ...]:
-        """+1 for an objective that is minimised, -1 for one that is maximised: its factor on the way to a loss."""
+        """+1 for an objective that is minimized, -1 for one that is maximized: its factor on the way to a loss."""
         return tuple(1.0 if o.goal == "minimize" else -1.0 for o in self.objectives)
 
     @property
@@ -210,7 +210,7 @@ class Spec:
         return {p.name: p.coordinate(params.get(p.name, p.middle)) for p in self.parameters}
 
     def losses(self, values: Mapping[str, float]) -> list[float]:
-        """The objectives as numbers to minimise, in their order."""
+        """The objectives as numbers to minimize, in their order."""
         return [sign * values[o.name] for sign, o in zip(self.signs, self.objectives, strict=True)]
 
     def excesses(self, values: Mapping[str, float]) -> list[float]:

@@ -41,7 +41,7 @@ class BenchProblem:
             failures and durations.
         best: the best known feasible value of the one objective; with several, the hypervolume of the best known front
             above `reference`.
-        typical: the median value of the objective over random feasible configurations; with several, 0. Normalised
+        typical: the median value of the objective over random feasible configurations; with several, 0. Normalized
             regret is 0 at `best` and 1 at `typical`.
         reference: the reference point, one value per objective, in their own units; empty with one objective.
         budget: evaluations of a run at q = 1.

@@ -17,7 +17,7 @@ GARDNER_BOX = {"x": (0.0, 6.0), "y": (0.0, 6.0)}
 
 
 def gardner1(x: Array) -> Mapping[str, Array]:
-    """Minimise cos 2x cos y + sin x, where cos x cos y - sin x sin y <= 0.5: half of the square is feasible.
+    """Minimize cos 2x cos y + sin x, where cos x cos y - sin x sin y <= 0.5: half of the square is feasible.
 
     J. R. Gardner, M. J. Kusner, Z. Xu, K. Q. Weinberger, J. P. Cunningham, "Bayesian optimization with inequality
     constraints", ICML (2014), section 4, simulation 1.
@@ -30,7 +30,7 @@ def gardner1(x: Array) -> Mapping[str, Array]:
 
 
 def gardner2(x: Array) -> Mapping[str, Array]:
-    """Minimise sin x + y, where sin x sin y <= -0.95: two small islands are feasible (simulation 2 of the same paper)."""
+    """Minimize sin x + y, where sin x sin y <= -0.95: two small islands are feasible (simulation 2 of the same paper)."""
     a, b = x[..., 0], x[..., 1]
     return {"f": np.sin(a) + b, "c": np.sin(a) * np.sin(b)}
 

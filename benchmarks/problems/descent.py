@@ -16,7 +16,7 @@ DIVERGED = 100.0
 
 _RNG = generator("diverge_lr")
 GOAL = _RNG.normal(size=10)
-"""Weights that generalise best `[10]`."""
+"""Weights that generalize best `[10]`."""
 FITTED = GOAL + _RNG.normal(size=10) / np.sqrt(CURVATURE)
 """Weights that the training data ask for `[10]`: off by more where they say less."""
 

@@ -59,7 +59,7 @@ def generator(name: str) -> np.random.Generator:
 def placed(name: str, d: int) -> Array:
     """Where the optimum of a shifted function lies, `[d]` in fractions of the sides of the box.
 
-    Uniform in [0.1, 0.4] or [0.6, 0.9], each side with equal chance: away from the centre and from the walls.
+    Uniform in [0.1, 0.4] or [0.6, 0.9], each side with equal chance: away from the center and from the walls.
     """
     rng = generator(name)
     return np.asarray(rng.uniform(0.1, 0.4, d) + 0.5 * rng.integers(0, 2, d))
@@ -71,7 +71,7 @@ def rotation(name: str, d: int) -> Array:
 
 
 def minimized(space: hpo.Space) -> hpo.Problem:
-    """One objective `f`, to be minimised, on `space`."""
+    """One objective `f`, to be minimized, on `space`."""
     return hpo.Problem(space, [hpo.Objective("f", goal="minimize")])
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.problems.base import Array
 
 Evaluate = Callable[[Array], tuple[Array, Array]]
-"""x `[n, d]` -> (objectives to be minimised `[n, m]`, sum of what limits are missed by `[n]`, 0 where feasible)."""
+"""x `[n, d]` -> (objectives to be minimized `[n, m]`, sum of what limits are missed by `[n]`, 0 where feasible)."""
 _CROSSOVER, _MUTATION = 15.0, 20.0
 """Distribution indices: larger keeps children nearer to their parents."""
 _ARCHIVE = 6000
@@ -29,7 +29,7 @@ def better(Y: Array, violation: Array) -> NDArray[np.bool_]:
 
 
 def non_dominated(Y: Array, chunk: int = 500) -> NDArray[np.bool_]:
-    """Which rows of `Y [n, m]`, minimised, no other row dominates."""
+    """Which rows of `Y [n, m]`, minimized, no other row dominates."""
     keep = np.ones(len(Y), dtype=bool)
     for i in range(0, len(Y), chunk):
         part = Y[i : i + chunk, None]
@@ -48,7 +48,7 @@ def merged(archive: Array, Y: Array) -> Array:
 
 
 def crowding(Y: Array) -> Array:
-    """Sum over the objectives of the distance between a row's neighbours `[n]`; infinite at the ends."""
+    """Sum over the objectives of the distance between a row's neighbors `[n]`; infinite at the ends."""
     out = np.zeros(len(Y))
     for column in Y.T:
         order = np.argsort(column)
@@ -108,7 +108,7 @@ def search(evaluate: Evaluate, d: int, *, size: int, generations: int, seed: int
 
 
 def sampled_hypervolume(Y: Array, reference: Array, n: int) -> tuple[float, float]:
-    """(volume between the rows of `Y [k, m]`, minimised, and `reference [m]`; its standard error), from `n` uniform
+    """(volume between the rows of `Y [k, m]`, minimized, and `reference [m]`; its standard error), from `n` uniform
     points. For fronts of thousands in four dimensions, where exact slicing takes hours."""
     low = Y.min(axis=0)
     rng = np.random.default_rng(0)

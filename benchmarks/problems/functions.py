@@ -1,10 +1,10 @@
-"""Closed-form test functions of real variables, all to be minimised. x is `[..., d]`, the value `[...]`.
+"""Closed-form test functions of real variables, all to be minimized. x is `[..., d]`, the value `[...]`.
 
 Unless noted, after S. Surjanovic, D. Bingham, "Virtual Library of Simulation Experiments: Test Functions and Datasets"
 (2013), which collects the original sources:
 
     branin, hartmann6   L. C. W. Dixon, G. P. Szegö, "The global optimization problem: an introduction", Towards Global
-                        Optimisation 2 (1978)
+                        Optimization 2 (1978)
     ackley              D. H. Ackley, "A Connectionist Machine for Genetic Hillclimbing" (1987)
     rosenbrock          H. H. Rosenbrock, "An automatic method for finding the greatest or least value of a function",
                         The Computer Journal 3 (1960)

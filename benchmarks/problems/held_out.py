@@ -103,7 +103,7 @@ def rastrigin(x: Array) -> Array:
 
 
 def shekel(x: Array) -> Array:
-    """-sum_i 1 / (|x - c_i|^2 + beta_i) over ten centres, for x `[..., 4]`; ten narrow holes, the deepest near 4."""
+    """-sum_i 1 / (|x - c_i|^2 + beta_i) over ten centers, for x `[..., 4]`; ten narrow holes, the deepest near 4."""
     distance = np.sum((x[..., None, :] - _SHEKEL_CENTRES) ** 2, axis=-1)
     return np.asarray(-np.sum(1 / (distance + _SHEKEL_BETA), axis=-1))
 
@@ -121,7 +121,7 @@ def three_hump_camel(x: Array) -> Array:
 
 
 def gramacy2(x: Array) -> Mapping[str, Array]:
-    """Minimise x1 + x2 under a limit with many valleys and one that is a circle."""
+    """Minimize x1 + x2 under a limit with many valleys and one that is a circle."""
     a, b = x[..., 0], x[..., 1]
     return {
         "f": a + b,

@@ -50,7 +50,7 @@ def data(name: str) -> tuple[Array, Array]:
 
 
 def accuracy(model: Any, name: str) -> float:
-    """Mean accuracy over FOLDS stratified folds of standardised data."""
+    """Mean accuracy over FOLDS stratified folds of standardized data."""
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -37,7 +37,7 @@ SEATED = (
 
 
 def michalewicz_at() -> Array:
-    """Where michalewicz5 is least `[5]`: its terms are minimised one by one on a grid of 10^6 points, then polished."""
+    """Where michalewicz5 is least `[5]`: its terms are minimized one by one on a grid of 10^6 points, then polished."""
     grid = np.linspace(0, np.pi, 10**6)
     out = []
     for j in range(1, 6):

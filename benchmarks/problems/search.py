@@ -17,7 +17,7 @@ MARGIN = 1e-9
 
 
 def signed(bench: BenchProblem, values: Mapping[str, float]) -> float:
-    """The one objective, to be minimised."""
+    """The one objective, to be minimized."""
     objective = bench.problem.objectives[0]
     return -values[objective.name] if objective.goal == "maximize" else values[objective.name]
 
@@ -117,7 +117,7 @@ def neighbors(space: hpo.Space, params: Params) -> list[Params]:
 
 
 def climbed(bench: BenchProblem, start: Params) -> Params:
-    """`start` polished, then moved to better neighbours, polished each time, until there is none."""
+    """`start` polished, then moved to better neighbors, polished each time, until there is none."""
     best = polished(bench, start)
     while True:
         value = signed(bench, bench.truth(best))

@@ -1,4 +1,4 @@
-"""Several objectives, all minimised: the hypervolume between the front found and a reference point.
+"""Several objectives, all minimized: the hypervolume between the front found and a reference point.
 
 The reference point is also the threshold of each objective, so that every contender is told what is of interest. Those of
 the formulas are the ones of `botorch.test_functions.multi_objective` 0.18; `scales.json` says how each `best` was found.
@@ -41,7 +41,7 @@ def _several(
 def _dtlz2(name: str, d: int, m: int) -> BenchProblem:
     """DTLZ2 with its front at a place that belongs to the name: as published it crosses the middle of the space, where
     some contenders begin."""
-    formula = partial(dtlz2, m=m, centre=placed(name, d - m + 1))
+    formula = partial(dtlz2, m=m, center=placed(name, d - m + 1))
     return dataclasses.replace(_several(name, cube(d, 0.0, 1.0), formula, _same(m, 1.1), 60), edition=2)
 
 

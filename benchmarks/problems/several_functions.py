@@ -1,4 +1,4 @@
-"""Formulas of several objectives, all to be minimised; x is `[..., d]`.
+"""Formulas of several objectives, all to be minimized; x is `[..., d]`.
 
 BraninCurrin: S. Belakaria, A. Deshwal, J. R. Doppa, "Max-value entropy search for multi-objective Bayesian optimization",
 NeurIPS (2019).  ZDT1: E. Zitzler, K. Deb, L. Thiele, "Comparison of multiobjective evolutionary algorithms: empirical
@@ -38,11 +38,11 @@ def zdt1(x: Array) -> Mapping[str, Array]:
     return {"f1": first, "f2": g * (1 - np.sqrt(first / g))}
 
 
-def dtlz2(x: Array, m: int, centre: Array | float = 0.5) -> Mapping[str, Array]:
+def dtlz2(x: Array, m: int, center: Array | float = 0.5) -> Mapping[str, Array]:
     """With m objectives, the point of the unit sphere's positive part with angles pi/2 x1 ... pi/2 x_{m-1}, times
-    1 + g, g = sum_{j >= m} (x_j - c_j)^2, where `centre` is c. The front is the sphere itself, wherever c lies."""
+    1 + g, g = sum_{j >= m} (x_j - c_j)^2, where `center` is c. The front is the sphere itself, wherever c lies."""
     angle = np.pi / 2 * x[..., : m - 1]
-    radius = 1 + np.sum((x[..., m - 1 :] - centre) ** 2, axis=-1)
+    radius = 1 + np.sum((x[..., m - 1 :] - center) ** 2, axis=-1)
     out = {}
     for i in range(m):
         cosines = np.prod(np.cos(angle[..., : m - 1 - i]), axis=-1)

@@ -89,7 +89,7 @@ def ellipsoid(z: Array) -> Array:
 
 
 def rotated_ellipsoid8(x: Array) -> Array:
-    """`ellipsoid` of the rotated x: no coordinate can be optimised alone."""
+    """`ellipsoid` of the rotated x: no coordinate can be optimized alone."""
     return ellipsoid(x @ rotation("rotated_ellipsoid8", 8))
 
 

@@ -8,7 +8,7 @@ Over s draws F, the next of a batch is the candidate that raises the average bes
 with p_i its chance to meet every limit (lower where success is doubtful, see `feasibility.py`) and reach_j what is attained
 in draw j already: by completed trials, points in flight and the batch so far. That is the greedy batch expected
 improvement, which loses at most 1/e of the best batch's (Wilson et al., NeurIPS 2018, section 4), for the price of one
-factorisation however large the batch. When every draw's best is taken nothing is gained any more; the rest are Thompson
+factorization however large the batch. When every draw's best is taken nothing is gained any more; the rest are Thompson
 samples: the best of one draw each, in turn.
 Shapes: c candidates, p points in flight, s draws.
 """

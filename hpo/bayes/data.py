@@ -1,4 +1,4 @@
-"""History -> arrays: the one place where signs change. Behind it everything is maximised.
+"""History -> arrays: the one place where signs change. Behind it everything is maximized.
 
 Shapes: n completed trials, f failures to learn from, p trials in flight, d encoded columns.
 """
@@ -59,7 +59,7 @@ class TrainingData:
     n_failed: int
 
 
-MAX_MODELLED = 1500
+MAX_MODELED = 1500
 """Completed trials that the surrogates are built on at most: an exact GP costs the third power of their number."""
 MAX_FAILED = 500
 _LARGEST = 1e300
@@ -73,17 +73,17 @@ def relevant(history: History) -> History:
     Rank goes by how far the limits are missed, then by the mean rank in the objectives.
     """
     completed, failed = history.completed, _learned(history)
-    if len(completed) <= MAX_MODELLED and len(failed) <= MAX_FAILED:
+    if len(completed) <= MAX_MODELED and len(failed) <= MAX_FAILED:
         return history
     kept = {t.number for t in failed[-MAX_FAILED:]} | {t.number for t in history.in_flight}
-    if len(completed) <= MAX_MODELLED:
+    if len(completed) <= MAX_MODELED:
         kept |= {t.number for t in completed}
     else:
         values = np.array([[oriented(o, t) for o in history.problem.objectives] for t in completed])
         ranks = np.argsort(np.argsort(-values, axis=0, kind="stable"), axis=0, kind="stable").sum(axis=1)
         order = np.lexsort((ranks, history.violations()))
-        best, rest = np.split(order, [MAX_MODELLED // 2])
-        spread = rest[np.linspace(0, len(rest) - 1, MAX_MODELLED - len(best)).round().astype(np.intp)]
+        best, rest = np.split(order, [MAX_MODELED // 2])
+        spread = rest[np.linspace(0, len(rest) - 1, MAX_MODELED - len(best)).round().astype(np.intp)]
         kept |= {completed[i].number for i in np.concatenate([best, spread])}
     return replace(history, trials=tuple(t for t in history.trials if t.number in kept))
 

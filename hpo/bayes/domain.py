@@ -1,6 +1,6 @@
 """Where candidates may lie and how they may move: the space as `maximize` sees it.
 
-Continuous columns move by gradient; discrete ones hop to a neighbouring configuration. Linear constraints between
+Continuous columns move by gradient; discrete ones hop to a neighboring configuration. Linear constraints between
 parameters on linear scales hold all along the way; those that name a logarithmic or conditional parameter are curved or
 come and go, and are met by drawing a candidate back towards a known point (`feasible_params`).
 """
@@ -36,12 +36,12 @@ def domain_of(encoder: Encoder) -> Domain:
                 free[~active, encoder.columns[name]] = False
         return free
 
-    def neighbours(x: Array) -> Array:
+    def neighbors(x: Array) -> Array:
         rows = np.array(list(_hops(encoder, x))).reshape(-1, encoder.d)
         rows = encoder.snapped(rows)
         return rows[encoder.meets_constraints(rows)]
 
-    return Domain(movable, neighbours if discrete else None, _halfspaces(encoder))
+    return Domain(movable, neighbors if discrete else None, _halfspaces(encoder))
 
 
 def feasible_params(encoder: Encoder, x: Array, anchors: Array) -> Params:

@@ -35,7 +35,7 @@ class PosteriorMeanObjective:
         return cls(encoder, models, str(kinds.most_common(1)[0][0]) if kinds else "error")
 
     def at(self, params: Mapping[str, Any]) -> dict[str, float]:
-        """Value by metric; tracked metrics are not modelled. Raises TrialFailed where a failure is more likely."""
+        """Value by metric; tracked metrics are not modeled. Raises TrialFailed where a failure is more likely."""
         X = self.encoder.encode([params])
         with single_threaded():
             success = self.models.p_success(X)

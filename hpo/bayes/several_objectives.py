@@ -100,9 +100,9 @@ class Front:
         m = len(self.reference)
         return np.maximum(along, 0.0) ** m, self.reach[each] ** m
 
-    def _heights(self, modelled: Array) -> Array:
+    def _heights(self, modeled: Array) -> Array:
         """The models' values [..., m] as heights above the reference, in units of `scale`."""
-        values = [_measured(m, modelled[..., j]) for j, m in enumerate(self.models.objectives)]
+        values = [_measured(m, modeled[..., j]) for j, m in enumerate(self.models.objectives)]
         return np.asarray((np.stack(values, axis=-1) - self.reference) / self.scale)
 
     def spread(self, count: int) -> Array:

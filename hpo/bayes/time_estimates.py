@@ -18,13 +18,13 @@ class CostModel:
     @property
     def build(self) -> float:
         """Building all models from known hyperparameters."""
-        return 2e-3 + self.m * self._factorisation(self.n)
+        return 2e-3 + self.m * self._factorization(self.n)
 
     def search(self, *, cold: bool) -> float:
         """Searching all hyperparameters: 15 evaluations of a likelihood from the last ones, 120 from nothing, under two
         transforms each; of many rows on 300 of them and little on all."""
-        on_few = (120 if cold else 15) * self._factorisation(min(self.n, 300))
-        on_all = 8 * self._factorisation(self.n) if self.n > 500 else 0.0
+        on_few = (120 if cold else 15) * self._factorization(min(self.n, 300))
+        on_all = 8 * self._factorization(self.n) if self.n > 500 else 0.0
         return 2 * self.m * (on_few + on_all)
 
     @property
@@ -37,5 +37,5 @@ class CostModel:
         return 0.02 + self.m * candidates * (2e-5 + 1e-7 * self.n)
 
     @staticmethod
-    def _factorisation(n: int) -> float:
+    def _factorization(n: int) -> float:
         return 1e-4 + 5e-8 * n**2

@@ -99,7 +99,7 @@ def run(
             ended = ended_by(stop)
         history = latest(study)
         with written_if_possible():
-            summarise(study.name, history, ended)
+            summarize(study.name, history, ended)
             if ended.interrupted:
                 echo(f"to go on: {_again(file, trials, workers, storage, quiet)}")
         if ended.interrupted:
@@ -172,7 +172,7 @@ def latest(study: Study) -> History:
         return study.leases.known
 
 
-def summarise(name: str, history: History, ended: Run) -> None:
+def summarize(name: str, history: History, ended: Run) -> None:
     """Say how a run of study `name` ended, what was stopped, and what is best."""
     echo(f"ended after {duration(ended.seconds)}: {ended.reason}")
     for trials, words in (

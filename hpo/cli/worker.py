@@ -11,7 +11,7 @@ import click
 from hpo.cli.codes import INTERRUPTED
 from hpo.cli.executors import words_of
 from hpo.cli.options import JOINING, existing_study, length, name_argument, outage_option, storage_option
-from hpo.cli.run import display, ended_by, latest, summarise, written_if_possible
+from hpo.cli.run import display, ended_by, latest, summarize, written_if_possible
 from hpo.common.redact import HIDDEN
 from hpo.errors import SettingsError
 from hpo.executors import Subprocess
@@ -84,7 +84,7 @@ def worker(
             ended = ended_by(stop)
         history = latest(study)
         with written_if_possible():
-            summarise(study.name, history, ended)
+            summarize(study.name, history, ended)
         context.exit(INTERRUPTED if ended.interrupted else 0)
 
 

@@ -197,7 +197,7 @@ class Executor(Protocol):
 
     @property
     def isolated(self) -> bool:
-        """Whether each task runs in processes of its own: then timeouts, memory limits and `env` are honoured, running
+        """Whether each task runs in processes of its own: then timeouts, memory limits and `env` are honored, running
         tasks can be cancelled, and a crash fails only its own task."""
         ...
 

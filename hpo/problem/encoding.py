@@ -3,7 +3,7 @@
 Columns `[d]`: one for a Float, Int or ordered Categorical (its position in [0, 1]); k for a plain Categorical with k
 choices (one-hot, scaled so that two different choices are a distance of 0.35 apart: until the data say otherwise, what
 is learned under one choice says a good deal about another). The columns of one parameter form a
-group and share a lengthscale. An inactive numeric parameter sits at 0.5 and an inactive plain Categorical at the centre
+group and share a lengthscale. An inactive numeric parameter sits at 0.5 and an inactive plain Categorical at the center
 of its corners: two configurations that are inactive in the same parameter do not differ in it, and two that differ in
 whether it exists already differ in the parameter it depends on.
 """

@@ -63,9 +63,9 @@ class Enumeration:
                 count *= p.size or 1
             if count > most:
                 return count
-        return count if self.linear else max(count, self._neighbours())
+        return count if self.linear else max(count, self._neighbors())
 
-    def _neighbours(self) -> int:
+    def _neighbors(self) -> int:
         """Of a configuration with many parameters: it, and those that differ from it, in one value first."""
         wanted: dict[str, Counter[Value]] = {}
         for p in self.parameters.values():

@@ -118,7 +118,7 @@ class Constraint:
 @public_class
 @dataclass(frozen=True)
 class Tracked:
-    """A metric that is stored and shown, never optimised, and may be absent. `business=True` marks the number that
+    """A metric that is stored and shown, never optimized, and may be absent. `business=True` marks the number that
     matters in the end; `goal` says which way it should go."""
 
     name: str

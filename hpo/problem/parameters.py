@@ -242,7 +242,7 @@ class Int:
 @public_class
 @dataclass(frozen=True)
 class Categorical:
-    """One of a list of choices: text, numbers, booleans or None. `ordered=True` when neighbours in the list are alike
+    """One of a list of choices: text, numbers, booleans or None. `ordered=True` when neighbors in the list are alike
     (small, medium, large), so that what is learned about one tells something about the next.
 
     `default=None` is a default where None is a choice. Raises SpaceError for an empty list or a choice given twice.
@@ -424,7 +424,7 @@ def _check_range(p: Numeric, kind: str) -> None:
             raise SpaceError("step and log=True do not go together: a step is constant, a log scale is not. Drop one")
         if p.step < resolved:
             raise SpaceError(
-                f"step={step} is too small to tell neighbours apart in {low}..{high}, where 64-bit floats need a step of "
+                f"step={step} is too small to tell neighbors apart in {low}..{high}, where 64-bit floats need a step of "
                 f"at least {resolved:.2g}; leave the step out"
             )
     if isinstance(p, Int) and p.log and p.log_edges[1] - p.log_edges[0] < 1e-9:

@@ -48,7 +48,7 @@ class Problem:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """The metrics to optimise."""
+        """The metrics to optimize."""
         return tuple(m for m in self.metrics if isinstance(m, Objective))
 
     @property

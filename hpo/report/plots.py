@@ -1,6 +1,6 @@
 """Figures of a study, drawn with matplotlib off screen: feasible trials filled, all others hollow.
 
-Every figure is drawn in the colours of paper; `svg` turns them into the page's variables, so that one drawing serves
+Every figure is drawn in the colors of paper; `svg` turns them into the page's variables, so that one drawing serves
 light and dark.
 """
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = {"ink": "#22272e", "faint": "#d0d7de", "good": "#0b7a75", "bad": "#8a5e00", "limit": "#b3261e"}
-"""What is drawn in which colour; the page defines a variable of each name for light and for dark."""
+COLORS = {"ink": "#22272e", "faint": "#d0d7de", "good": "#0b7a75", "bad": "#8a5e00", "limit": "#b3261e"}
+"""What is drawn in which color; the page defines a variable of each name for light and for dark."""
 LINES = {"line-1": "#0b7a76", "line-2": "#b0488f", "line-3": "#5b4bb5", "line-4": "#9a6a01", "line-5": "#3b6ea8"}
 """Strategies of a comparison, in turn; dashes tell them apart in black and white."""
 
@@ -49,7 +49,7 @@ def history_figure(history: History, objective: Objective) -> Figure:
     values, shown = _values(history, objective), _window(history, objective)
     _scatter(axes, numbers, shown.inside(values), _is_feasible(history), len(trials))
     best = _best_line(history, objective)
-    axes.step(numbers, shown.inside(best), where="post", color=COLOURS["good"], linewidth=1.6)
+    axes.step(numbers, shown.inside(best), where="post", color=COLORS["good"], linewidth=1.6)
     _limits(objective, axes.axhline)
     _failures(axes, history)
     _label(axes, "trial", _axis(objective))
@@ -102,7 +102,7 @@ def pareto_figure(history: History) -> Figure:
     _scatter(axes, x, y, _is_feasible(history), len(x))
     front = np.array(sorted((t.values[first.name].value, t.values[second.name].value) for t in history.pareto_front))
     for a, b in [(windows[0].inside(front[:, 0]), windows[1].inside(front[:, 1]))] if len(front) else ():
-        axes.plot(a, b, color=COLOURS["good"], linewidth=1.4)
+        axes.plot(a, b, color=COLORS["good"], linewidth=1.4)
     _limits(first, axes.axvline)
     _limits(second, axes.axhline)
     _label(axes, _axis(first), _axis(second))
@@ -124,13 +124,13 @@ def comparison_figure(comparison: Comparison) -> Figure:
     """
     figure = _figure(9.0, 3.8)
     axes = figure.subplots()
-    colours = list(LINES.values())
+    colors = list(LINES.values())
     for i, contender in enumerate(comparison.contenders):
-        colour, dashes = colours[i % len(colours)], _DASHES[i % len(_DASHES)]
+        color, dashes = colors[i % len(colors)], _DASHES[i % len(_DASHES)]
         for curve in contender.curves.values():
-            axes.step(*_steps(curve), where="post", color=colour, linewidth=0.6, alpha=0.4)
+            axes.step(*_steps(curve), where="post", color=color, linewidth=0.6, alpha=0.4)
         middle = comparison.median_curve(contender)
-        axes.step(*_steps(middle), where="post", color=colour, linewidth=2.0, linestyle=dashes, label=contender.name)
+        axes.step(*_steps(middle), where="post", color=color, linewidth=2.0, linestyle=dashes, label=contender.name)
     _limits(comparison.objective, axes.axhline)
     _label(axes, "trainings", f"best feasible {_axis(comparison.objective)}")
     _finish(axes)
@@ -141,12 +141,12 @@ def comparison_figure(comparison: Comparison) -> Figure:
         shown = (worst + 0.3 * (worst - best), best + 0.1 * (best - worst))
         axes.set_ylim(min(shown), max(shown))
     if comparison.contenders:
-        axes.legend(frameon=False, labelcolor=COLOURS["ink"], fontsize=9, handlelength=3.5)
+        axes.legend(frameon=False, labelcolor=COLORS["ink"], fontsize=9, handlelength=3.5)
     return figure
 
 
 def svg(figure: Figure, name: str, title: str, description: str) -> str:
-    """The figure as SVG text to stand inside a page: no prolog, no metadata, no outside references; colours are the
+    """The figure as SVG text to stand inside a page: no prolog, no metadata, no outside references; colors are the
     page's variables and ids begin with `name`. `title` and `description` are for those who cannot see it. Equal figures
     give equal text."""
     import matplotlib
@@ -159,10 +159,10 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"font: ([^;\"]*?)px [^;\"]*", r"font: \1px sans-serif", text)
-    for colour, value in {**COLOURS, **LINES}.items():
-        text = text.replace(value, f"var(--{colour})")
+    for color, value in {**COLORS, **LINES}.items():
+        text = text.replace(value, f"var(--{color})")
     words = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
-    return text.replace("<svg ", f'<svg role="img" aria-labelledby="{name}-title {name}-desc" ', 1).replace(
+    return text.replace("<svg ", f'<svg role="img" aria-labeledby="{name}-title {name}-desc" ', 1).replace(
         ">", f">{words}", 1
     )
 
@@ -191,10 +191,10 @@ def _grid(n: int) -> tuple[Figure, list[Axes]]:
 def _scatter(axes: Axes, x: Any, y: Any, filled: Any, n_drawn: int) -> None:
     """`filled` ones as full circles, the others as hollow ones below them; in words, where there is none to show."""
     if not np.isfinite(y).any():
-        axes.text(0.5, 0.5, "no point to show", transform=axes.transAxes, color=COLOURS["ink"], fontsize=9, ha="center")
+        axes.text(0.5, 0.5, "no point to show", transform=axes.transAxes, color=COLORS["ink"], fontsize=9, ha="center")
         axes.set_yticks([])
         return
-    for chosen, face, edge in ((~filled, "none", COLOURS["bad"]), (filled, COLOURS["good"], COLOURS["good"])):
+    for chosen, face, edge in ((~filled, "none", COLORS["bad"]), (filled, COLORS["good"], COLORS["good"])):
         axes.plot(
             x[chosen],
             y[chosen],
@@ -211,7 +211,7 @@ def _scatter(axes: Axes, x: Any, y: Any, filled: Any, n_drawn: int) -> None:
 def _limits(metric: Metric, line: Callable[..., Any]) -> None:
     for limit in metric.limits:
         if limit is not None and abs(limit) <= LARGEST:
-            line(limit, color=COLOURS["limit"], linewidth=1.0, linestyle=(0, (4, 3)))
+            line(limit, color=COLORS["limit"], linewidth=1.0, linestyle=(0, (4, 3)))
 
 
 def _failures(axes: Axes, history: History, most: int = 20) -> None:
@@ -226,7 +226,7 @@ def _failures(axes: Axes, history: History, most: int = 20) -> None:
         linestyle="none",
         marker="x",
         markersize=5,
-        color=COLOURS["limit"],
+        color=COLORS["limit"],
         clip_on=False,
     )
     for t in failed if len(failed) <= most else ():
@@ -237,7 +237,7 @@ def _failures(axes: Axes, history: History, most: int = 20) -> None:
             transform=foot,
             rotation=90,
             fontsize=7,
-            color=COLOURS["limit"],
+            color=COLORS["limit"],
             horizontalalignment="center",
             verticalalignment="bottom",
         )
@@ -267,23 +267,23 @@ def _whole(axes: Axes, side: Literal["x", "y"], values: Any) -> None:
 def _label(axes: Axes, x: str | None, y: str) -> None:
     for setter, text in ((axes.set_xlabel, x), (axes.set_ylabel, y)):
         if text is not None:
-            setter(_literal(text), color=COLOURS["ink"], fontsize=9)
+            setter(_literal(text), color=COLORS["ink"], fontsize=9)
 
 
 def _finish(axes: Axes) -> None:
-    axes.tick_params(which="both", color=COLOURS["faint"], labelcolor=COLOURS["ink"], labelsize=8)
+    axes.tick_params(which="both", color=COLORS["faint"], labelcolor=COLORS["ink"], labelsize=8)
     axes.set_axisbelow(True)
-    axes.grid(visible=True, color=COLOURS["faint"], linewidth=0.5)
+    axes.grid(visible=True, color=COLORS["faint"], linewidth=0.5)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(COLOURS["faint"])
+        spine.set_color(COLORS["faint"])
 
 
 def _parameter_axis(axes: Axes, name: str, parameter: Parameter) -> None:
     from matplotlib.ticker import MaxNLocator
 
     unit = f" [{parameter.unit}]" if parameter.unit else ""
-    axes.set_xlabel(_literal(name + unit), color=COLOURS["ink"], fontsize=9)
+    axes.set_xlabel(_literal(name + unit), color=COLORS["ink"], fontsize=9)
     if isinstance(parameter, Categorical):
         labels = [_literal(_cut(short(choice))) for choice in parameter.choices]
         axes.set_xticks(range(len(labels)), labels, rotation=0 if len(labels) < 5 else 45)

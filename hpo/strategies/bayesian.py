@@ -1,4 +1,4 @@
-"""Bayesian optimisation: a surrogate of every metric, and the configuration that promises most.
+"""Bayesian optimization: a surrogate of every metric, and the configuration that promises most.
 
     initial     the configuration in production (or the middle), then points that fill the space
     feasibility while nothing meets every limit: where all limits are most probably met
@@ -38,8 +38,8 @@ class Bayesian:
     n_initial: configurations tried before the model is asked; by default one more than there are parameters, between
         6 and 10.
 
-    One suggestion costs milliseconds to tenths of a second. Never raises for numerical reasons: what cannot be modelled
-    is suggested at random and labelled `fallback`.
+    One suggestion costs milliseconds to tenths of a second. Never raises for numerical reasons: what cannot be modeled
+    is suggested at random and labeled `fallback`.
     """
 
     n_initial: int | None = None
@@ -58,8 +58,8 @@ class Bayesian:
         """See AnytimeStrategy.suggest_within."""
         from hpo.strategies.initial import initial_design
 
-        n_modelled = n - self._n_designed(history, n)
-        out = _modelled(history, n_modelled, rng, time_limit) if n_modelled else []
+        n_modeled = n - self._n_designed(history, n)
+        out = _modeled(history, n_modeled, rng, time_limit) if n_modeled else []
         if len(out) == n:
             return out
         try:
@@ -68,7 +68,7 @@ class Bayesian:
             if out:
                 return out
             raise
-        n_late = n_modelled - len(out)
+        n_late = n_modeled - len(out)
         return [*out, *(Suggestion(s.params, _LATE) for s in spread[:n_late]), *spread[n_late:]]
 
     def _n_designed(self, history: History, n: int) -> int:
@@ -90,7 +90,7 @@ class Bayesian:
 _LATE = {"role": "fallback", "how": "no time for a model: fills the space evenly", "skipped": [SPREAD]}
 
 
-def _modelled(history: History, n: int, rng: np.random.Generator, time_limit: TimeLimit) -> list[Suggestion]:
+def _modeled(history: History, n: int, rng: np.random.Generator, time_limit: TimeLimit) -> list[Suggestion]:
     """What the model promises most of; fewer than `n` when the allowance ends, random ones when the model fails."""
     from hpo.bayes.blas_threads import single_threaded
     from hpo.bayes.propose import propose

@@ -72,7 +72,7 @@ class Grid:
                 return levels
 
     def points(self, space: Space) -> Iterator[Params]:
-        """The grid's configurations, the last parameter moving fastest; conditions may make neighbours equal."""
+        """The grid's configurations, the last parameter moving fastest; conditions may make neighbors equal."""
         start = space.start()
         axes = [
             spread(p, k, start.get(name))

@@ -76,7 +76,7 @@ def _middles(space: Space) -> Params:
 
 
 def _ranks(history: History) -> dict[str, tuple[float, float]]:
-    """Of each completed configuration that is not set aside: what to maximise, feasibility first."""
+    """Of each completed configuration that is not set aside: what to maximize, feasibility first."""
     violations = history.violations()
 
     def rank(trial: Trial, violation: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Study: the whole optimisation of one problem."""
+"""Study: the whole optimization of one problem."""
 
 from __future__ import annotations
 

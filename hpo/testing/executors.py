@@ -37,7 +37,7 @@ def behave(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Do what `payload["do"]` names, and return `{"value": payload["value"]}` if that ends well."""
     if "mark" in payload:  # "I have started", with my process id
         _write(payload["mark"], str(os.getpid()))
-    _BEHAVIOUR[payload["do"]](payload)
+    _BEHAVIOR[payload["do"]](payload)
     return {"value": payload.get("value")}
 
 
@@ -133,7 +133,7 @@ def _fork(payload: Mapping[str, Any]) -> None:
             raise ValueError(f"the child ended with exit code {code}")
 
 
-_BEHAVIOUR: dict[str, Callable[[Mapping[str, Any]], None]] = {
+_BEHAVIOR: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "pass": _pass,
     "raise": _raise,
     "hold": _hold,

@@ -1,4 +1,4 @@
-"""Non-dominated points and the hypervolume they cover. Everything is maximised here."""
+"""Non-dominated points and the hypervolume they cover. Everything is maximized here."""
 
 from __future__ import annotations
 

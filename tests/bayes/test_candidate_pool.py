@@ -156,7 +156,7 @@ def test_what_is_in_flight_already_gains_nothing_a_second_time() -> None:
     draws, reach, _ = pool_draws(AcquisitionTerms(surrogate("wave"), best, []), None, X, in_flight, rng())
     assert np.all(reach >= best)
     assert reach.max() > best + 0.01
-    # The same function is drawn at both; the jitter of the factorisation lets them differ by a hundredth.
+    # The same function is drawn at both; the jitter of the factorization lets them differ by a hundredth.
     assert np.maximum(draws[[3, 17]] - reach, 0.0).mean() < 0.01
     hopeless: ConstraintTerms = [(surrogate("slope"), LogProbability(lower=50.0))]
     _, unmoved, _ = pool_draws(AcquisitionTerms(surrogate("wave"), best, hopeless), None, X, in_flight, rng())

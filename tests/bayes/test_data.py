@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hpo
-from hpo.bayes.data import MAX_FAILED, MAX_MODELLED, relevant
+from hpo.bayes.data import MAX_FAILED, MAX_MODELED, relevant
 from hpo.problem.space import key
 from hpo.trials.history import History
 from hpo.trials.trial import Trial, TrialState
@@ -34,7 +34,7 @@ def values_of(n: int, seed: int = 0) -> list[float]:
 
 
 def test_what_fits_is_left_as_it_is() -> None:
-    trials = [completed(0, v=v) for v in values_of(MAX_MODELLED)]
+    trials = [completed(0, v=v) for v in values_of(MAX_MODELED)]
     history = history_of([*trials, *[ended(0, TrialState.FAILED, "oom")] * MAX_FAILED])
     assert relevant(history) is history
 
@@ -48,8 +48,8 @@ def test_the_best_half_is_kept_and_the_rest_is_spread(n: int, goal: Literal["max
     assert [t.number for t in kept.trials] == sorted({t.number for t in kept.trials})
     assert kept.problem is history.problem
     ranks = sorted(t.values["v"].value if goal == "minimize" else n - 1 - t.values["v"].value for t in kept.completed)
-    assert len(ranks) == MAX_MODELLED
-    half = MAX_MODELLED // 2
+    assert len(ranks) == MAX_MODELED
+    half = MAX_MODELED // 2
     assert ranks[:half] == list(range(half))
     assert ranks[-1] == n - 1, "the worst is among them"
     gaps = np.diff(ranks[half:])
@@ -64,8 +64,8 @@ def test_what_misses_limits_least_ranks_first() -> None:
     history = history_of(trials, hpo.Objective("v"), hpo.Constraint("c", upper=400.0))
     kept = {t.number for t in relevant(history).completed}
     order = sorted(range(n), key=lambda i: (max(cost[i] - 400.0, 0.0), -value[i]))
-    assert set(order[: MAX_MODELLED // 2]) <= kept
-    assert len(kept) == MAX_MODELLED
+    assert set(order[: MAX_MODELED // 2]) <= kept
+    assert len(kept) == MAX_MODELED
 
 
 def test_several_objectives_rank_by_the_sum_of_ranks() -> None:
@@ -75,16 +75,16 @@ def test_several_objectives_rank_by_the_sum_of_ranks() -> None:
     history = history_of(trials, hpo.Objective("a"), hpo.Objective("b", "minimize"))
     kept = {t.number for t in relevant(history).completed}
     total = np.array(b) - np.array(a)
-    sure = np.flatnonzero(total < np.sort(total)[MAX_MODELLED // 2])  # all better than the last of the better half
+    sure = np.flatnonzero(total < np.sort(total)[MAX_MODELED // 2])  # all better than the last of the better half
     assert set(sure.tolist()) <= kept
-    assert len(kept) == MAX_MODELLED
+    assert len(kept) == MAX_MODELED
 
 
 def test_constraints_alone_rank_too() -> None:
     cost = values_of(1700)
     history = history_of([completed(0, c=c) for c in cost], hpo.Constraint("c", upper=100.0))
     kept = relevant(history).completed
-    assert len(kept) == MAX_MODELLED
+    assert len(kept) == MAX_MODELED
     assert {float(c) for c in range(101)} <= {t.values["c"].value for t in kept}
 
 
@@ -98,12 +98,12 @@ def test_everything_in_flight_is_kept_and_failures_are_capped(n: int) -> None:
     assert kept.in_flight == history.in_flight
     assert len(kept.in_flight) == 160
     assert kept.failed == history.failed[-MAX_FAILED:]
-    assert len(kept.completed) == min(n, MAX_MODELLED)
+    assert len(kept.completed) == min(n, MAX_MODELED)
 
 
 def test_an_ask_after_1600_results_repeats_none_of_them() -> None:
     """Of 1700 configurations a hundred are left: they are what a hundred are asked for, and none of those that are tried
-    but not modelled any more."""
+    but not modeled any more."""
     problem = hpo.Problem(hpo.Space({"i": hpo.Int(1, 100), "j": hpo.Int(1, 17)}), [hpo.Objective("v")])
     random = hpo.open_study("r", problem, storage=":memory:", seed=1, strategy=hpo.strategies.Random())
     for trial in random.ask(1600):
@@ -112,5 +112,5 @@ def test_an_ask_after_1600_results_repeats_none_of_them() -> None:
     tried = {key(t.params) for t in study.trials}
     batch = [study.ask(), *study.ask(99)]
     assert len({key(t.params) for t in batch} - tried) == 100
-    assert {t.why["n_seen"] for t in batch} == {MAX_MODELLED}
+    assert {t.why["n_seen"] for t in batch} == {MAX_MODELED}
     assert all(t.why["role"] in ("explore", "exploit") for t in batch)

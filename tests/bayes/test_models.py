@@ -138,14 +138,14 @@ def test_failures_have_their_own_schedule(searches: Searches) -> None:
     study = study_of(101)
     study.fail(study.ask(), "oom")
     study.ask()
-    assert searches[-1] == 102, "success is modelled for the first time"
+    assert searches[-1] == 102, "success is modeled for the first time"
     n = len(searches)
     study.ask()
     assert len(searches) == n
 
 
-def test_results_beyond_those_that_are_modelled_count(searches: Searches, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_module, "MAX_MODELLED", 110)
+def test_results_beyond_those_that_are_modeled_count(searches: Searches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_module, "MAX_MODELED", 110)
     monkeypatch.setattr(data_module, "MAX_FAILED", 5)
     study = study_of(120)
     for _ in range(6):
@@ -158,7 +158,7 @@ def test_results_beyond_those_that_are_modelled_count(searches: Searches, monkey
         study.fail(study.ask(), "oom")
     assert not searches, "127 trials that ended are less than a twentieth more"
     study.ask()
-    assert searches == [115], "128 are that much more: success is searched on those that are modelled"
+    assert searches == [115], "128 are that much more: success is searched on those that are modeled"
     searches.clear()
     add(study, 5, seed=2)
     study.ask()

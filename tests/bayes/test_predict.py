@@ -37,7 +37,7 @@ def test_a_metric_to_minimize_and_a_limit_keep_their_signs_and_units() -> None:
     for at in ({"x": 0.3, "y": 0.6}, {"x": 0.9, "y": 0.2}):
         true = loss(**at)
         found = expected.at(at)
-        assert set(found) == {"loss", "size"}, "tracked metrics are not modelled"
+        assert set(found) == {"loss", "size"}, "tracked metrics are not modeled"
         assert found["loss"] == pytest.approx(true["loss"], abs=0.3)
         assert found["size"] == pytest.approx(true["size"], rel=0.02)
 

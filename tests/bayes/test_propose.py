@@ -194,7 +194,7 @@ def test_same_seed_same_suggestions_whatever_else_is_drawn(make: Callable[[int],
 
 
 def branin_currin(p: Params) -> dict[str, float]:
-    """Two objectives to minimise (Belakaria et al. 2019)."""
+    """Two objectives to minimize (Belakaria et al. 2019)."""
     x, y = float(p["x"]), float(p["y"])
     u, v = 15 * x - 5, 15 * y
     branin = (v - 5.1 / (4 * np.pi**2) * u**2 + 5 / np.pi * u - 6) ** 2 + 10 * (1 - 1 / (8 * np.pi)) * np.cos(u) + 10

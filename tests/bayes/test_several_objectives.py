@@ -75,7 +75,7 @@ def predicted(front: Front, X: Array) -> tuple[Array, Array]:
     return np.stack([mean for mean, _ in moments], axis=1), np.stack([sd**2 for _, sd in moments], axis=1)
 
 
-def modelled(front: Front, Y: Array) -> Array:
+def modeled(front: Front, Y: Array) -> Array:
     """Values [..., m] in the models' units."""
     return np.stack([m.transform.forward(Y[..., j]) for j, m in enumerate(front.models.objectives)], axis=-1)
 
@@ -318,7 +318,7 @@ def test_volumes_add_up_to_the_gain_in_hypervolume(m: int) -> None:
     front = finer(front_of(m))
     points = front.Y.mean(axis=0) + np.random.default_rng(0).random((6, m))
     k = len(front.directions)
-    worth, is_front = front.volumes(np.repeat(modelled(front, points)[:, None], k, axis=1))
+    worth, is_front = front.volumes(np.repeat(modeled(front, points)[:, None], k, axis=1))
     ball = np.pi ** (m / 2) / gamma(m / 2 + 1) / 2**m
     gains = ball * np.prod(front.scale) * np.maximum(worth - is_front, 0.0).mean(axis=1)
     before = hypervolume(front.Y, front.reference)
@@ -330,7 +330,7 @@ def test_volumes_add_up_to_the_gain_in_hypervolume(m: int) -> None:
 
 def test_what_is_below_the_reference_is_worth_nothing() -> None:
     front = front_of(3)
-    worth, _ = front.volumes(modelled(front, front.reference - np.ones((2, 5, 3))))
+    worth, _ = front.volumes(modeled(front, front.reference - np.ones((2, 5, 3))))
     np.testing.assert_array_equal(worth, 0.0)
 
 

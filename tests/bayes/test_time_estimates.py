@@ -11,26 +11,26 @@ ROWS = st.integers(1, 5000)
 MODELS = st.integers(1, 8)
 
 
-def factorisation(n: int) -> float:
-    """What two builds of neighbouring numbers of models differ by."""
+def factorization(n: int) -> float:
+    """What two builds of neighboring numbers of models differ by."""
     return CostModel(n, 2).build - CostModel(n, 1).build
 
 
-def test_a_factorisation_takes_a_tenth_of_a_millisecond_and_grows_with_the_square_of_rows() -> None:
-    assert factorisation(0) == pytest.approx(1e-4)
-    assert factorisation(1000) == pytest.approx(1e-4 + 0.05)
+def test_a_factorization_takes_a_tenth_of_a_millisecond_and_grows_with_the_square_of_rows() -> None:
+    assert factorization(0) == pytest.approx(1e-4)
+    assert factorization(1000) == pytest.approx(1e-4 + 0.05)
     assert CostModel(1000, 0).build == pytest.approx(2e-3)
 
 
 @pytest.mark.parametrize(("cold", "evaluations"), [(True, 120), (False, 15)])
 def test_a_search_of_few_rows_evaluates_the_likelihood_under_two_transforms(cold: bool, evaluations: int) -> None:
-    expected = 3 * 2 * evaluations * factorisation(200)
+    expected = 3 * 2 * evaluations * factorization(200)
     assert CostModel(200, 3).search(cold=cold) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("cold", "evaluations"), [(True, 120), (False, 15)])
 def test_a_search_of_many_rows_does_so_on_300_and_eight_times_on_all(cold: bool, evaluations: int) -> None:
-    expected = 3 * 2 * (evaluations * factorisation(300) + 8 * factorisation(2000))
+    expected = 3 * 2 * (evaluations * factorization(300) + 8 * factorization(2000))
     assert CostModel(2000, 3).search(cold=cold) == pytest.approx(expected)
 
 

@@ -15,7 +15,7 @@ from benchmarks.problems.base import BenchProblem, Family, Outcome
 from benchmarks.records import Run
 
 SPACE = hpo.Space({"x": hpo.Float(0.0, 1.0)})
-MINIMISE = hpo.Problem(SPACE, [hpo.Objective("f", goal="minimize")])
+MINIMIZE = hpo.Problem(SPACE, [hpo.Objective("f", goal="minimize")])
 
 
 def line(
@@ -23,9 +23,9 @@ def line(
     family: Family = "single",
     budget: int = 4,
     report: Callable[[Mapping[str, Any], dict[str, float], np.random.Generator], Outcome] | None = None,
-    problem: hpo.Problem = MINIMISE,
+    problem: hpo.Problem = MINIMIZE,
 ) -> BenchProblem:
-    """Minimise f = x: the loss of a configuration is its x."""
+    """Minimize f = x: the loss of a configuration is its x."""
     return BenchProblem(
         name, family, problem, lambda params: {"f": params["x"]}, 0.0, 1.0, budget=budget, report=report
     )

@@ -63,7 +63,7 @@ def test_what_is_discrete_is_searched_as_such() -> None:
     results = [
         Result(p, {"f": (p["kind"] == "b") - abs(p["share"])}) for p in SPACE.sample(np.random.default_rng(3), 12)
     ]
-    (row,) = botorch_loop.maximisers(spec, results, [], 1, 0).tolist()
+    (row,) = botorch_loop.maximizers(spec, results, [], 1, 0).tolist()
     assert row[2] in (0, 1, 2)
     assert row[4] in (0, 0.25, 0.5, 0.75, 1)
     assert encoded(spec, decoded(spec, row))[:4] == pytest.approx(row[:4], abs=0.01)
@@ -104,11 +104,11 @@ def test_ten_sobol_points_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted over batches and trials in flight; then the acquisition is told what is in flight."""
     seen: list[int] = []
 
-    def maximisers(spec: Spec, results: Any, pending: Any, n: int, seed: int) -> torch.Tensor:
+    def maximizers(spec: Spec, results: Any, pending: Any, n: int, seed: int) -> torch.Tensor:
         seen.append(len(pending))
         return torch.full((n, 2), 0.5, dtype=torch.float64)
 
-    monkeypatch.setattr(botorch_loop, "maximisers", maximisers)
+    monkeypatch.setattr(botorch_loop, "maximizers", maximizers)
     space = hpo.Space({"x": hpo.Float(0.0, 1.0), "y": hpo.Float(0.0, 1.0)})
     loop = BotorchLoop(Opening(spec_of(space), 0, 20, 4))
     asked: list[Proposal] = []

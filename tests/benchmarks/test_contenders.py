@@ -15,7 +15,7 @@ import pytest
 import hpo
 from benchmarks.contenders import CONTENDERS, contender, is_installed, load
 from benchmarks.contenders.base import Result, best_feasible
-from benchmarks.contenders.penalty import penalised, worst
+from benchmarks.contenders.penalty import penalized, worst
 from benchmarks.contenders.spec import Spec, parse
 from benchmarks.environments import PINS
 from benchmarks.problems.base import Outcome
@@ -263,15 +263,15 @@ def told(score: float, total: float) -> Result:
 
 def test_penalties() -> None:
     """With losses of 1 and 3 feasible (range 2) and excesses of 0.2 and 0.4 seen: 3 + 2 * (0.1 + share)."""
-    spec = spec_of(ONE_LIMIT)  # score is maximised, sum >= 0.9
+    spec = spec_of(ONE_LIMIT)  # score is maximized, sum >= 0.9
     known = [told(-1.0, 1.0), told(-3.0, 0.9), told(5.0, 0.7), told(5.0, 0.5)]
-    assert penalised(spec, known[0], known) == 1.0
-    assert penalised(spec, known[1], known) == 3.0
-    assert penalised(spec, known[2], known) == pytest.approx(3 + 2 * (0.1 + 0.5))
-    assert penalised(spec, known[3], known) == pytest.approx(3 + 2 * (0.1 + 1.0))
+    assert penalized(spec, known[0], known) == 1.0
+    assert penalized(spec, known[1], known) == 3.0
+    assert penalized(spec, known[2], known) == pytest.approx(3 + 2 * (0.1 + 0.5))
+    assert penalized(spec, known[3], known) == pytest.approx(3 + 2 * (0.1 + 1.0))
     failed = Result({}, None, "oom")
-    assert penalised(spec, failed, [*known, failed]) == pytest.approx(3 + 2 * 1.1)
-    assert penalised(spec, failed, [failed]) is None
+    assert penalized(spec, failed, [*known, failed]) == pytest.approx(3 + 2 * 1.1)
+    assert penalized(spec, failed, [failed]) is None
     assert worst(spec, [*known, failed]) == {"score": -3.0, "sum": 0.5}
     assert worst(spec, [failed]) is None
 

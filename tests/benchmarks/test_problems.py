@@ -49,7 +49,7 @@ def oracle(name: str) -> Any:
 
 
 def value(bench: BenchProblem, params: Any) -> float:
-    """The one objective, to be minimised."""
+    """The one objective, to be minimized."""
     objective = bench.problem.objectives[0]
     found = bench.truth(params)[objective.name]
     return -found if objective.goal == "maximize" else found

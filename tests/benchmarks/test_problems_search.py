@@ -44,7 +44,7 @@ def test_climbing_changes_choices_and_branches() -> None:
     assert bench.problem.space.contains(end)
 
 
-def test_neighbours_differ_in_one_discrete_parameter() -> None:
+def test_neighbors_differ_in_one_discrete_parameter() -> None:
     bench = BY_NAME["hartmann6_mixed"]
     params = bench.problem.space.start()
     found = neighbors(bench.problem.space, params)

@@ -29,7 +29,7 @@ def bench(problem: hpo.Problem, best: float, typical: float, **fields: Any) -> B
     return BenchProblem("p", "single", problem, truth, best, typical, 10, **fields)
 
 
-MINIMISED = bench(CHEAP, best=4.0, typical=8.0)
+MINIMIZED = bench(CHEAP, best=4.0, typical=8.0)
 
 
 def test_the_loss_is_of_the_best_feasible_so_far() -> None:
@@ -41,18 +41,18 @@ def test_the_loss_is_of_the_best_feasible_so_far() -> None:
         {"cost": 5.0, "size": 1.0},
         {"cost": 6.0, "size": 1.0},
     ]
-    assert losses(MINIMISED, results) == [1.0, 0.75, 0.75, 0.75, 0.25, 0.25]
+    assert losses(MINIMIZED, results) == [1.0, 0.75, 0.75, 0.75, 0.25, 0.25]
     assert first_feasible(CHEAP, results) == 2
     assert first_feasible(CHEAP, results[:1]) is None
 
 
-def test_what_is_maximised_has_its_best_above() -> None:
+def test_what_is_maximized_has_its_best_above() -> None:
     assert loss(bench(GOOD, best=1.0, typical=0.6), {"accuracy": 0.9}) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(("cost", "expected"), [(3.0, 0.0), (4.0, 0.0), (8.0, 1.0), (1e9, 1.0)])
 def test_the_loss_stays_between_zero_and_one(cost: float, expected: float) -> None:
-    assert loss(MINIMISED, {"cost": cost, "size": 0.0}) == expected
+    assert loss(MINIMIZED, {"cost": cost, "size": 0.0}) == expected
 
 
 def test_limits_are_inclusive() -> None:
@@ -104,7 +104,7 @@ def test_the_uncovered_share_of_three_objectives_is_that_of_the_whole_front() ->
 
 def test_recommendations_are_carried_forward_and_may_become_worse() -> None:
     answers = [(2, {"cost": 5.0, "size": 0.0}), (4, {"cost": 6.0, "size": 0.0}), (5, None)]
-    assert recommended_losses(MINIMISED, answers, 6) == [1.0, 0.25, 0.25, 0.5, 1.0, 1.0]
+    assert recommended_losses(MINIMIZED, answers, 6) == [1.0, 0.25, 0.25, 0.5, 1.0, 1.0]
 
 
 def test_unrolling_undoes_the_steps() -> None:

@@ -44,7 +44,7 @@ def test_numbers_and_texts_of_a_key_are_told_apart() -> None:
     assert len({generator(0, *key).integers(2**63) for key in keys}) == len(keys)
 
 
-def test_streams_of_neighbouring_keys_are_uniform_together() -> None:
+def test_streams_of_neighboring_keys_are_uniform_together() -> None:
     """Kolmogorov-Smirnov; a good generator fails at this level once in 10 000 seeds, and this seed stays the same."""
     first = [generator(seed, "trial", n).random() for seed in range(40) for n in range(50)]
     assert stats.kstest(first, "uniform").pvalue > 1e-4

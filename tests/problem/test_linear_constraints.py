@@ -110,7 +110,7 @@ def test_texts_and_what_they_mean(text: str, coefficients: dict[str, float], upp
     assert constraint.text == text
 
 
-def test_a_chain_means_one_inequality_between_neighbours() -> None:
+def test_a_chain_means_one_inequality_between_neighbors() -> None:
     assert list(map(terms_of, parse("1 <= a <= b >= 2"))) == [
         ({"a": -1.0}, -1.0),
         ({"a": 1.0, "b": -1.0}, 0.0),

@@ -210,8 +210,8 @@ def test_false_zero_and_the_empty_text_are_defaults(p: Parameter) -> None:
         (lambda: Int(1, 10**5000), r"high=\(a whole number of 5001 digits\) is not a finite number"),
         (lambda: Int(0, 5, step=10**400), r"step=\(a whole number of 401 digits\) is not a finite number"),
         (lambda: Float(0, 1, step=10**400), r"step=\(a whole number of 401 digits\) is not a finite number"),
-        (lambda: Float(0, 1, step=1e-320), "is too small to tell neighbours apart in 0..1"),
-        (lambda: Float(0, 1e308, step=1), "is too small to tell neighbours apart"),
+        (lambda: Float(0, 1, step=1e-320), "is too small to tell neighbors apart in 0..1"),
+        (lambda: Float(0, 1e308, step=1), "is too small to tell neighbors apart"),
         (lambda: Float(1, 1.0000000000000002), "so close"),
         (lambda: Float(0, 1, active_if=["a"]), "active_if is a mapping like"),  # type: ignore[arg-type]
     ],

@@ -70,7 +70,7 @@ def test_draws_are_a_mixture_of_corners_and_a_corner() -> None:
         assert is_inside(p, mixture)
         assert tuple(np.round(corner, 9)) in corners
     mixtures = np.array([p.draw(np.random.default_rng(seed))[0] for seed in range(400)])
-    np.testing.assert_allclose(mixtures.mean(axis=0), 2 / 3, atol=0.1)  # its centre; 4.2 standard errors of 0.47 / 20
+    np.testing.assert_allclose(mixtures.mean(axis=0), 2 / 3, atol=0.1)  # its center; 4.2 standard errors of 0.47 / 20
     np.testing.assert_allclose(mixtures.std(axis=0), np.sqrt(2) / 3, atol=0.1)  # of the uniform distribution on it
 
 

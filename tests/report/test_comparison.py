@@ -26,7 +26,7 @@ def test_a_comparison_takes_medians_with_none_as_worst() -> None:
     assert "over 3 seeds, 0.8, comes from joint;" in compared.sentence()
 
 
-def test_a_smaller_objective_is_better_where_it_is_minimised() -> None:
+def test_a_smaller_objective_is_better_where_it_is_minimized() -> None:
     curves = {"a": (0.5, 0.3), "b": (0.4, 0.4)}
     compared = Comparison(Objective("loss", "minimize"), [Contender(n, {7: c}) for n, c in curves.items()])
     assert "over 1 seed, 0.3, comes from a;" in compared.sentence()

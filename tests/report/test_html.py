@@ -154,8 +154,8 @@ def test_equal_studies_give_equal_charts() -> None:
 def test_charts_follow_the_page_into_the_dark() -> None:
     text = render(filled(12))
     for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
-        colours = set(re.findall(r"#[0-9a-f]{6}\b", svg))
-        assert colours <= {"#000000", "#ffffff"}
+        colors = set(re.findall(r"#[0-9a-f]{6}\b", svg))
+        assert colors <= {"#000000", "#ffffff"}
     used = set(re.findall(r"var\(--([\w-]+)\)", text))
     style = text[text.index("<style>") : text.index("</style>")]
     for theme in style.split(":root")[1:]:
@@ -303,7 +303,7 @@ def test_without_limits_nothing_is_said_of_them() -> None:
 
 def test_charts_have_a_title_and_a_description() -> None:
     for svg in re.findall(r"<svg.*?</svg>", render(filled(12)), re.DOTALL):
-        labels = re.match(r'<svg role="img" aria-labelledby="(\S+) (\S+)"', svg)
+        labels = re.match(r'<svg role="img" aria-labeledby="(\S+) (\S+)"', svg)
         assert labels
         for label in labels.groups():
             assert re.search(rf'<(title|desc) id="{label}">[^<]+</', svg)

@@ -35,7 +35,7 @@ def test_filled_points_meet_every_limit_and_hollow_ones_do_not() -> None:
     assert filled == ([0.0, 3.0, 4.0], [0.5, 0.7, 0.6])
     assert best == ([0.0, 1.0, 3.0, 4.0], [0.5, 0.5, 0.7, 0.7])
     assert failed == ([2.0], [0.03])
-    assert [line.get_markerfacecolor() for line in axes.get_lines()[:2]] == ["none", plots.COLOURS["good"]]
+    assert [line.get_markerfacecolor() for line in axes.get_lines()[:2]] == ["none", plots.COLORS["good"]]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("trial", "accuracy")
     assert [text.get_text() for text in axes.texts] == ["oom"]
 
@@ -167,9 +167,9 @@ def test_many_points_are_an_image() -> None:
     assert [figure.axes[0].get_lines()[1].get_rasterized() for figure in (few, many)] == [False, True]
 
 
-def test_a_figure_in_a_page_says_what_it_is_and_follows_its_colours() -> None:
+def test_a_figure_in_a_page_says_what_it_is_and_follows_its_colors() -> None:
     text = plots.svg(plots.comparison_figure(compared()), "fig", "a < b", "c & d")
-    assert text.startswith('<svg role="img" aria-labelledby="fig-title fig-desc" ')
+    assert text.startswith('<svg role="img" aria-labeledby="fig-title fig-desc" ')
     assert '<title id="fig-title">a &lt; b</title><desc id="fig-desc">c &amp; d</desc>' in text
     assert "<metadata" not in text
     assert {"var(--line-1)", "var(--line-2)", "var(--ink)"} <= set(re.findall(r"var\(--[\w-]+\)", text))

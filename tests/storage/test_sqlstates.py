@@ -93,4 +93,4 @@ def test_what_stays_without_a_code(text: str) -> None:
 
 
 def test_a_mistake_of_the_url_stays() -> None:
-    assert not is_passing(error('invalid connection option "colour"', None, sa.exc.ProgrammingError))
+    assert not is_passing(error('invalid connection option "color"', None, sa.exc.ProgrammingError))

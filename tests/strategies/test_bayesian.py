@@ -92,7 +92,7 @@ def test_reasons_that_are_not_finite_are_a_model_that_failed(monkeypatch: pytest
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=6, max_size=12), st.integers(0, 2**31))
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-def test_arbitrary_values_are_modelled(values: list[float], seed: int) -> None:
+def test_arbitrary_values_are_modeled(values: list[float], seed: int) -> None:
     s = study(hpo.Objective("y"), hpo.Constraint("c", lower=-1.0, upper=1.0), seed=seed, strategy=Random())
     for value in values:
         s.tell(s.ask(), {"y": value, "c": value})

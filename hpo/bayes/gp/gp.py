@@ -2,7 +2,7 @@
 
     y(x) = m + f(x) + e,   f ~ GP(0, k),   e ~ N(0, learned noise + known noise of the point)
 
-with the Matern-5/2 kernel of `kernel.py` and the constant mean m estimated by generalised least squares. Outputs are
+with the Matern-5/2 kernel of `kernel.py` and the constant mean m estimated by generalized least squares. Outputs are
 expected to have about unit variance (`transforms.py` sees to that) and larger is better by convention of this room.
 Everything is deterministic: equal data and start give equal results.
 
@@ -153,7 +153,7 @@ def fit(
     max_iterations: int = 60,
     is_rough: bool = False,
 ) -> GP:
-    """The GP whose theta maximises log marginal likelihood + log prior, by L-BFGS with analytic gradients.
+    """The GP whose theta maximizes log marginal likelihood + log prior, by L-BFGS with analytic gradients.
 
     Args:
         X: [n, d] in [0, 1].
@@ -199,7 +199,7 @@ def build(
     noise: Array | None = None,
     warp: npt.ArrayLike | None = None,
 ) -> GP:
-    """The GP of known hyperparameters: one Cholesky factorisation, no search. Arguments as in `fit`."""
+    """The GP of known hyperparameters: one Cholesky factorization, no search. Arguments as in `fit`."""
     layout = Layout.of(X.shape[1], groups, warp)
     assert len(theta.vector) == layout.n_theta, "theta does not fit groups and warp"
     return _build(theta.vector, Observations.of(X, y, noise), layout)

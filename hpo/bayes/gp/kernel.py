@@ -36,7 +36,7 @@ class Theta:
 
     @cached_property
     def vector(self) -> Array:
-        """The flat vector [g + 2 + 2w] the optimiser moves: lengthscales, output scale, noise, a, b."""
+        """The flat vector [g + 2 + 2w] the optimizer moves: lengthscales, output scale, noise, a, b."""
         return np.array(
             [*self.log_lengthscales, self.log_outputscale, self.log_noise, *self.log_warp_a, *self.log_warp_b]
         )

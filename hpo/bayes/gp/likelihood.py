@@ -1,7 +1,7 @@
 """What theta is judged by: the log marginal likelihood of a GP and the log prior of its hyperparameters.
 
 Both come with analytic gradients by theta's flat vector (see `kernel.Theta`). One evaluation costs one Cholesky
-factorisation, one inversion from it, and three passes over an n x n array: nothing of shape n x n x d is ever built.
+factorization, one inversion from it, and three passes over an n x n array: nothing of shape n x n x d is ever built.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Observations:
 class Prior:
     """Independent normal priors on the logarithms of the hyperparameters, for outputs of about unit variance.
 
-    The lengthscale prior grows with the number of groups g, so that a point keeps neighbours in high dimension: the
+    The lengthscale prior grows with the number of groups g, so that a point keeps neighbors in high dimension: the
     LogNormal(sqrt(2) + log(g)/2, sqrt(3)) of Hvarfner et al. (ICML 2024), and LogNormal(-4, 1) for the noise. Theta
-    maximises their densities in the lengthscale and the noise themselves; in the logarithms, which are searched here,
+    maximizes their densities in the lengthscale and the noise themselves; in the logarithms, which are searched here,
     such a density is the normal N(m - s^2, s) up to a constant. The shift matters: without it an input the data say
     nothing about yet is taken for irrelevant. Warping is drawn towards the identity.
     """

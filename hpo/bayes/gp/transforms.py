@@ -60,24 +60,24 @@ class Transform(ABC):
 
 @dataclass(frozen=True)
 class Standardize(Transform):
-    """t = (y - centre) / scale."""
+    """t = (y - center) / scale."""
 
-    centre: float
+    center: float
     scale: float
 
     @classmethod
     def of(cls, y: Array) -> Standardize:
-        """Mean and standard deviation of y [n]; a constant is centred only."""
+        """Mean and standard deviation of y [n]; a constant is centered only."""
         size = _size(y)
         unit = y / size
         sd = float(unit.std())
-        return cls(centre=size * float(unit.mean()), scale=_scale(size, sd))
+        return cls(center=size * float(unit.mean()), scale=_scale(size, sd))
 
     def forward(self, y: Array) -> Array:
-        return (0.5 * y - 0.5 * self.centre) / (0.5 * self.scale)  # halves, since a difference may overflow
+        return (0.5 * y - 0.5 * self.center) / (0.5 * self.scale)  # halves, since a difference may overflow
 
     def inverse(self, t: Array) -> Array:
-        return _finite(self.centre, self.scale, t)
+        return _finite(self.center, self.scale, t)
 
     def slope(self, y: Array) -> Array:
         return np.full(np.shape(y), 1.0 / self.scale)
@@ -85,7 +85,7 @@ class Standardize(Transform):
 
 @dataclass(frozen=True)
 class YeoJohnson(Transform):
-    """A power transform of robustly standardised values z, standardised again (Yeo and Johnson, Biometrika 2000).
+    """A power transform of robustly standardized values z, standardized again (Yeo and Johnson, Biometrika 2000).
 
         t ~ sign(z) ((1 + |z|)^p - 1) / p,    p = exponent for z >= 0 and 2 - exponent for z < 0 (log at p = 0)
 
@@ -253,7 +253,7 @@ def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) 
     """
     simple, power = Standardize.of(y), YeoJohnson.of(y)
     if len(y) > 2:
-        t = np.sort(_power(power._z(y), power.exponent))  # standardised, the good results might drown in the tail
+        t = np.sort(_power(power._z(y), power.exponent))  # standardized, the good results might drown in the tail
         with np.errstate(over="ignore", invalid="ignore"):  # values near the largest float are not judged by their tail
             middle = np.median(t)
             better = np.sqrt(np.mean((t[t >= middle] - middle) ** 2))
@@ -324,11 +324,11 @@ def _robust(y: Array) -> Standardize:
     low, middle, high = np.quantile(y / size, [0.25, 0.5, 0.75])
     sd, furthest = float(np.std(y / size)), float(np.abs(y / size - middle).max())
     scale = max((high - low) / 1.349 or sd, furthest / _WIDEST)
-    return Standardize(centre=size * float(middle), scale=_scale(size, float(scale)))
+    return Standardize(center=size * float(middle), scale=_scale(size, float(scale)))
 
 
 def _power(z: Array, exponent: float | Array) -> Array:
-    """Yeo and Johnson's power of z, before standardising."""
+    """Yeo and Johnson's power of z, before standardizing."""
     p = np.where(z >= 0.0, exponent, 2.0 - exponent)
     u = np.log1p(np.abs(z))
     is_log = np.abs(p) < 1e-9

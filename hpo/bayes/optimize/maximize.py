@@ -2,7 +2,7 @@
 
 Continuous columns climb by gradient, all starts in one evaluation per step (`lbfgs.py`). Discrete columns are not relaxed
 (but numbers with more than 1000 levels count as continuous, see `encoding.py`): they stay fixed while the others climb,
-then every start looks at its discrete neighbours and moves to the best one, in turns until nothing improves.
+then every start looks at its discrete neighbors and moves to the best one, in turns until nothing improves.
 Shapes: r raw points, b starts, d columns.
 """
 
@@ -28,7 +28,7 @@ _QUANTUM = 1e-9  # values closer than this, relatively, count as equal, so that 
 
 
 class Climbable(Protocol):
-    """A function to maximise; `acquisition.Acquisition` is one."""
+    """A function to maximize; `acquisition.Acquisition` is one."""
 
     def value(self, X: Array) -> Array:
         """Values [b] at X [b, d]."""
@@ -45,14 +45,14 @@ class Domain:
 
     Attributes:
         movable: for X [b, d] tells [b, d] which columns of each row the gradient may move: the continuous, active ones.
-        neighbours: for one row [d] gives [k, d] rows that differ by one discrete step; k may be 0.
+        neighbors: for one row [d] gives [k, d] rows that differ by one discrete step; k may be 0.
         halfspaces: linear inequalities every candidate satisfies.
 
     By default everything moves freely.
     """
 
     movable: Callable[[Array], Mask] | None = None
-    neighbours: Callable[[Array], Array] | None = None
+    neighbors: Callable[[Array], Array] | None = None
     halfspaces: HalfSpaces | None = None
 
     def mask(self, X: Array) -> Mask:
@@ -84,7 +84,7 @@ def maximize(
     """Local maxima of `function` over the domain, best first.
 
     Args:
-        function: what to maximise, usually an `Acquisition`.
+        function: what to maximize, usually an `Acquisition`.
         raw: [r, d], points of the domain spread over it; those outside are dropped.
         rng: for perturbing incumbents and for choosing starts.
         domain: bounds and moves beyond the unit cube.
@@ -120,7 +120,7 @@ def climb(function: Climbable, X: Array, domain: Domain, *, max_iterations: int 
         return end.X, end.value
 
     X, value = by_gradient(X, max_iterations)
-    if domain.neighbours is None:
+    if domain.neighbors is None:
         return X, value
     active = np.arange(len(X))
     for _ in range(_ROUNDS):
@@ -134,9 +134,9 @@ def climb(function: Climbable, X: Array, domain: Domain, *, max_iterations: int 
 
 
 def _hop(function: Climbable, X: Array, value: Array, domain: Domain) -> tuple[Array, Array]:
-    """The best discrete neighbour of each row, or the row itself; all neighbours are valued in one call."""
-    assert domain.neighbours is not None
-    around = [domain.neighbours(row) for row in X]
+    """The best discrete neighbor of each row, or the row itself; all neighbors are valued in one call."""
+    assert domain.neighbors is not None
+    around = [domain.neighbors(row) for row in X]
     around = [rows[domain.contains(rows)] for rows in around]
     counts = [len(rows) for rows in around]
     if not sum(counts):

@@ -45,7 +45,7 @@ class Simulated:
 
     The function is called really, in the thread that waits, when its task ends well; it should be quick. All else is
     drawn from `seed` and the task's id, so that a task has the same luck on 1 worker and on 1000: give each attempt an id
-    of its own, as `hpo.run` does. `timeout` is honoured in simulated seconds; `memory` and `env` are refused with
+    of its own, as `hpo.run` does. `timeout` is honored in simulated seconds; `memory` and `env` are refused with
     ExecutorError. Every worker has what `cpus` and `gpus` ask for.
     """
 

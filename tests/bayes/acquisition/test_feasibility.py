@@ -66,17 +66,17 @@ def test_derivatives_are_the_slopes(mean: float, sd: float, trust: float, margin
 # -- calibration ------------------------------------------------------------------------------------------------------
 
 
-def labelled(labels: Array, X: Array, noise: float = 0.1) -> GP:
+def labeled(labels: Array, X: Array, noise: float = 0.1) -> GP:
     return build(Theta((np.log(0.4),) * 2, 0.0, float(np.log(noise))), X, labels)
 
 
 def test_scores_of_success_are_believed_as_far_as_they_foretell() -> None:
-    """Labels that follow a border are foretold by their neighbours; coin flips are not."""
+    """Labels that follow a border are foretold by their neighbors; coin flips are not."""
     rng = np.random.default_rng(0)
     X = rng.random((60, 2))
     clear, flips = np.where(X[:, 0] + X[:, 1] > 0.9, 1.0, -1.0), np.where(rng.random(60) > 0.5, 1.0, -1.0)
-    assert calibration(labelled(clear, X)) > 0.4
-    assert calibration(labelled(flips, X)) < 0.2
+    assert calibration(labeled(clear, X)) > 0.4
+    assert calibration(labeled(flips, X)) < 0.2
 
 
 @given(seed=st.integers(0, 10**6), flipped=st.floats(0.0, 0.4), noise=st.sampled_from([0.05, 0.3]))
@@ -86,7 +86,7 @@ def test_the_factor_is_the_most_probable_one(seed: int, flipped: float, noise: f
     rng = np.random.default_rng(seed)
     X = rng.random((40, 2))
     labels = np.where((X[:, 0] > 0.4) ^ (rng.random(40) < flipped), 1.0, -1.0)
-    gp = labelled(labels, X, noise)
+    gp = labeled(labels, X, noise)
     mean, variance = gp.leave_one_out()
     z = labels * mean / np.sqrt(variance - noise)
     fine = np.geomspace(0.1, 1.0, 241)
@@ -98,7 +98,7 @@ def test_the_factor_is_the_most_probable_one(seed: int, flipped: float, noise: f
 
 def test_where_everything_is_foretold_the_least_trust_is_enough() -> None:
     X = np.repeat(np.random.default_rng(0).random((3, 2)), 10, axis=0)
-    assert calibration(labelled(np.ones(30), X, noise=1e-9)) == pytest.approx(0.1)
+    assert calibration(labeled(np.ones(30), X, noise=1e-9)) == pytest.approx(0.1)
 
 
 # -- risk_margin ------------------------------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def test_points_of_a_batch_share_their_draws() -> None:
     together, _ = improvement(AcquisitionTerms(GAIN, 0.2, ()), IN_FLIGHT, NORMALS)
     seen = [gp.posterior_mean(IN_FLIGHT[:1]) for gp in (alone, together)]
     assert seen[0].shape == (N_FANTASIES, 1) == (16, 1)
-    np.testing.assert_allclose(seen[0], seen[1], atol=0.2)  # each draw is measured with noise, and so is its neighbour
+    np.testing.assert_allclose(seen[0], seen[1], atol=0.2)  # each draw is measured with noise, and so is its neighbor
 
 
 # -- probable ---------------------------------------------------------------------------------------------------------

@@ -13,13 +13,13 @@ from hpo.common.arrays import Array
 SEEDS = st.integers(0, 10**6)
 HALF = HalfSpaces(np.array([[1.0, 1.0]]), np.array([1.0]))
 LOWER, UPPER = np.zeros(4), np.ones(4)
-CENTRE = np.full((1, 4), 0.4)
+CENTER = np.full((1, 4), 0.4)
 
 
 def around_the_centre(rng: np.random.Generator, k: int = 3) -> HalfSpaces:
-    """Random inequalities that hold at CENTRE with some room."""
+    """Random inequalities that hold at CENTER with some room."""
     A = rng.normal(size=(k, 4))
-    return HalfSpaces(A, A @ CENTRE[0] + 0.02 + 0.2 * rng.random(k))
+    return HalfSpaces(A, A @ CENTER[0] + 0.02 + 0.2 * rng.random(k))
 
 
 def excess(halfspaces: HalfSpaces, X: Array) -> float:
@@ -73,7 +73,7 @@ def test_pull_back_stops_at_the_border() -> None:
 def test_a_pulled_back_point_is_the_last_of_its_segment_that_is_inside(seed: int) -> None:
     rng = np.random.default_rng(seed)
     halfspaces, target = around_the_centre(rng), 3.0 * rng.random((20, 4)) - 1.0
-    inside = np.repeat(CENTRE, 20, axis=0)
+    inside = np.repeat(CENTER, 20, axis=0)
     found = halfspaces.pull_back(inside, target)
     assert excess(halfspaces, found) <= 0.0
     share = np.linalg.norm(found - inside, axis=1) / np.linalg.norm(target - inside, axis=1)
@@ -137,7 +137,7 @@ def test_a_projection_is_inside_and_no_point_of_the_set_lies_beyond_it(seed: int
     assert excess(halfspaces, P) <= 0.0
     assert np.all((P >= LOWER) & (P <= UPPER))
     dense = np.concatenate(
-        [rng.random((1000, 4)), halfspaces.pull_back(np.repeat(CENTRE, 300, 0), rng.random((300, 4)))]
+        [rng.random((1000, 4)), halfspaces.pull_back(np.repeat(CENTER, 300, 0), rng.random((300, 4)))]
     )
     Q = dense[halfspaces.contain(dense)]
     for x, p in zip(X, P, strict=True):
@@ -152,9 +152,9 @@ def test_the_nearest_point_is_the_one_another_solver_finds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     halfspaces, x = around_the_centre(rng), rng.random(4)
     free = np.array([True, True, True, rng.random() < 0.5])
-    start = np.where(free, CENTRE[0], x)
+    start = np.where(free, CENTER[0], x)
     if excess(halfspaces, start[None]) > 0.0:
-        free[:], start = True, CENTRE[0]
+        free[:], start = True, CENTER[0]
     held = Bounds(np.where(free, 0.0, x), np.where(free, 1.0, x))
 
     def half_squared_distance(q: Array) -> tuple[float, Array]:

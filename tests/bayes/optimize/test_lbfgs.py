@@ -20,9 +20,9 @@ def rosenbrock(X: Array) -> tuple[Array, Array]:
     return -np.sum(100 * (b - a**2) ** 2 + (1 - a) ** 2, axis=1), gradient
 
 
-def bowl(centre: Array, weights: Array) -> ValueAndGradient:
+def bowl(center: Array, weights: Array) -> ValueAndGradient:
     def function(X: Array) -> tuple[Array, Array]:
-        return -np.sum(weights * (X - centre) ** 2, axis=1), -2 * weights * (X - centre)
+        return -np.sum(weights * (X - center) ** 2, axis=1), -2 * weights * (X - center)
 
     return function
 
@@ -35,10 +35,10 @@ def test_rosenbrock_valley(d: int) -> None:
 
 
 def test_badly_scaled_bowl_with_the_optimum_outside_the_box() -> None:
-    centre, weights = np.array([0.3, 1.7, -0.4, 0.8]), np.array([1.0, 1e4, 1e-2, 10.0])
+    center, weights = np.array([0.3, 1.7, -0.4, 0.8]), np.array([1.0, 1e4, 1e-2, 10.0])
     starts = np.random.default_rng(0).random((6, 4))
-    end = maximize_rows(bowl(centre, weights), starts, np.zeros(4), np.ones(4), max_iterations=100, tolerance=1e-14)
-    np.testing.assert_allclose(end.X, np.tile(np.clip(centre, 0, 1), (6, 1)), atol=1e-5)
+    end = maximize_rows(bowl(center, weights), starts, np.zeros(4), np.ones(4), max_iterations=100, tolerance=1e-14)
+    np.testing.assert_allclose(end.X, np.tile(np.clip(center, 0, 1), (6, 1)), atol=1e-5)
 
 
 def test_a_row_climbs_the_same_alone_and_in_company() -> None:
@@ -74,8 +74,8 @@ def test_halfspaces_hold_and_the_constrained_optimum_is_reached(seed: int) -> No
     d = 4
     A = rng.normal(size=(2, d))
     halfspaces = HalfSpaces(A, A @ np.full(d, 0.4) + 0.05)
-    centre, weights = rng.random(d) * 1.4 - 0.2, np.exp(rng.normal(size=d))
-    function = bowl(centre, weights)
+    center, weights = rng.random(d) * 1.4 - 0.2, np.exp(rng.normal(size=d))
+    function = bowl(center, weights)
     starts = rng.random((200, d))
     starts = np.concatenate([starts[halfspaces.contain(starts)][:5], np.full((1, d), 0.4)])
     end = maximize_rows(

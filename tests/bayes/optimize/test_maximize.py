@@ -12,9 +12,9 @@ from hpo.common.arrays import Array, Mask
 
 @dataclass(frozen=True)
 class Bumps:
-    """Gaussian hills: centres [k, d], heights [k]."""
+    """Gaussian hills: centers [k, d], heights [k]."""
 
-    centres: Array
+    centers: Array
     heights: Array
     width: float = 0.08
 
@@ -22,7 +22,7 @@ class Bumps:
         return self(X)[0]
 
     def __call__(self, X: Array) -> tuple[Array, Array]:
-        away = X[:, None] - self.centres
+        away = X[:, None] - self.centers
         hills = self.heights * np.exp(-0.5 * np.sum(away**2, axis=2) / self.width**2)
         value: Array = hills.sum(axis=1)
         return value, np.einsum("bk,bkd->bd", hills, -away) / self.width**2
@@ -61,18 +61,18 @@ def lattice() -> Domain:
     def movable(X: Array) -> Mask:
         return np.tile([False, False, True], (len(X), 1))
 
-    def neighbours(x: Array) -> Array:
+    def neighbors(x: Array) -> Array:
         rows = np.repeat(x[None], 4, axis=0)
         rows[np.arange(4), [0, 0, 1, 1]] += [-0.25, 0.25, -0.25, 0.25]
         return rows[np.all((rows >= 0) & (rows <= 1), axis=1)]
 
-    return Domain(movable, neighbours)
+    return Domain(movable, neighbors)
 
 
 def test_discrete_columns_stay_on_their_levels_and_the_best_combination_is_found() -> None:
     # A ridge from low to high levels: the best continuous value depends on the levels.
-    centres = np.array([[a, b, 0.3 + 0.4 * a * b] for a in LEVELS for b in LEVELS])
-    hills = Bumps(centres, np.linspace(0.5, 1.5, 25), width=0.15)
+    centers = np.array([[a, b, 0.3 + 0.4 * a * b] for a in LEVELS for b in LEVELS])
+    hills = Bumps(centers, np.linspace(0.5, 1.5, 25), width=0.15)
     rng = np.random.default_rng(0)
     raw = np.column_stack([rng.choice(LEVELS[:4], 60), rng.choice(LEVELS[:4], 60), rng.random(60)])
     found = maximize(hills, raw, rng, domain=lattice(), n_starts=4)
@@ -83,7 +83,7 @@ def test_discrete_columns_stay_on_their_levels_and_the_best_combination_is_found
 
 
 def test_a_space_without_continuous_columns_is_searched_by_hops() -> None:
-    domain = Domain(lambda X: np.zeros(X.shape, dtype=bool), lattice().neighbours)
+    domain = Domain(lambda X: np.zeros(X.shape, dtype=bool), lattice().neighbors)
     hills = Bumps(np.array([[1.0, 0.75, 0.0]]), np.ones(1), width=0.5)
     found = maximize(hills, np.zeros((1, 3)), np.random.default_rng(0), domain=domain)
     np.testing.assert_array_equal(found.X[0], [1.0, 0.75, 0.0])

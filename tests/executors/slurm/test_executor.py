@@ -170,7 +170,7 @@ def test_a_lost_answer_runs_nothing_twice_and_nothing_never(
     assert begun(tmp_path) == ["0", "1", "2", "3"]
 
 
-def test_cancelled_tasks_leave_the_queue_and_their_neighbours_go_on(tmp_path: Path, cluster: Cluster) -> None:
+def test_cancelled_tasks_leave_the_queue_and_their_neighbors_go_on(tmp_path: Path, cluster: Cluster) -> None:
     with hold(tmp_path, 4).start() as pool:
         pool.submit(*tasks(0, 1, cpus=8.0), *tasks(2, 3, cpus=8.0, timeout=600.0))  # two nodes of 8
         await_that(lambda: len(begun(tmp_path)) == 2, "two have begun")
