@@ -36,6 +36,7 @@ COUNTS = {
     "HPO_PARTITIONS": "50",
     "HPO_STOPPED": "20",
     "HPO_ASKERS": "100",
+    "HPO_RANDOM": "1",
 }
 
 

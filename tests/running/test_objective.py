@@ -1,4 +1,4 @@
-"""What a training reported, on its way from the far end: numbers of every library, a command's log, what diverged."""
+"""What a training reported, on its way from the worker: numbers of every library, a command's log, what diverged."""
 
 from __future__ import annotations
 

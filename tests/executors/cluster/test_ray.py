@@ -81,7 +81,7 @@ class TestContractOfCommands(IsolationContract):
 
 
 def actors() -> list[psutil.Process]:
-    """Our far ends on this machine."""
+    """Our workers on this machine."""
     return [process for process in psutil.process_iter(["name"]) if process.info["name"].startswith("ray::Seat")]
 
 
