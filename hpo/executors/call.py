@@ -16,7 +16,7 @@ from hpo.executors.base import Function, Kind, Outcome, Task, plain
 MESSAGE_CHARACTERS = 1000
 TAIL_LINES = 20
 TAIL_CHARACTERS = 4000
-_OUR_FRAMES = (__file__, str(Path(__file__).parents[1] / "evaluation.py"))
+_OUR_FRAMES = (__file__, str(Path(__file__).parents[1] / "running" / "objective.py"))
 """Files between a pool and the user's function."""
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hpo.executors import call as call_module
 from hpo.executors.base import Task
 from hpo.executors.call import TAIL_CHARACTERS, TAIL_LINES, call, kind_of, tail
 
@@ -82,3 +84,7 @@ def test_a_long_traceback_keeps_the_users_function_and_the_last_line() -> None:
     assert "  ..." in trace
     assert "in f40" in trace[-2]
     assert trace[-1] == "ValueError: deep"
+
+
+def test_the_files_whose_frames_are_left_out_are_there() -> None:
+    assert all(Path(file).exists() for file in call_module._OUR_FRAMES)

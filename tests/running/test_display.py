@@ -139,7 +139,7 @@ hpo.run(study, train, budget=hpo.Budget(trials=20))
         assert [re.sub(r".*steps", "", row) for row in shown] == ["", *(f" ({n} times so far)" for n in (2, 4, 8))]
         assert terminal.shown.count("Traceback") == 1
         assert "in train" in terminal.shown
-        assert "evaluation.py" not in terminal.shown
+        assert "objective.py" not in terminal.shown
 
 
 def test_ctrl_c_on_a_terminal(tmp_path: Path) -> None:

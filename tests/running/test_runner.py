@@ -144,7 +144,7 @@ def test_a_bug_stops_the_run_at_the_first_failure_and_uses_nothing_up(
     said = str(caught.value)
     assert message.replace("'Fixed'", "'dict'") in said.replace("'Fixed'", "'dict'")
     assert "Traceback" in said
-    assert "evaluation.py" not in said, "the frames of the user, not ours"
+    assert "objective.py" not in said, "the frames of the user, not ours"
     assert len(s.trials) <= 2
     assert {(t.state, t.kind) for t in s.trials} == {(TrialState.FAILED, "error")}
     ended = hpo.run(s, measure, budget=hpo.Budget(trials=5), executor=executor)

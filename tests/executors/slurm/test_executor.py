@@ -29,7 +29,7 @@ from tests.servers.slurm import Cluster, await_that
 
 slurm.skip_without()
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "slurm.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "slurm.md"
 
 
 @pytest.fixture(scope="module")
