@@ -162,7 +162,7 @@ def svg(figure: Figure, name: str, title: str, description: str) -> str:
     for color, value in {**COLORS, **LINES}.items():
         text = text.replace(value, f"var(--{color})")
     words = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
-    return text.replace("<svg ", f'<svg role="img" aria-labeledby="{name}-title {name}-desc" ', 1).replace(
+    return text.replace("<svg ", f'<svg role="img" aria-labelledby="{name}-title {name}-desc" ', 1).replace(
         ">", f">{words}", 1
     )
 

@@ -303,7 +303,7 @@ def test_without_limits_nothing_is_said_of_them() -> None:
 
 def test_charts_have_a_title_and_a_description() -> None:
     for svg in re.findall(r"<svg.*?</svg>", render(filled(12)), re.DOTALL):
-        labels = re.match(r'<svg role="img" aria-labeledby="(\S+) (\S+)"', svg)
+        labels = re.match(r'<svg role="img" aria-labelledby="(\S+) (\S+)"', svg)
         assert labels
         for label in labels.groups():
             assert re.search(rf'<(title|desc) id="{label}">[^<]+</', svg)

@@ -169,7 +169,7 @@ def test_many_points_are_an_image() -> None:
 
 def test_a_figure_in_a_page_says_what_it_is_and_follows_its_colors() -> None:
     text = plots.svg(plots.comparison_figure(compared()), "fig", "a < b", "c & d")
-    assert text.startswith('<svg role="img" aria-labeledby="fig-title fig-desc" ')
+    assert text.startswith('<svg role="img" aria-labelledby="fig-title fig-desc" ')
     assert '<title id="fig-title">a &lt; b</title><desc id="fig-desc">c &amp; d</desc>' in text
     assert "<metadata" not in text
     assert {"var(--line-1)", "var(--line-2)", "var(--ink)"} <= set(re.findall(r"var\(--[\w-]+\)", text))
