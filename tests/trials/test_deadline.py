@@ -119,7 +119,7 @@ SCRIPTS: dict[str, tuple[Callable[[], TimeLimit], list[tuple[str, ...]]]] = {
 def test_what_was_skipped_is_named_and_replayed(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make, expected = SCRIPTS[script]
     study = study_of(9)
-    monkeypatch.setattr("hpo.study.study.Timed", lambda _: make())
+    monkeypatch.setattr("hpo.study.asking.Deadline", lambda _: make())
     trials = study.ask(6, max_seconds=1.0)
     assert [tuple(t.why.get("skipped", ())) for t in trials] == expected
     assert len({str(sorted(t.params.items())) for t in study.trials}) == 15
@@ -139,7 +139,7 @@ def test_without_hyperparameters_to_reuse_the_usual_ones_serve(monkeypatch: pyte
     study = hpo.open_study("added", PROBLEM, storage=":memory:", seed=1)
     for i in range(6):
         study.add({"x": i / 6, "k": 1 + 7 * i, "kind": "ab"[i % 2]}, {"gain": i * 0.1, "size": 7.0 * i})
-    monkeypatch.setattr("hpo.study.study.Timed", lambda _: Scripted(search=False))
+    monkeypatch.setattr("hpo.study.asking.Deadline", lambda _: Scripted(search=False))
     trial = study.ask(max_seconds=1.0)
     assert trial.why["skipped"] == [REUSED]
     assert study.history.fitted == {}
