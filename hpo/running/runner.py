@@ -332,6 +332,7 @@ class _Runner:
 
     def _finish(self) -> None:
         """Tell the study what has ended; what it is told is forgotten here."""
+        self.teller.tell_together([(self.in_flight.held[o.id], o) for o, _ in self.in_flight.ended])
         while self.in_flight.ended:
             outcome, counts = self.in_flight.ended[0]
             trial = self._deliver(outcome, counts)

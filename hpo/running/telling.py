@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from hpo.common.redact import redact
 from hpo.errors import ResultConflict, ResultError, TrialStateError, listing
 from hpo.executors import Outcome
-from hpo.running.objective import Failure, fault_of, result_of
+from hpo.running.objective import Failure, Reading, fault_of, result_of
 from hpo.running.shutdown import Shutdown
 from hpo.study.study import Study
 from hpo.trials.trial import Trial, TrialState
@@ -22,8 +24,28 @@ class Teller:
         self.fault: ResultError | None = None
         """The first result that broke its contract."""
         self.stopped: list[Trial] = []
+        self._stored: dict[str, Trial] = {}
+        """By task, the trials whose results are stored already."""
         self._is_log_said = False
         """Whether it was said which names in a command's output are taken for log."""
+
+    def tell_together(self, ended: Sequence[tuple[Trial, Outcome]]) -> None:
+        """Store what several trials have brought in one durable step, for `tell` to find. All but plain results is left to
+        `tell`."""
+        readings: dict[str, Reading] = {}
+        for _, outcome in ended:
+            with suppress(ResultError):
+                if outcome.value is not None and outcome.kind is None and outcome.reported is None:
+                    result = self._read(outcome.value)
+                    if isinstance(result, Reading):
+                        readings[outcome.id] = result
+        plain = [(trial, outcome) for trial, outcome in ended if outcome.id in readings]
+        if len(plain) < 2:
+            return
+        answers = self._study.leases.tell([(trial, readings[o.id].values, o.seconds) for trial, o in plain])
+        for (_, outcome), now in zip(plain, answers, strict=True):
+            if isinstance(now, Trial):
+                self._stored[outcome.id] = now
 
     def tell(self, trial: Trial, outcome: Outcome, *, counts: bool) -> Trial:
         """The trial as it is then. counts: whether a loss by the machines is one of those it may have."""
@@ -56,11 +78,11 @@ class Teller:
             return self._study.fail(trial, outcome.kind, _reason(outcome), seconds=seconds, counts=counts)
         assert outcome.value is not None
         try:
-            result = result_of(outcome.value, self._study.leases.known.problem.metrics, is_command=self._is_command)
+            result = self._read(outcome.value)
             if isinstance(result, Failure):
                 now = self._study.fail(trial, result.kind, result.message, seconds=seconds, counts=counts)
             else:
-                now = self._study.tell(trial, result.values, seconds=seconds)
+                now = self._stored.pop(outcome.id, None) or self._study.tell(trial, result.values, seconds=seconds)
         except ResultConflict:
             raise
         except ResultError as error:
@@ -73,6 +95,9 @@ class Teller:
             self._is_log_said = True
             self._say(f"taken for log, as no metrics of the problem: {listing(result.ignored)}")
         return now
+
+    def _read(self, value: Mapping[str, Any]) -> Reading | Failure:
+        return result_of(value, self._study.leases.known.problem.metrics, is_command=self._is_command)
 
     def _reported(self, trial: Trial, outcome: Outcome) -> Trial | None:
         """The trial with what its command had reported before its time was over; None where that is no whole result."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from hpo.trials.events import Draft, Event
 
@@ -138,4 +138,16 @@ class Storage(Protocol):
     def close(self) -> None:
         """Let go of files and connections, once a transaction of another thread has ended. Using the storage afterwards
         raises StorageError; closing it again does nothing."""
+        ...
+
+
+@runtime_checkable
+class AppendsIfUnchanged(Protocol):
+    """What a storage far away may offer besides: a change of one trial in one message, with no wait for this process while
+    all others wait for it."""
+
+    def append_if_unchanged(self, study: int, after: int, make: Callable[[], Draft | None]) -> Event | None:
+        """Append the event that `make` drafts of what is known up to event `after`, unless something has been written since
+        of its trial or of none. None, and nothing is appended, where something has, where `make` returns None, and where
+        the storage is near: a transaction is the way then. Durable when it returns. Raises like a transaction."""
         ...

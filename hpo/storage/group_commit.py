@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
+from typing import NoReturn, cast
 
 from hpo.errors import ConnectionLost, HpoError, StorageError
 from hpo.storage.base import Log
 from hpo.storage.retry import retrying
+from hpo.storage.stored_event import now
 from hpo.trials.events import Draft, Event, StudyState
 
 Decide = Callable[[StudyState, Log], Sequence[Draft]]
@@ -32,6 +34,8 @@ class Step:
 
     decide: Decide
     fold: Fold | None = None
+    is_of_one_trial: bool = False
+    """Whether what it writes follows from its trial, and from events of none, alone."""
     written: list[Event] = field(default_factory=list)
     error: Exception | None = None
     """Why nothing was written."""
@@ -60,9 +64,53 @@ class Step:
         if self.fold is not None:
             self.fold(self.written)
 
+    def append_alone(
+        self, study_state: StudyState, append: Callable[[int, Callable[[], Draft | None]], Event | None]
+    ) -> bool:
+        """Have `append(after, make)` store what follows from `study_state`, the log of one trial up to event `after`, where
+        that is all there is of it. False where it is not, or where it was tried before and may be stored."""
+        if self.is_tried or not self.is_of_one_trial:
+            return False
+        self.is_tried = True
+        event = append(study_state.seq, lambda: self._made_of(study_state))
+        if event is None:
+            self.is_tried = False
+            return False
+        self.written = [event]
+        if self.fold is not None:
+            self.fold(self.written)
+        return True
+
+    def _made_of(self, study_state: StudyState) -> Draft | None:
+        """What it would write if this were all there is; None where there is more to say than one event."""
+        try:
+            drafts = self.decide(study_state, cast(Log, _EndOfLog(study_state.seq)))
+            if len(drafts) != 1:
+                return None
+            draft = replace(drafts[0], request=self.request)
+            if self.fold is not None:
+                self.fold([Event(study_state.seq + 1, now(), draft.kind, draft.number, draft.data)])
+        except (HpoError, _Unread):
+            return None
+        return draft
+
     def news(self, study_state: StudyState) -> list[Event]:
         """What was written, if it is what `state` has to hear next; it may be behind."""
         return self.written if self.written and self.written[0].seq == study_state.seq + 1 else []
+
+
+class _Unread(Exception):
+    """What is asked for may have been written by others meanwhile."""
+
+
+@dataclass(frozen=True)
+class _EndOfLog:
+    """The log as if nothing had been written since event `last`."""
+
+    last: int
+
+    def events(self, after: int = 0, number: int | None = None) -> NoReturn:
+        raise _Unread
 
 
 class GroupCommit:
@@ -80,20 +128,35 @@ class GroupCommit:
     def write(self, decide: Decide, fold: Fold | None = None, request: str = "") -> list[Event]:
         """The events of a step, once they are stored; with a `request`, those that are stored for it already. Raises what
         `decide` and `fold` raise, and StorageError."""
-        step = Step(decide, fold, request=request or uuid.uuid4().hex, is_tried=bool(request))
-        try:
-            try:
-                self._enter(step)
-                step.calls.get()
-                if not step.is_done:
-                    self._write_all()
-            finally:
-                self._leave(step)
-        finally:
-            self._leave(step)  # for what interrupted even that
+        step = Step(decide, fold)
+        if request:
+            step.request, step.is_tried = request, True
+        self.write_all([step])
         if step.error is not None:
             raise step.error
         return step.written
+
+    def write_all(self, steps: Sequence[Step]) -> None:
+        """Steps of one thread, in order and mostly in one transaction. Then each is done: written, or with its error."""
+        try:
+            try:
+                for step in steps:
+                    self._enter(step)
+                for step in steps:
+                    step.calls.get()
+                    if not step.is_done:
+                        self._write_all()
+                    self._leave(step)
+            finally:
+                self._leave_all(steps)
+        finally:
+            self._leave_all(steps)  # for what interrupted even that
+
+    def _leave_all(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            step.has_left = True
+        for step in steps:
+            self._leave(step)
 
     def _enter(self, step: Step) -> None:
         with self._guard:

@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
@@ -38,6 +39,9 @@ _LIVELY = {
 themselves after fifteen minutes to two hours."""
 _PING = 5.0
 """Seconds that a connection of the pool may take to answer."""
+_FRESH = 1.0
+"""Seconds for which a connection whose server has answered is used again without a question. Should it have gone since,
+the step is repeated like any whose connection breaks."""
 _IDLE = 10.0
 """Seconds after which the server ends a transaction that asks nothing: its process was stopped, or its machine is gone."""
 _SOON = 2.0
@@ -84,6 +88,11 @@ class PostgresServer:
     def where(self) -> str:
         """The same."""
         return self.url
+
+    @property
+    def is_far(self) -> bool:
+        """Reached over a network, with a driver that can be told several statements at once."""
+        return self._url.get_driver_name() == _OURS
 
     def engine(self) -> sa.Engine:
         """An engine that tests a pooled connection before it is used: servers restart, and networks forget."""
@@ -144,13 +153,12 @@ class PostgresServer:
         if connection.dialect.driver != _OURS:
             self.lock_study(connection, study)
             return connection.execute(*row).one_or_none()
-        found = self._wait(connection, "the study", _SCHEMA_LOCK, study, then=_text(connection, row))
-        cursor: Any = found.cursor
-        cursor.nextset()
-        values = cursor.fetchone()
-        return values and SimpleNamespace(
-            **{c.name: value for c, value in zip(cursor.description, values, strict=True)}
-        )
+        return _second_row(self._wait(connection, "the study", _SCHEMA_LOCK, study, then=_text(connection, row)))
+
+    def appended(self, connection: sa.Connection, study: int, row: Message) -> Any:
+        """Nobody waits for this process while it has the lock: the server does everything by itself."""
+        text = f"{_text(connection, row)}; COMMIT"
+        return _second_row(self._wait(connection, "the study", _SCHEMA_LOCK, study, then=text))
 
     def commit_with(self, connection: sa.Connection, messages: Sequence[Message]) -> None:
         """In one message. Between two of them the server and this process wait for one another, and everybody for both."""
@@ -278,12 +286,11 @@ class PostgresServer:
         return connection
 
     def _check(self, dialect: sa.Dialect, raw: Any, *_: object) -> None:
-        """Whether a connection of the pool, before it is used, still has a server at its other end."""
+        """Whether a connection of the pool that lay idle still has a server at its other end."""
         import sqlalchemy as sa
 
         raw.silence = self._silence
-        if raw.is_new:
-            raw.is_new = False
+        if time.monotonic() - raw.heard_at < _FRESH:
             return
         error: Exception | None = None
         try:
@@ -316,6 +323,14 @@ def _text(connection: sa.Connection, message: Message) -> str:
     statement, given = message
     raw: Any = connection.connection.dbapi_connection
     return ClientCursor(raw).mogrify(_compiled(statement, connection.dialect), given)
+
+
+def _second_row(found: sa.CursorResult[Any]) -> Any:
+    """The row of the second of two statements, or None."""
+    cursor: Any = found.cursor
+    cursor.nextset()
+    values = cursor.fetchone()
+    return values and SimpleNamespace(**{c.name: value for c, value in zip(cursor.description, values, strict=True)})
 
 
 @cache

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from hpo.errors import StorageError, StudyDamaged, StudyNotFound
 from hpo.storage import schema as tables
 from hpo.storage.base import PATIENCE, Lease, Log, StudyRecord
+from hpo.storage.conditional_append import appended
 from hpo.storage.connections import Connections
 from hpo.storage.database import Database, Message
 from hpo.storage.paths import file_of, is_url
@@ -201,6 +202,18 @@ class SqlStorage:
                 log.end()
             finally:
                 log.ended = True
+
+    def append_if_unchanged(self, study: int, after: int, make: Callable[[], Draft | None]) -> Event | None:
+        """Append an event of one trial in one message, if nothing has been written of it."""
+        if not self._database.is_far:
+            return None
+        draft = make()
+        if draft is None:
+            return None
+        message = appended(study, after, draft)
+        with self._connections.writing() as connection, self._connections.explained():
+            row = self._database.appended(connection, study, message)
+        return row and StoredEvent(row.seq, row.at, draft.kind, draft.number, message[1]["data"]).event()
 
     def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:
         """Renew the owner's leases, in order of number, so that two who renew never wait for each other in a circle."""

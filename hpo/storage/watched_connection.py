@@ -19,8 +19,8 @@ class Watched(psycopg.Connection[Any]):
     """After `silence` seconds without a byte from the server the line is cut, as if the server had gone; 0 is for ever."""
 
     silence = 0.0
-    is_new = True
-    """Whether nobody has used it yet."""
+    heard_at = 0.0
+    """When the server last answered, by the monotonic clock."""
 
     def wait(self, gen: PQGen[RV], *args: Any, **named: Any) -> RV:
         """Have `gen` done, which talks to the server."""
@@ -50,5 +50,6 @@ class Watched(psycopg.Connection[Any]):
                     self.close()
                     raise psycopg.OperationalError(f"no answer for {self.silence:g} s, so the connection was given up")
         except StopIteration as done:
+            self.heard_at = time.monotonic()
             answer: RV = done.value
             return answer

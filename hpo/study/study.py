@@ -25,20 +25,19 @@ from hpo.study.leases import Leases
 from hpo.study.new_events import (
     accepted,
     checked_seconds,
-    corrected,
     failed_again,
     handed_back,
     opened,
     said,
-    told,
     took,
 )
 from hpo.study.replay import Replay
 from hpo.study.replay import replay as replayed
 from hpo.study.study_log import Look, StudyLog
+from hpo.study.telling import telling
 from hpo.trials.events import Draft, Event, StudyState, check_step
 from hpo.trials.history import History, summary
-from hpo.trials.results import checked_result, compared, may_leap, on_data
+from hpo.trials.results import checked_result, compared, on_data
 from hpo.trials.trial import FAILURE_KINDS, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -149,17 +148,9 @@ class Study:
         What of the result is dropped, and why it is set aside, is in the trial's `notes`.
         Raises a ResultError when the result breaks the metrics' contracts (nothing is recorded), TrialNotFound.
         """
+        attempt = trial.attempt if isinstance(trial, Trial) else None
         number = _number(trial)
-
-        def decide(problem: Problem, current: Trial, look: Look) -> list[Draft]:
-            checked = checked_result(problem.metrics, values, f"trial {number}")
-            if may_leap(checked, problem.metrics, look(False), number):
-                checked = compared(checked, problem.metrics, look(True), number)
-            if replace and current.state is TrialState.COMPLETED:
-                return corrected(current, checked, reason)
-            return told(current, checked, trial.attempt if isinstance(trial, Trial) else current.attempt, seconds)
-
-        return said(self._log.change(number, decide))
+        return said(self._log.change(number, telling(number, values, attempt, seconds, replace=replace, reason=reason)))
 
     def fail(
         self,

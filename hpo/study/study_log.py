@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from hpo.errors import StorageError, StudyDamaged, StudyNotFound, TrialNotFound
 from hpo.problem.json_format import problem_from_json
 from hpo.problem.problem import Problem
-from hpo.storage.base import Log, Storage, StudyRecord
+from hpo.storage.base import AppendsIfUnchanged, Log, Storage, StudyRecord
 from hpo.storage.forks import renewed_in_children
 from hpo.storage.group_commit import Decide, GroupCommit, Step
 from hpo.storage.retry import retrying
@@ -19,6 +20,9 @@ from hpo.trials.trial import Trial
 
 Look = Callable[[bool], Sequence[Trial]]
 """The study's trials as far as this process has read the log, or with True as they stand."""
+
+Decision = Callable[[Problem, Trial, Look], Sequence[Draft]]
+"""Makes drafts of one trial as it stands, under the problem as it stands."""
 
 _WAYS_OUT = "Restore a backup of it; other studies there can be read all the same"
 _NEAR = 8
@@ -84,39 +88,23 @@ class StudyLog:
 
         return self._steps.write(decide_there, request=request)
 
-    def change(self, number: int, decide: Callable[[Problem, Trial, Look], Sequence[Draft]]) -> Trial:
-        """Append what `decide` makes of one trial as it stands; what it then is. Where others have written much, only
-        what concerns the trial is read: with many processes that tell, reading all would be most of their work. Raises
-        TrialNotFound."""
-        found: list[Trial] = []
-        now: list[Trial] = []
+    def change(self, number: int, decide: Decision) -> Trial:
+        """Append what `decide` makes of one trial as it stands; what it then is. Raises TrialNotFound."""
+        (answer,) = self.change_all([(number, decide)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
-        def decide_there(study_state: StudyState, log: Log) -> Sequence[Draft]:
-            if 0 < log.last - study_state.seq <= _NEAR:
-                study_state.apply(log.events(study_state.seq))
-            unread = (
-                log.events(study_state.seq, number) if study_state.seq < log.last and isinstance(number, int) else []
-            )
-            problem, trial = study_state.trial_after(number, unread)
-            if trial is None:
-                study_state.apply(log.events(study_state.seq))
-                trial = _known(study_state, number)
-            found[:] = [trial]
-
-            def look(is_all_read: bool) -> Sequence[Trial]:
-                if is_all_read:
-                    study_state.apply(log.events(study_state.seq))
-                return study_state.trials
-
-            return decide(problem, trial, look)
-
-        def fold(written: Sequence[Event]) -> None:
-            now[:] = found
-            for event in written:
-                now[:] = [trial_after(now[0], event, self._seed)]
-
-        self._steps.write(decide_there, fold)
-        return now[0]
+    def change_all(self, changes: Sequence[tuple[int, Decision]]) -> list[Trial | Exception]:
+        """The same for several trials, mostly in one transaction; of each what it then is, or why it is as it was.
+        Raises StorageError."""
+        pending = [_Change(number, decide, self._seed) for number, decide in changes]
+        steps = [Step(change.decide, change.fold, is_of_one_trial=True) for change in pending]
+        self._steps.write_all(steps)
+        for step in steps:
+            if isinstance(step.error, StorageError):
+                raise step.error
+        return [step.error or change.after() for step, change in zip(steps, pending, strict=True)]
 
     def seen(self) -> tuple[History, int, int]:
         """Everything known now, the last event, and the last that gave out a trial."""
@@ -168,10 +156,26 @@ class StudyLog:
             yield log
 
     def _attempt(self, steps: Sequence[Step]) -> None:
+        if len(steps) == 1 and self._is_appended(steps[0]):
+            return
         with self._writing() as (study_state, log):
             for step in steps:
                 step.write(study_state, log)
                 _fold(study_state, step.news(study_state))
+
+    def _is_appended(self, step: Step) -> bool:
+        """Whether a step was stored in one message: it follows from what is known, and the storage finds that true."""
+        if not isinstance(self._storage, AppendsIfUnchanged):
+            return False
+        append = partial(self._storage.append_if_unchanged, self._id)
+        with self._lock, self._named():
+            study_state, self._state = self._state, None
+            if study_state is None:
+                return False
+            is_stored = step.append_alone(study_state, append)
+            study_state.apply(step.news(study_state))
+            self._state = study_state
+        return is_stored
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[StudyState, Log]]:
@@ -220,6 +224,46 @@ class StudyLog:
             raise StudyDamaged(
                 f"study {self._name!r} in {self._storage.url} cannot be read: {error}. {_WAYS_OUT}"
             ) from error
+
+
+class _Change:
+    """A step that concerns one trial. Where others have written much, only what concerns the trial is read: with many
+    processes that tell, reading all would be most of their work."""
+
+    def __init__(self, number: int, decide: Decision, seed: int) -> None:
+        self._number, self._decide, self._seed = number, decide, seed
+        self._before: Trial | None = None
+        self._now: Trial | None = None
+
+    def decide(self, study_state: StudyState, log: Log) -> Sequence[Draft]:
+        """What to write of the trial as it stands."""
+        if 0 < log.last - study_state.seq <= _NEAR:
+            study_state.apply(log.events(study_state.seq))
+        is_behind = study_state.seq < log.last and isinstance(self._number, int)
+        unread = log.events(study_state.seq, self._number) if is_behind else []
+        problem, trial = study_state.trial_after(self._number, unread)
+        if trial is None:
+            study_state.apply(log.events(study_state.seq))
+            trial = _known(study_state, self._number)
+        self._before = trial
+
+        def look(is_all_read: bool) -> Sequence[Trial]:
+            if is_all_read:
+                study_state.apply(log.events(study_state.seq))
+            return study_state.trials
+
+        return self._decide(problem, trial, look)
+
+    def fold(self, written: Sequence[Event]) -> None:
+        """Keep what the trial becomes."""
+        self._now = self._before
+        for event in written:
+            self._now = trial_after(self._now, event, self._seed)
+
+    def after(self) -> Trial:
+        """The trial once it is written."""
+        assert self._now is not None
+        return self._now
 
 
 def _fold(study_state: StudyState, written: Sequence[Event]) -> None:
