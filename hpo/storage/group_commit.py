@@ -90,17 +90,13 @@ class Step:
             draft = replace(drafts[0], request=self.request)
             if self.fold is not None:
                 self.fold([Event(study_state.seq + 1, now(), draft.kind, draft.number, draft.data)])
-        except (HpoError, _Unread):
+        except (HpoError, LookupError):
             return None
         return draft
 
     def news(self, study_state: StudyState) -> list[Event]:
         """What was written, if it is what `state` has to hear next; it may be behind."""
         return self.written if self.written and self.written[0].seq == study_state.seq + 1 else []
-
-
-class _Unread(Exception):
-    """What is asked for may have been written by others meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,8 @@ class _EndOfLog:
     last: int
 
     def events(self, after: int = 0, number: int | None = None) -> NoReturn:
-        raise _Unread
+        """Nobody has looked."""
+        raise LookupError
 
 
 class GroupCommit:
