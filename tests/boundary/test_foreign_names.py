@@ -110,7 +110,9 @@ def test_nobody_knows_what_nobody_knows() -> None:
 @pytest.mark.parametrize("name", [n for n in vars(Leases) if not n.startswith("_")])
 def test_what_a_study_had_before_its_leases_did_is_answered(name: str) -> None:
     study = hpo.open_study("s", PROBLEM, storage=":memory:", seed=0)
-    with pytest.raises(AttributeError, match=rf"'Study' object has no attribute '{name}'\. Write study\.leases\.{name}$"):
+    with pytest.raises(
+        AttributeError, match=rf"'Study' object has no attribute '{name}'\. Write study\.leases\.{name}$"
+    ):
         getattr(study, name)
 
 
