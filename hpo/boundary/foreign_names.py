@@ -1,4 +1,4 @@
-"""Foreign names: what people bring from other libraries, and what to write here.
+"""Foreign names: what people bring from other libraries, or from an earlier version of this one, and what to write here.
 
 One table for names that modules and objects of the library do not have, one for arguments that its functions do not take,
 one with a call of each function as it should be. Read only when a name or a call has failed.
@@ -31,6 +31,12 @@ _BAYESIAN = "Write hpo.strategies.Bayesian(), the default"
 _STORAGE = 'A storage is a file or a database URL: hpo.open_study(..., storage="hpo.db")'
 
 _STUDIES: Hints = {_OPEN: "create_study", _LOAD: "load_study", _NAMES: "get_all_study_summaries get_all_study_names"}
+
+_LEASES: Hints = {
+    f"Write study.leases.{name}": name
+    for name in ("claim", "renew", "adopt", "held", "reclaim", "bill", "join", "known")
+}
+"""Formerly of Study itself."""
 
 NAMES: Mapping[str, Hints] = {
     "hpo": {
@@ -88,7 +94,12 @@ NAMES: Mapping[str, Hints] = {
         "A fixed value is not a parameter: set it in your code": "Constant",
         'Write logging.getLogger("hpo").setLevel(logging.INFO), with the logging of Python': "logging",
     },
-    "hpo.study": {**_STUDIES, 'Write hpo.Objective("accuracy", goal="maximize")': "StudyDirection"},
+    "hpo.study": {
+        **_STUDIES,
+        'Write hpo.Objective("accuracy", goal="maximize")': "StudyDirection",
+        "Write hpo.Study": "Study",
+        "Write study.leases, of a study that is open": "Leases",
+    },
     "hpo.storage": {_STORAGE: "RDBStorage JournalStorage InMemoryStorage Sqlite SQLite SqliteStorage Postgres"},
     "hpo.report": {
         _REPORT: "report write save plot Report plot_optimization_history plot_param_importances plot_pareto_front"
@@ -114,7 +125,9 @@ NAMES: Mapping[str, Hints] = {
         "Write hpo.executors.Futures(make, slots=4), where make() gives a concurrent.futures.Executor": "Joblib Loky MPI",
         'Write hpo.executors.Slurm("/shared/folder", slots=16)': "SlurmExecutor AutoExecutor Submitit",
         'Write hpo.executors.Dask("tcp://host:8786")': "DaskClient Distributed",
+        "Write hpo.executors.Task": "Work",
     },
+    "hpo.testing": {"Write hpo.testing.clusters": "engines"},
     "Study": {
         _RUN: "optimize run tune fit search minimize maximize",
         "Write study.best": "best_trial incumbent get_best max",
@@ -144,6 +157,7 @@ NAMES: Mapping[str, Hints] = {
         "Write study.strategy": "sampler",
         "A run ends with its budget: hpo.Budget(trials=20), Budget(wall='2h'), Budget(target=0.95); or by Ctrl-C": "stop",
         _REPORT: "report plot",
+        **_LEASES,
     },
     "History": {
         "Write history.best": "best_trial incumbent",
@@ -170,7 +184,7 @@ NAMES: Mapping[str, Hints] = {
         "Write study.problem.space": "distributions",
     },
 }
-"""By module or class: what is not there."""
+"""By module or class: what is not there, or is there no more."""
 
 _SEED = "The seed belongs to the study: hpo.open_study(..., seed={})"
 _GOAL = 'The goal belongs to the metric: hpo.Objective("accuracy", goal={})'

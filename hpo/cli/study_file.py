@@ -30,19 +30,18 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from hpo.cli.console import echo
 from hpo.cli.executors import executor_of
-from hpo.errors import DefinitionError, HpoError, SettingsError, did_you_mean, listing
+from hpo.cli.toml_reader import Table, TomlReader, flattened, read_toml
+from hpo.errors import SettingsError, did_you_mean, listing
 from hpo.executors import Subprocess
-from hpo.executors.supervisor.command import DEEPEST, Command, is_shallow, variables
+from hpo.executors.supervisor.command import Command, variables
 from hpo.problem.json_format import metric_from_json, parameter_from_json
 from hpo.problem.metrics import Metric
 from hpo.problem.parameters import Parameter
@@ -55,9 +54,6 @@ from hpo.running.trial_limits import NOTICE
 from hpo.strategies import Strategy
 from hpo.strategies.registry import from_json
 from hpo.study.provenance import fingerprint
-
-T = TypeVar("T")
-Table = dict[str, Any]
 
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("constraints", "study", "space", "metrics", "budget", "run"),
@@ -78,9 +74,6 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "active_if": (dict, 'a table, {"model.optimizer" = ["sgd"]}'),
 }
 """Fields of parameters and metrics that do not check themselves."""
-_TOO_DEEP = f"tables and lists are nested more than {DEEPEST} deep"
-_NONE = {"none": True}
-"""How a file writes None, for which TOML has no word: as a choice, as a default and in a condition."""
 _BYTES = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -122,26 +115,10 @@ class StudyFile:
 def read_study_file(path: str | Path) -> StudyFile:
     """The study that the file declares. Raises SettingsError with every fault of the file, each with its key."""
     where = Path(path)
-    try:
-        data = tomllib.loads(where.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{where}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # not UTF-8, or not TOML
-        raise SettingsError(f"{where}: not a TOML file: {error}") from error
-    except RecursionError:
-        raise SettingsError(f"{where}: {_TOO_DEEP}") from None
-    if not is_shallow(data):
-        raise SettingsError(f"{where}: {_TOO_DEEP}")
-    return _Reader(_with_none(data), where).read()
+    return _StudyReader(read_toml(where), where, _KEYS).read()
 
 
-class _Reader:
-    """Walks the file once and gathers faults, so that one run shows them all."""
-
-    def __init__(self, data: Table, where: Path) -> None:
-        self.data, self.where = data, where
-        self.faults: list[str] = []
-
+class _StudyReader(TomlReader):
     def read(self) -> StudyFile:
         self.known("", self.data)
         study, run = self.section("study"), self.section("run")
@@ -179,7 +156,7 @@ class _Reader:
 
     def space(self) -> Space | None:
         before = len(self.faults)
-        tables = _flat(self.section("space"), _is_table_of_tables)
+        tables = flattened(self.section("space"), _is_table_of_tables)
         parameters = {name: self.parameter(name, table) for name, table in tables.items()}
         constraints = self.data.get("constraints", [])
         if not isinstance(constraints, list) or not all(isinstance(text, str) for text in constraints):
@@ -191,7 +168,7 @@ class _Reader:
     def parameter(self, name: str, table: Any) -> Parameter | None:
         where = f"space.{name}"
         if isinstance(table, dict) and isinstance(table.get("active_if"), dict):
-            table = {**table, "active_if": _flat(table["active_if"], _is_table)}
+            table = {**table, "active_if": flattened(table["active_if"], _is_table)}
         if isinstance(table, dict) and "constraints" in table:
             self.faults.append(
                 f"{where}.constraints: constraints stand at the head of the file, before the first [table]"
@@ -220,6 +197,15 @@ class _Reader:
         for question in asked:
             echo(f"{self.where}: {question.message}", err=True)
         return metric
+
+    def fields(self, where: str, table: Any) -> bool:
+        """Whether the fields that do not check themselves hold what they must."""
+        before = len(self.faults)
+        for key, value in table.items() if isinstance(table, dict) else ():
+            kind, words = _KINDS.get(key, (object, ""))
+            if not isinstance(value, kind):
+                self.faults.append(f"{where}.{key}: expected {words}, got {value!r}")
+        return len(self.faults) == before
 
     def budget(self, problem: Problem | None) -> Budget | None:
         if "budget" not in self.data:
@@ -283,61 +269,6 @@ class _Reader:
                 _check_command(Command.of(given), space)
         return given
 
-    # -- gathering ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def at(self, where: str) -> Iterator[None]:
-        """Gather the faults raised inside, each with its key in front."""
-        try:
-            yield
-        except DefinitionError as error:
-            self.faults += [f"{where}: {fault}" if where else fault for fault in error.problems]
-        except HpoError as error:
-            self.faults.append(f"{where}: {error}" if where else str(error))
-
-    def built(self, where: str, make: Callable[[], T]) -> T | None:
-        with self.at(where):
-            return make()
-        return None
-
-    def section(self, name: str) -> Table:
-        table = self.data.get(name)
-        if not isinstance(table, dict):
-            given = "" if table is None else f", got {table!r}"
-            self.faults.append(f"{name}: the file needs a [{name}] table{given}")
-            return {}
-        if name in _KEYS:
-            self.known(name, table)
-        return table
-
-    def known(self, name: str, table: Table) -> None:
-        """Each key that nobody knows is a fault."""
-        for key in table:
-            if key not in _KEYS[name]:
-                path, hint = f"{name}.{key}" if name else key, did_you_mean(key, _KEYS[name])
-                self.faults.append(f"{path}: no such key (have: {listing(_KEYS[name])}).{hint}")
-
-    def fields(self, where: str, table: Any) -> bool:
-        """Whether the fields that do not check themselves hold what they must."""
-        before = len(self.faults)
-        for key, value in table.items() if isinstance(table, dict) else ():
-            kind, words = _KINDS.get(key, (object, ""))
-            if not isinstance(value, kind):
-                self.faults.append(f"{where}.{key}: expected {words}, got {value!r}")
-        return len(self.faults) == before
-
-    def value(self, table: Table, path: str, kind: type | tuple[type, ...], words: str, needed: bool = False) -> Any:
-        section, key = path.split(".")
-        value = table.get(key)
-        if value is None:
-            if needed and section in self.data:
-                self.faults.append(f"{path}: needed: {words}")
-            return None
-        if not isinstance(value, kind) or isinstance(value, bool):
-            self.faults.append(f"{path}: expected {words}, got {value!r}")
-            return None
-        return value
-
 
 def in_bytes(given: object) -> int:
     """`2000000`, `"500MB"`, `"2GB"`, `"1.5GiB"` in bytes. Raises SettingsError."""
@@ -346,21 +277,6 @@ def in_bytes(given: object) -> int:
     if match is None or match[2] not in _BYTES or not 0 < float(match[1]) < 1e300:
         raise SettingsError(f'{given!r} is no amount of memory; write bytes, or text like "500MB", "2GB", "1.5GiB"')
     return int(float(match[1]) * _BYTES[match[2]])
-
-
-def _with_none(value: Any) -> Any:
-    """What the file holds, with None where it says so."""
-    if isinstance(value, dict):
-        return None if value == _NONE and value["none"] is True else {k: _with_none(v) for k, v in value.items()}
-    return [_with_none(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _flat(table: Table, is_group: Callable[[Any], bool], prefix: str = "") -> Table:
-    """`{"model": {"lr": leaf}}`, which is how TOML reads `[space.model.lr]`, as `{"model.lr": leaf}`."""
-    out: Table = {}
-    for name, value in table.items():
-        out.update(_flat(value, is_group, f"{prefix}{name}.") if is_group(value) else {prefix + name: value})
-    return out
 
 
 def _is_table(value: object) -> bool:

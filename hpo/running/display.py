@@ -108,7 +108,7 @@ class Unshown(logging.Handler):
     """Warnings that nobody handles, while a display shows a run: what it does not show itself goes to standard error, as it
     does without a run."""
 
-    _NAMES = ("hpo.storage", "hpo.running.runner", "hpo.running.untold_results")
+    _NAMES = ("hpo.storage", "hpo.running.announcer", "hpo.running.run_loop", "hpo.running.untold_results")
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

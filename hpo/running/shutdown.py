@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from enum import Enum
 
+from hpo.common.text import counted
 from hpo.running.budget import Budget
 from hpo.running.signals import Interrupts
 
@@ -82,3 +83,27 @@ class Shutdown:
         """Nothing runs any more, and nothing is to come."""
         self.reason = self.reason or reason
         self.stage = Stage.OVER
+
+
+def interrupted_words(n_live: int, n_kept: int, *, survives: bool) -> str:
+    """What is said after a first Ctrl-C.
+
+    n_live: trials that run. n_kept: results that cannot be stored at the moment. survives: whether tasks outlive their
+    driver.
+    """
+    n, is_one = counted(n_live, "running trial"), n_live == 1
+    kept = f"; {counted(n_kept, 'result')} cannot be stored at the moment" if n_kept else ""
+    if not n_live:
+        end = f"{kept}; interrupt again (Ctrl-C) to end without" if kept else ""
+        return f"interrupted: no trial is running, and no more are started{end}"
+    if survives:
+        them = "it" if is_one else "them"
+        return f"interrupted: {n} {'goes' if is_one else 'go'} on; the next run takes {them} back{kept}"
+    end = f"interrupt again (Ctrl-C) to cancel {'it' if is_one else 'them'}"
+    return f"interrupted: waiting for {n} to end{kept}; {end}"
+
+
+def terminated_words(n_live: int, notice: float) -> str:
+    """What is said after SIGTERM."""
+    has = "has" if n_live == 1 else "have"
+    return f"terminated: {counted(n_live, 'running trial')} {has} {notice:g} s to end"

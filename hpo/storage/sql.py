@@ -1,67 +1,47 @@
-"""SqlStorage: studies in an SQL database, through SQLAlchemy Core."""
+"""SqlStorage: studies in an SQL database, through SQLAlchemy Core. What happens in a transaction is in `sql_log`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from hpo.errors import StorageError, StudyDamaged, StudyNotFound
+from hpo.errors import StorageError, StudyDamaged
 from hpo.storage import schema as tables
-from hpo.storage.base import PATIENCE, Lease, Log, StudyRecord
+from hpo.storage.base import PATIENCE, Log, StudyRecord
 from hpo.storage.conditional_append import appended
 from hpo.storage.connections import Connections
-from hpo.storage.database import Database, Message
+from hpo.storage.database import Database
 from hpo.storage.paths import file_of, is_url
 from hpo.storage.postgres import PostgresServer
 from hpo.storage.retry import retrying
+from hpo.storage.sql_log import THIS, SqlLog, events_of, rows_of, unknown, values
 from hpo.storage.sqlite import SqliteFile
 from hpo.storage.stored_event import (
-    StoredEvent,
     check_rename,
     checked_name,
     copied_lines,
     from_text,
-    lines,
     no_study,
     now,
     to_text,
 )
-from hpo.trials.events import Draft, Event
+from hpo.trials.events import Event
 
 T = TypeVar("T")
 _BY_NAME = sa.select(tables.study).where(tables.study.c.name == sa.bindparam("name"))
 _NAMES = sa.select(tables.study.c.name).order_by(tables.study.c.id)
-_THIS = tables.study.c.id == sa.bindparam("study")
-_AFTER = sa.and_(tables.event.c.study_id == tables.study.c.id, tables.event.c.seq > sa.bindparam("after"))
-_LINES = [tables.event.c[name] for name in ("seq", "at", "kind", "number", "data")]
-# The outer join tells a study without new events (one row of nulls) from no study (no row) in one query.
-_EVENTS = sa.select(*_LINES).select_from(tables.study.outerjoin(tables.event, _AFTER)).where(_THIS).order_by(_LINES[0])
 _VERSION = sa.select(tables.version.c.version_num).scalar_subquery()
 _ANY_LEASE = sa.exists().where(tables.lease.c.study_id == tables.study.c.id)
 _LOCK = (
     sa.select(tables.study.c.last_seq, _VERSION.label("version"), _ANY_LEASE.label("has_leases"))
-    .where(_THIS)
+    .where(THIS)
     .with_for_update(of=tables.study)
 )
 _HIGHEST = sa.select(sa.func.coalesce(sa.func.max(tables.study.c.id), 0))
-_ANSWERED = (
-    sa.select(*_LINES)
-    .where(tables.event.c.study_id == sa.bindparam("study"), tables.event.c.request == sa.bindparam("request"))
-    .order_by(_LINES[0])
-)
-# Two halves, not in order and `seq` not as it is: else SQLite walks through all of the study instead of the index.
-_LATER = (tables.event.c.study_id == sa.bindparam("study"), tables.event.c.seq + 0 > sa.bindparam("after"))
-_OF_TRIAL = sa.union_all(
-    sa.select(*_LINES).where(*_LATER, tables.event.c.number == sa.bindparam("number")),
-    sa.select(*_LINES).where(*_LATER, tables.event.c.number.is_(None)),
-)
-_OF_STUDY = tables.lease.c.study_id == sa.bindparam("study")
-_LEASES = sa.select(*(tables.lease.c[name] for name in ("number", "attempt", "owner", "until"))).where(_OF_STUDY)
 _HELD = sa.and_(
     tables.lease.c.study_id == sa.bindparam("of_study"),
     tables.lease.c.number == sa.bindparam("of_number"),
@@ -70,8 +50,6 @@ _HELD = sa.and_(
 )
 _TRIES = 10
 """How often a study that others make and delete at the same time is tried to be made."""
-_INSERT = tables.event.insert()
-_LAST = sa.update(tables.study).where(_THIS).values(last_seq=sa.bindparam("last"))
 
 
 class SqlStorage:
@@ -124,7 +102,7 @@ class SqlStorage:
                 connection.execute(tables.study.insert(), row if id is None else {**row, "id": id})
                 if copied:
                     study = connection.execute(_BY_NAME, {"name": name}).one().id
-                    connection.execute(tables.event.insert(), _values(copied, study))
+                    connection.execute(tables.event.insert(), values(copied, study))
         raise StorageError(
             f"study {name!r} could not be made in {self._database.where}, which refuses its row; is it damaged?"
         )
@@ -182,8 +160,8 @@ class SqlStorage:
     def events(self, study: int, after: int = 0) -> list[Event]:
         """The committed events with `seq > after`."""
         with self._connections.reading() as connection, self._connections.explained():
-            rows = _rows(connection, study, after)
-        return _events(rows)
+            rows = rows_of(connection, study, after)
+        return events_of(rows)
 
     @contextmanager
     def transaction(self, study: int) -> Iterator[Log]:
@@ -192,11 +170,11 @@ class SqlStorage:
             with self._connections.explained():
                 row = self._database.locked(connection, study, (self._lock, {"study": study}))
             if row is None:
-                raise _unknown(study)
+                raise unknown(study)
             tables.check_version(row.version, self._database)
             if not isinstance(row.last_seq, int):
                 raise StudyDamaged(f"the number of its events is {row.last_seq!r}")
-            log = _SqlLog(self._connections, connection, study, row, self._database)
+            log = SqlLog(self._connections, connection, study, row, self._database)
             try:
                 yield log
                 log.end()
@@ -224,8 +202,8 @@ class SqlStorage:
                 row = {"of_study": study, "of_number": number, "of_attempt": attempt, "of_owner": owner}
                 if connection.execute(renewed, row).rowcount:
                     kept.add(number)
-            if not kept and connection.execute(sa.select(1).where(_THIS), {"study": study}).first() is None:
-                raise _unknown(study)
+            if not kept and connection.execute(sa.select(1).where(THIS), {"study": study}).first() is None:
+                raise unknown(study)
         return kept
 
     def copy_to(self, target: Path) -> bool:
@@ -263,106 +241,6 @@ class SqlStorage:
             yield connection
 
 
-class _SqlLog:
-    def __init__(
-        self,
-        connections: Connections,
-        connection: sa.Connection,
-        study: int,
-        row: Any,
-        database: Database,
-    ) -> None:
-        self._database = database
-        self._connections = connections
-        self._connection = connection
-        self._study = study
-        self._last: int = row.last_seq
-        self._begun: float = row.now
-        self._has_leases: bool = row.has_leases
-        self._pending: list[dict[str, Any]] = []
-        self.ended = False
-
-    @property
-    def last(self) -> int:
-        return self._last
-
-    def events(self, after: int = 0, number: int | None = None) -> list[Event]:
-        self.flush()
-        with self._connections.explained():
-            if number is None:
-                return _events(_rows(self._connection, self._study, after))
-            of_trial = {"study": self._study, "number": number, "after": after}
-            rows = self._connection.execute(_OF_TRIAL, of_trial).all()
-        return sorted((StoredEvent(*row).event() for row in rows), key=lambda event: event.seq)
-
-    def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        self._check()
-        new = lines(drafts, self._last, self._begun)
-        self._pending += _values(new, self._study)
-        self._last += len(new)
-        return [line.event() for line in new]
-
-    def flush(self) -> None:
-        """Hand the database what was appended: many rows cost it little more than one."""
-        self._check()
-        rows, self._pending = self._pending, []
-        if rows:
-            with self._connections.explained():
-                self._connection.execute(_INSERT, rows)
-                self._connection.execute(*self._counted())
-
-    def end(self) -> None:
-        """The same, and the commit along with it where the database can do that in one go."""
-        self._check()
-        rows, self._pending = self._pending, []
-        if rows:
-            with self._connections.explained():
-                inserts = [(_INSERT, row) for row in rows]
-                self._database.commit_with(self._connection, [*inserts, self._counted()])
-
-    def _counted(self) -> Message:
-        return _LAST, {"study": self._study, "last": self._last}
-
-    def answered(self, request: str) -> list[Event]:
-        self.flush()
-        with self._connections.explained():
-            rows = self._connection.execute(_ANSWERED, {"study": self._study, "request": request}).all()
-        return [StoredEvent(*row).event() for row in rows]
-
-    def time(self) -> float:
-        self._check()
-        with self._connections.explained():
-            return float(self._connection.execute(sa.select(self._database.now())).scalar_one())
-
-    def leases(self) -> list[Lease]:
-        self._check()
-        if not self._has_leases:
-            return []
-        with self._connections.explained():
-            rows = self._connection.execute(_LEASES.order_by(tables.lease.c.number), {"study": self._study}).all()
-        return [Lease(*row) for row in rows]
-
-    def put(self, leases: Sequence[Lease]) -> None:
-        self.drop([lease.number for lease in leases])
-        if leases:
-            self._has_leases = True
-            rows = [{"study_id": self._study, **asdict(lease)} for lease in leases]
-            with self._connections.explained():
-                self._connection.execute(tables.lease.insert(), rows)
-
-    def drop(self, numbers: Sequence[int]) -> None:
-        self._check()
-        dropped = tables.lease.delete().where(tables.lease.c.study_id == self._study)
-        if numbers:
-            with self._connections.explained():
-                self._connection.execute(dropped.where(tables.lease.c.number.in_(numbers)))
-
-    def _check(self) -> None:
-        self._connections.check()
-        if self.ended:
-            raise StorageError("this log's transaction has ended; open another")
-
-
 def has_tables(where: str | Path, patience: float = PATIENCE) -> bool:
     """Whether the database is one of ours; it is left as it is. Raises StorageError."""
     connections = Connections(_database(where, patience))
@@ -397,33 +275,3 @@ def _database(where: str | Path, patience: float) -> Database:
             f"no storage for {name}:// URLs; give sqlite:///path or postgresql+psycopg://user@host/database"
         )
     return SqliteFile(path, patience)
-
-
-def _values(new: Sequence[StoredEvent], study: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "study_id": study,
-            "seq": line.seq,
-            "at": line.at,
-            "kind": line.kind,
-            "number": line.number,
-            "data": line.data,
-            "request": line.request or None,
-        }
-        for line in new
-    ]
-
-
-def _rows(connection: sa.Connection, study: int, after: int) -> Sequence[Any]:
-    rows = connection.execute(_EVENTS, {"study": study, "after": after}).all()
-    if not rows:
-        raise _unknown(study)
-    return rows
-
-
-def _events(rows: Sequence[Any]) -> list[Event]:
-    return [StoredEvent(*row).event() for row in rows if row.seq is not None]
-
-
-def _unknown(study: int) -> StudyNotFound:
-    return StudyNotFound(f"no study with id {study}: it was deleted, or never there")

@@ -7,6 +7,8 @@
 `ExecutorContract` is for all, `ConcurrencyContract` for those with several slots, `IsolationContract` for those that say
 they are `isolated`. The tasks are calls of `behave`; an executor of commands runs `python -m hpo.testing.executors`.
 The tests meet their tasks through files, so executor and test must share a file system.
+
+It is one file, since it is also the program that an executor of commands runs, and the tests and their tasks must agree.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import pytest
 
 import hpo
 from hpo.boundary.foreign_names import CALLS, KEYWORDS, NAMES, Hints, hint
+from hpo.study.leases import Leases
 
 OWNERS: Mapping[str, Any] = {"Study": hpo.Study, "Trial": hpo.Trial, "History": hpo.History}
 TEXTS = sorted({text for table in (*NAMES.values(), *KEYWORDS.values()) for text in table} | set(CALLS.values()))
@@ -64,6 +65,8 @@ def test_what_is_answered_exists(text: str) -> None:
             value = getattr(value, part)
     for name in re.findall(r"\bstudy\.([a-z_]+)", text):
         assert name in vars(hpo.Study)
+    for name in re.findall(r"\bstudy\.leases\.([a-z_]+)", text):
+        assert name in vars(Leases)
     for name in re.findall(r"\bhistory\.([a-z_]+)", text):
         assert name in vars(hpo.History)
     for name in re.findall(r"\btrial\.([a-z_]+)", text):
@@ -102,6 +105,29 @@ def test_nobody_knows_what_nobody_knows() -> None:
     assert hint(NAMES, "hpo", "nonsense") == ""
     assert hint(NAMES, "Space", "best_params") == ""
     assert hint(KEYWORDS, "run", "") == ""
+
+
+@pytest.mark.parametrize("name", [n for n in vars(Leases) if not n.startswith("_")])
+def test_what_a_study_had_before_its_leases_did_is_answered(name: str) -> None:
+    study = hpo.open_study("s", PROBLEM, storage=":memory:", seed=0)
+    with pytest.raises(
+        AttributeError, match=rf"'Study' object has no attribute '{name}'\. Write study\.leases\.{name}$"
+    ):
+        getattr(study, name)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "text"),
+    [
+        ("hpo.executors", "Work", "Write hpo.executors.Task"),
+        ("hpo.study", "Study", "Write hpo.Study"),
+        ("hpo.study", "Leases", "Write study.leases, of a study that is open"),
+        ("hpo.testing", "engines", "Write hpo.testing.clusters"),
+    ],
+)
+def test_what_has_another_name_now_is_answered(module: str, name: str, text: str) -> None:
+    with pytest.raises(ImportError, match=re.escape(f"cannot import name '{name}' from '{module}'. {text}")):
+        exec(f"from {module} import {name}")
 
 
 def test_as_many_workers_as_there_are_is_written_in_python() -> None:

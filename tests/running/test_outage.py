@@ -19,7 +19,7 @@ import hpo
 from hpo.errors import ConnectionLost, StorageError, StudyDamaged
 from hpo.executors import Threads
 from hpo.running import outage as outages
-from hpo.running import runner
+from hpo.running import run_loop
 from hpo.running.outage import Outage
 from hpo.running.progress import Progress
 from hpo.storage import SqlStorage
@@ -79,8 +79,8 @@ class Away(SqlStorage):
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(runner, "CALL", 0.0)
-    monkeypatch.setattr(runner, "_TICK", 0.02)
+    monkeypatch.setattr(run_loop, "CALL", 0.0)
+    monkeypatch.setattr(run_loop, "_TICK", 0.02)
     monkeypatch.setattr(outages, "_PAUSES", (0.01, 0.03))
     monkeypatch.setattr(outages, "_SAID", (0.05, 1e9))
     storage = Away(tmp_path / "hpo.db")

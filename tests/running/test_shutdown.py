@@ -7,7 +7,7 @@ import time
 import pytest
 
 from hpo.running.budget import Budget
-from hpo.running.shutdown import Shutdown, Stage
+from hpo.running.shutdown import Shutdown, Stage, interrupted_words, terminated_words
 from hpo.running.signals import Interrupts
 
 BUDGET = Budget(trials=9, wall=10.0, overtime=2.0)
@@ -83,3 +83,31 @@ def test_what_is_being_ended_is_left_where_it_outlives_its_driver() -> None:
     assert it.stop_overdue(BUDGET, 12.0)
     it.heed(survives=True)
     assert (it.stage, it.hand_back) == (Stage.DETACHED, True)
+
+
+@pytest.mark.parametrize(
+    ("n_live", "n_kept", "survives", "words"),
+    [
+        (0, 0, False, "no trial is running, and no more are started"),
+        (
+            *(0, 2, False),
+            "no trial is running, and no more are started; 2 results cannot be stored at the moment; interrupt again "
+            "(Ctrl-C) to end without",
+        ),
+        (1, 0, True, "1 running trial goes on; the next run takes it back"),
+        (2, 1, True, "2 running trials go on; the next run takes them back; 1 result cannot be stored at the moment"),
+        (1, 0, False, "waiting for 1 running trial to end; interrupt again (Ctrl-C) to cancel it"),
+        (
+            *(3, 1, False),
+            "waiting for 3 running trials to end; 1 result cannot be stored at the moment; interrupt again (Ctrl-C) to "
+            "cancel them",
+        ),
+    ],
+)
+def test_words_after_a_first_ctrl_c(n_live: int, n_kept: int, survives: bool, words: str) -> None:
+    assert interrupted_words(n_live, n_kept, survives=survives) == f"interrupted: {words}"
+
+
+def test_words_after_sigterm() -> None:
+    assert terminated_words(1, 20.0) == "terminated: 1 running trial has 20 s to end"
+    assert terminated_words(2, 0.5) == "terminated: 2 running trials have 0.5 s to end"

@@ -14,6 +14,7 @@ import pytest
 import hpo.storage.connections
 import hpo.storage.schema
 import hpo.storage.sql
+import hpo.storage.sql_log
 from hpo.storage.database import Database
 from hpo.storage.postgres import PostgresServer
 from hpo.storage.sqlite import SqliteFile
@@ -33,7 +34,7 @@ def test_a_database_is_called_as_the_protocol_says(database: type, name: str, tm
 
 
 def test_all_of_the_protocol_is_used() -> None:
-    users = (hpo.storage.connections, hpo.storage.schema, hpo.storage.sql)
+    users = (hpo.storage.connections, hpo.storage.schema, hpo.storage.sql, hpo.storage.sql_log)
     text = "".join(inspect.getsource(module) for module in users)
     used = set(re.findall(r"\b_?database\.(\w+)", text))
     assert used == set(MEMBERS)

@@ -189,7 +189,7 @@ def test_what_a_failed_transaction_held_is_not_believed(tmp_path: Path, monkeypa
             raise StorageError("the disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr("hpo.storage.sql._SqlLog.flush", fail)
+            patch.setattr("hpo.storage.sql_log.SqlLog.flush", fail)
             with pytest.raises(StorageError, match="the disk is full"):
                 study.tell(trial, {"y": 1.0})
         assert study.trials[0].state is hpo.TrialState.RUNNING
