@@ -24,8 +24,9 @@ from hpo.common.scalars import brief
 from hpo.common.text import forbidden
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
 from hpo.problem.enumeration import Enumeration
+from hpo.problem.fields import Value, is_active, is_set, same_value
 from hpo.problem.linear_constraints import LinearConstraint, parse
-from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value, is_active, is_set, same_value
+from hpo.problem.parameters import Categorical, Float, Int, Parameter
 from hpo.problem.polytope import MAX_SECONDS, Polytope
 from hpo.problem.shorthand import Given, parameter
 
