@@ -12,7 +12,8 @@ from scipy.special import ndtr
 from hpo.bayes.acquisition.feasibility import calibration
 from hpo.bayes.acquisition.log_ei import LogProbability
 from hpo.bayes.data import MetricData, TrainingData
-from hpo.bayes.gp.gp import GP, LARGE, build, fit, usual_theta
+from hpo.bayes.gp.fit import LARGE, fit, usual_theta
+from hpo.bayes.gp.gp import GP, build
 from hpo.bayes.gp.kernel import Theta
 from hpo.bayes.gp.likelihood import Prior
 from hpo.bayes.gp.transforms import (
