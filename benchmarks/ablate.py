@@ -8,9 +8,7 @@ and go on where they stopped.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,21 +17,12 @@ import numpy as np
 from benchmarks import compare, problems, records
 from benchmarks.process import ContenderProcess
 from benchmarks.run import run
+from benchmarks.settings import SETTINGS
 from benchmarks.suites import MODES
 from benchmarks.tables import interval, span, table
-from benchmarks.worker import SETTINGS
 
 FOLDER = records.RESULTS / "ablations"
 BASE = "hpo"
-
-
-def apply_settings() -> None:
-    """Change the constants that the environment names. Raises AttributeError for one that is none."""
-    for place, value in json.loads(os.environ.get(SETTINGS, "{}")).items():
-        module, _, name = place.rpartition(".")
-        owner = importlib.import_module(module)
-        kind = type(getattr(owner, name))
-        setattr(owner, name, kind(value))
 
 
 def ablate(

@@ -13,7 +13,8 @@ Every answer also has `cpu`, the processor time of all threads of this process (
 elapsed time, both in seconds, of that request alone; or it is {"error": ...} when the contender raised. Opening again
 starts over with a new contender and freshly seeded global generators. The end of the input ends the process.
 
-This module runs in the environments of the peers: it imports the standard library, numpy and `benchmarks.contenders`.
+This module runs in the environments of the peers: it imports the standard library, numpy, `benchmarks.contenders` and
+`benchmarks.settings`.
 """
 
 from __future__ import annotations
@@ -36,9 +37,8 @@ import numpy as np
 from benchmarks.contenders import contender, load
 from benchmarks.contenders.base import Adapter, Opening, Proposal, Result
 from benchmarks.contenders.spec import parse
+from benchmarks.settings import apply_settings
 
-SETTINGS = "HPO_BENCH_SETTINGS"
-"""Set by `ablate`; see there."""
 VERBOSE = "HPO_BENCH_VERBOSE"
 """Set to anything, it lets what a contender prints through to standard error."""
 _INSTALLED_AS = {"hpo": "joint-hpo"}
@@ -57,7 +57,7 @@ class Session:
         self._next = 0
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:  # noqa: PLR0911  one a request
-        """Do what is requested. Raises ValueError for what cannot be."""
+        """Do what is requested. Raises ValueError for an unknown request."""
         match request["do"]:
             case "open":
                 self._start(request)
@@ -158,10 +158,7 @@ def main(name: str) -> None:
     warnings.simplefilter("default" if os.environ.get(VERBOSE) else "ignore")
     try:
         opener = load(name)
-        if os.environ.get(SETTINGS):
-            from benchmarks.ablate import apply_settings  # only in this library's own process
-
-            apply_settings()
+        apply_settings()
     except Exception:
         replies.write(json.dumps({"error": traceback.format_exc()}) + "\n")
         return

@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value
+from hpo.problem.fields import Value
+from hpo.problem.parameters import Categorical, Float, Int, Parameter
 from hpo.problem.space import Space
 
 

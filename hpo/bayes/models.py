@@ -12,7 +12,8 @@ from scipy.special import ndtr
 from hpo.bayes.acquisition.feasibility import calibration
 from hpo.bayes.acquisition.log_ei import LogProbability
 from hpo.bayes.data import MetricData, TrainingData
-from hpo.bayes.gp.gp import GP, LARGE, build, fit, usual_theta
+from hpo.bayes.gp.fit import LARGE, fit, usual_theta
+from hpo.bayes.gp.gp import GP, build
 from hpo.bayes.gp.kernel import Theta
 from hpo.bayes.gp.likelihood import Prior
 from hpo.bayes.gp.transforms import (
@@ -140,7 +141,7 @@ def fit_models(
     """Fit every surrogate, each starting from what an earlier ask found (`fitted`, empty at first).
 
     Without `search`, hyperparameters are used as they were found, and the usual ones where none were. Before any trial
-    has completed there is only success to model. With `hedge` a single objective gets rivals.
+    has completed there is only success to model. With `use_alternatives` a single objective gets alternatives.
     """
     n_groups = int(data.encoder.groups.max()) + 1
     success, success_found = None, None
@@ -151,15 +152,9 @@ def fit_models(
         return Models((), (), success, success_found, belief)
 
     def model(series: MetricData, transform: Transform | None) -> MetricModel:
-        found = Found.read(fitted.get(_key(series)), n_groups)
-        return _metric_model(
-            data,
-            series,
-            transform,
-            found,
-            search=search,
-            use_alternatives=use_alternatives and len(data.objectives) == 1,
-        )
+        before = Found.read(fitted.get(_key(series)), n_groups)
+        fitting = _Fitting(data, series, transform, before, use_alternatives and len(data.objectives) == 1)
+        return fitting.searched() if search and not before.holds(data.n_completed) else fitting.reused()
 
     objectives = tuple(model(s, None) for s in data.objectives)
     constraints = tuple(model(s, _constraint_transform(s)) for s in data.constraints)
@@ -201,71 +196,82 @@ class _Assumptions:
         return replace(self, is_smooth=not self.is_smooth), *warped
 
 
-def _metric_model(
-    data: TrainingData,
-    series: MetricData,
-    transform: Transform | None,
-    before: Found,
-    *,
-    search: bool,
-    use_alternatives: bool,
-) -> MetricModel:
-    """The metric's surrogate; without a given transform, under the one that predicts best what is left out.
+@dataclass(frozen=True, eq=False)
+class _Fitting:
+    """One metric on its way to a surrogate: `transform` is None where the choice is free."""
 
-    Of many results, only the chosen fit is polished.
+    data: TrainingData
+    series: MetricData
+    transform: Transform | None
+    before: Found
+    use_alternatives: bool
 
-    An objective is first taken to be smooth, without structure finer than a third of the space, so that noise is not taken
-    for shape; unless what is left out says otherwise.
-    """
-    y, groups = series.y, data.encoder.groups
-    use_alternatives = use_alternatives and transform is None and len(y) <= LARGE
+    def reused(self) -> MetricModel:
+        """With hyperparameters that were found before, or the usual ones."""
+        y, thetas = self.series.y, self.before.thetas
+        chosen = _Assumptions.read(self.before.transform, y, self.transform)
+        usual = usual_theta(int(self.data.encoder.groups.max()) + 1)
+        gp = build(thetas.get(chosen.name) or usual, **self._given(chosen))
+        built = [build(thetas[a.name], **self._given(a)) for a in self._others(chosen) if a.name in thetas]
+        alternatives = self._plausible(built, gp, chosen.transform)
+        return MetricModel(self.series, chosen.transform, gp, self.before, alternatives)
 
-    def others(chosen: _Assumptions) -> tuple[_Assumptions, ...]:
-        return chosen.alternatives(can_warp=bool(data.encoder.is_numeric.any())) if use_alternatives else ()
+    def searched(self) -> MetricModel:
+        """Without a given transform, under the one that predicts best what is left out. Of many results, only the chosen
+        fit is polished.
 
-    def given(assumed: _Assumptions) -> dict[str, Any]:
+        An objective is first taken to be smooth, without structure finer than a third of the space, so that noise is not
+        taken for shape; unless what is left out says otherwise.
+        """
+        y, fits = self.series.y, dict[str, GP]()
+
+        def fitted_under(assumed: _Assumptions, *, is_rough: bool = True) -> GP:
+            name = assumed.name
+            if name not in fits or not is_rough:
+                fits[name] = fit(
+                    **self._given(assumed),
+                    start=fits[name].theta if name in fits else self.before.thetas.get(name),
+                    prior=_SMOOTH_PRIOR if assumed.is_smooth else None,
+                    is_rough=is_rough,
+                )
+            return fits[name]
+
+        choice = choose_by_error if len(self.data.objectives) > 1 else choose
+        chosen = _Assumptions(self.transform or choice(y, lambda t: fitted_under(_Assumptions(t)).leave_one_out()))
+        if self.transform is None:
+            smooth = replace(chosen, is_smooth=True)
+            if self._plausible([fitted_under(smooth)], fitted_under(chosen), chosen.transform):
+                chosen = smooth
+        gp = fitted_under(chosen, is_rough=len(y) <= LARGE)
+        others = [fitted_under(other) for other in self._others(chosen)]
+        alternatives = self._plausible(others, gp, chosen.transform)
+        thetas = {name: fitted.theta for name, fitted in fits.items()}
+        found = Found(self.data.n_completed, chosen.name, thetas)
+        return MetricModel(self.series, chosen.transform, gp, found, alternatives)
+
+    def _given(self, assumed: _Assumptions) -> dict[str, Any]:
+        """What `fit` and `build` are given."""
+        encoder = self.data.encoder
         return {
-            "X": data.X,
-            "y": assumed.transform.forward(y),
-            "groups": groups,
-            "noise": _known_noise(series, assumed.transform),
-            "warp": data.encoder.is_numeric if assumed.is_warped else None,
+            "X": self.data.X,
+            "y": assumed.transform.forward(self.series.y),
+            "groups": encoder.groups,
+            "noise": _known_noise(self.series, assumed.transform),
+            "warp": encoder.is_numeric if assumed.is_warped else None,
         }
 
-    def plausible(others: Sequence[GP], gp: GP, shared: Transform) -> tuple[GP, ...]:
+    def _others(self, chosen: _Assumptions) -> tuple[_Assumptions, ...]:
+        if not self.use_alternatives or self.transform is not None or len(self.series.y) > LARGE:
+            return ()
+        return chosen.alternatives(can_warp=bool(self.data.encoder.is_numeric.any()))
+
+    def _plausible(self, others: Sequence[GP], gp: GP, shared: Transform) -> tuple[GP, ...]:
         """Those of `others` that predict what is left out as well as `gp`, but for a few nats."""
         if not others:
             return ()
+        y = self.series.y
         wanted = loo_log_score(y, shared, *gp.leave_one_out()) - _PREFERENCE
         return tuple(other for other in others if loo_log_score(y, shared, *other.leave_one_out()) > wanted)
-
-    if before.holds(data.n_completed) or not search:
-        chosen, thetas = _Assumptions.read(before.transform, y, transform), before.thetas
-        gp = build(thetas.get(chosen.name) or usual_theta(int(groups.max()) + 1), **given(chosen))
-        built = [build(thetas[r.name], **given(r)) for r in others(chosen) if r.name in thetas]
-        return MetricModel(series, chosen.transform, gp, before, plausible(built, gp, chosen.transform))
-    fits: dict[str, GP] = {}
-
-    def fitted_under(assumed: _Assumptions, *, is_rough: bool = True) -> GP:
-        name = assumed.name
-        if name not in fits or not is_rough:
-            fits[name] = fit(
-                **given(assumed),
-                start=fits[name].theta if name in fits else before.thetas.get(name),
-                prior=_SMOOTH_PRIOR if assumed.is_smooth else None,
-                is_rough=is_rough,
-            )
-        return fits[name]
-
-    choice = choose_by_error if len(data.objectives) > 1 else choose
-    chosen = _Assumptions(transform or choice(y, lambda t: fitted_under(_Assumptions(t)).leave_one_out()))
-    if transform is None:
-        smooth = replace(chosen, is_smooth=True)
-        chosen = smooth if plausible([fitted_under(smooth)], fitted_under(chosen), chosen.transform) else chosen
-    gp = fitted_under(chosen, is_rough=len(y) <= LARGE)
-    alternatives = plausible([fitted_under(alternative) for alternative in others(chosen)], gp, chosen.transform)
-    thetas = {name: fitted.theta for name, fitted in fits.items()}
-    return MetricModel(series, chosen.transform, gp, Found(data.n_completed, chosen.name, thetas), alternatives)
 
 
 _TRANSFORMS: Mapping[str, Callable[[Array], Transform]] = {

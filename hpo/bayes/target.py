@@ -9,7 +9,8 @@ import numpy as np
 from hpo.bayes.acquisition.feasibility import LikelySuccess
 from hpo.bayes.acquisition.pending import AcquisitionTerms, ConstraintTerms
 from hpo.bayes.data import TrainingData
-from hpo.bayes.gp.gp import GP, LARGE
+from hpo.bayes.gp.fit import LARGE
+from hpo.bayes.gp.gp import GP
 from hpo.bayes.gp.transforms import leave_one_out_normal, log_density
 from hpo.bayes.models import MetricModel, Models
 from hpo.common.arrays import Mask

@@ -87,7 +87,7 @@ def redact_all(value: Any) -> Any:
         return redact(value)
     if isinstance(value, Mapping):
         return {
-            name: _hidden(inner) if isinstance(inner, str) and is_secret_name(str(name)) else redact_all(inner)
+            name: _hidden(inner) if isinstance(inner, str) and _is_secret_name(str(name)) else redact_all(inner)
             for name, inner in value.items()
         }
     return [redact_all(inner) for inner in value] if isinstance(value, list | tuple) else value
@@ -104,13 +104,13 @@ def without_secrets(arguments: Sequence[str]) -> list[str]:
         is_value = bool(option) and not _is_next_option(argument, arguments[i + 1 :])
         if is_value:
             out.append(_value_of(option, argument))
-        elif equals and not re.search(r"[\s/?:{]", name) and is_secret_name(name):
+        elif equals and not re.search(r"[\s/?:{]", name) and _is_secret_name(name):
             out.append(f"{name}={_hidden(value)}")
         else:
             out.append(redact(argument))
         is_option = not is_value and not equals and re.fullmatch(r"-\S+", argument)
         is_password = argument == "-p" and (i == 0 or arguments[i - 1] not in _OTHER_P)
-        option = argument if is_option and (is_secret_name(argument) or is_password or argument in _LOGIN) else ""
+        option = argument if is_option and (_is_secret_name(argument) or is_password or argument in _LOGIN) else ""
     return out
 
 
@@ -124,7 +124,7 @@ def masked(command: Sequence[str | Sequence[str]]) -> list[str | list[str]]:
     ]
 
 
-def is_secret_name(name: str) -> bool:
+def _is_secret_name(name: str) -> bool:
     """Whether what is called so is a secret: `--hf-token`, `DB_PASSWORD`, `apiKey`."""
     return bool(_SECRET.search(_HUMP.sub("_", name).lower()))
 
@@ -134,7 +134,7 @@ def _is_surely_secret(name: str) -> bool:
 
 
 def _takes_secret(option: str) -> bool:
-    return option == "-p" or option in _LOGIN or is_secret_name(option)
+    return option == "-p" or option in _LOGIN or _is_secret_name(option)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class _Form:
 
 # Names have a bound, or a long text without any would take a time that grows with its square.
 _FORMS = (
-    _Form(re.compile(r"(?P<name>\"[^\"\\\s]{1,80}\"|'[^'\\\s]{1,80}')\s*:\s*"), _JSON_VALUE, is_secret_name),
+    _Form(re.compile(r"(?P<name>\"[^\"\\\s]{1,80}\"|'[^'\\\s]{1,80}')\s*:\s*"), _JSON_VALUE, _is_secret_name),
     _Form(
         re.compile(r"(?P<name>[A-Za-z][\w\-]{0,80})\s{0,9}:\s*(?!//)(?:(?:bearer|basic|digest|token)\s+)?", re.I),
         _REST,
@@ -156,7 +156,7 @@ _FORMS = (
     ),
     _Form(re.compile(r"\b(?P<name>bearer)\s+", re.I), _TOKEN, lambda _: True),
     _Form(re.compile(r"\b(?P<name>[Bb]asic)\s+"), _BASE64, lambda _: True),
-    _Form(re.compile(r"(?P<name>[A-Za-z][\w.\-]{0,80})\s{0,9}=\s*(?!=)"), _WORD, is_secret_name),
+    _Form(re.compile(r"(?P<name>[A-Za-z][\w.\-]{0,80})\s{0,9}=\s*(?!=)"), _WORD, _is_secret_name),
     _Form(re.compile(r"(?<![^\s\"'`(=])(?P<name>--?[A-Za-z][\w.\-]{0,80})\s+"), _WORD, _takes_secret),
 )
 
@@ -215,7 +215,7 @@ def _user(info: str, scheme: str) -> str:
 def _option_of_url(option: re.Match[str], is_ours: bool) -> str:
     name = _HUMP.sub("_", option["name"]).lower()
     is_secret = (
-        not _POSTGRES_OPTION.fullmatch(name) if is_ours else is_secret_name(name) or bool(_SIGNATURE.search(name))
+        not _POSTGRES_OPTION.fullmatch(name) if is_ours else _is_secret_name(name) or bool(_SIGNATURE.search(name))
     )
     return f"{option['name']}={_hidden(option['value'])}" if is_secret else option[0]
 
@@ -228,7 +228,7 @@ def _is_next_option(argument: str, rest: Sequence[str]) -> bool:
 
 def _value_of(option: str, value: str) -> str:
     """What stands for the value of an option that takes a secret."""
-    if is_secret_name(option) or (option == "-p" and not _NO_PASSWORD.fullmatch(value)):
+    if _is_secret_name(option) or (option == "-p" and not _NO_PASSWORD.fullmatch(value)):
         return _hidden(value)
     user, colon, password = value.partition(":")
     if option in _LOGIN and colon and not password.isdigit():

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.common.arrays import Array
-from hpo.problem.parameters import LOG_OF_LARGEST, Categorical, Float, Int
+from hpo.problem.parameters import Categorical, Float, Int
+from hpo.problem.ranges import LOG_OF_LARGEST
 from hpo.problem.space import Params, Space
 
 _HOT = 0.35 * math.sqrt(0.5)

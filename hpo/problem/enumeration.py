@@ -18,8 +18,9 @@ import numpy as np
 from hpo.common.scalars import brief
 from hpo.errors import SpaceError, listing
 from hpo.problem.exact_sums import ExactSums, sums
+from hpo.problem.fields import Value, is_active
 from hpo.problem.linear_constraints import LinearConstraint
-from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value, is_active
+from hpo.problem.parameters import Categorical, Float, Int, Parameter
 
 Params = dict[str, Any]
 T = TypeVar("T")

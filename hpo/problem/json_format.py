@@ -8,9 +8,10 @@ from typing import Any
 
 from hpo.common.text import stored_names
 from hpo.errors import SettingsError, StorageError, did_you_mean, listing
+from hpo.problem.fields import describe
 from hpo.problem.measurement import Measurement
 from hpo.problem.metrics import Constraint, Metric, Objective, Tracked
-from hpo.problem.parameters import Categorical, Float, Int, Parameter, describe
+from hpo.problem.parameters import Categorical, Float, Int, Parameter
 from hpo.problem.problem import Problem
 from hpo.problem.space import Space
 

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cached_property
 from typing import Any
 
 from hpo.boundary.public import public_class
-from hpo.common.frozen import Frozen
 from hpo.common.scalars import as_scalar, brief, is_finite
 from hpo.common.text import forbidden
 from hpo.errors import ParamsError, SpaceError, listing
-
-Value = bool | int | float | str | None
-"""What a parameter can hold: a JSON scalar."""
-
-ActiveIf = Mapping[str, Sequence[Value]]
-"""`{"model.optimizer": ["sgd"]}`: the parameter exists only while each named parameter is active and holds one of the
-listed values."""
-
-LOG_OF_LARGEST = math.log(sys.float_info.max)
-
-
-class Unset(Enum):
-    """Says that no default was given, where None would say that it is None."""
-
-    UNSET = "unset"
+from hpo.problem.fields import ActiveIf, Unset, Value, settle, written
+from hpo.problem.ranges import (
+    LOG_OF_LARGEST,
+    as_number,
+    as_whole,
+    check_range,
+    log_ratio,
+    share,
+    shown,
+    steps,
+    tidy,
+    whole_number,
+)
 
 
 @public_class
@@ -53,17 +48,17 @@ class Float:
     description: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", _number("low", self.low))
-        object.__setattr__(self, "high", _number("high", self.high))
+        object.__setattr__(self, "low", as_number("low", self.low))
+        object.__setattr__(self, "high", as_number("high", self.high))
         if self.step is not None:
-            object.__setattr__(self, "step", _number("step", self.step))
-        _check_range(self, "Float")
+            object.__setattr__(self, "step", as_number("step", self.step))
+        check_range(self, "Float")
         if self.default is not None:
-            object.__setattr__(self, "default", _number("default", self.default))
-        _finish(self)
+            object.__setattr__(self, "default", as_number("default", self.default))
+        settle(self)
 
     def __repr__(self) -> str:
-        return _written(self)
+        return written(self)
 
     def contains(self, value: object) -> bool:
         """Whether `value` is one this parameter can hold, rounding in the last bits forgiven."""
@@ -77,12 +72,12 @@ class Float:
         if isinstance(value, float) and not math.isfinite(value):
             return "is not finite"
         if not is_finite(value) or not self.low <= self._within_bounds(value) <= self.high:
-            return f"is outside [{_shown(self.low)}, {_shown(self.high)}]"
+            return f"is outside [{shown(self.low)}, {shown(self.high)}]"
         if self.step is not None:
             nearest = self.snap(value)
             if abs(nearest - value) > max(1e-6 * self.step, self._rounding):
-                step, low = _shown(self.step), _shown(self.low)
-                return f"is not on the step of {step} from {low}; the nearest is {_shown(nearest)}"
+                step, low = shown(self.step), shown(self.low)
+                return f"is not on the step of {step} from {low}; the nearest is {shown(nearest)}"
         return None
 
     def canonical(self, value: Any) -> float:
@@ -97,12 +92,12 @@ class Float:
         if self.step is not None:
             return self.nth(round((value - self.low) / self.step))
         resolution = abs(value) * 1e-9 if self.log else (self.high - self.low) * 1e-9
-        return min(max(_tidy(value, resolution), self.low), self.high) + 0.0
+        return min(max(tidy(value, resolution), self.low), self.high) + 0.0
 
     def value_at(self, u: float) -> float:
         """The value at position `u` of [0, 1]; a stepped range gives each value an equal share."""
         if self.step is not None:
-            return self.nth(_bin(u, self.size or 1))
+            return self.nth(share(u, self.size or 1))
         if self.log:
             low, width = self.log_scale
             return self.snap(math.exp(min(low + u * width, LOG_OF_LARGEST)))
@@ -113,13 +108,13 @@ class Float:
         if self.step is not None:
             return (round((value - self.low) / self.step) + 0.5) / (self.size or 1)
         if self.log:
-            return _log_ratio(value, self.low) / self.log_scale[1]
+            return log_ratio(value, self.low) / self.log_scale[1]
         return (value - self.low) / (self.high - self.low)
 
     @property
     def log_scale(self) -> tuple[float, float]:
         """Natural logarithm of `low`, and how far that of `high` is above it."""
-        return math.log(self.low), _log_ratio(self.high, self.low)
+        return math.log(self.low), log_ratio(self.high, self.low)
 
     @cached_property
     def size(self) -> int | None:
@@ -132,7 +127,7 @@ class Float:
         assert self.step is not None
         assert self.size is not None
         value = self.low + min(k, self.size - 1) * self.step
-        decimal = _tidy(value, self.step * 1e-6)
+        decimal = tidy(value, self.step * 1e-6)
         meant = decimal if abs(decimal - value) <= self._rounding else value
         return min(max(meant, self.low), self.high) + 0.0
 
@@ -168,14 +163,17 @@ class Int:
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
-            object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        _check_range(self, "Int")
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        check_range(self, "Int")
+        if self.log and self.log_edges[1] - self.log_edges[0] < 1e-9:
+            low, high = shown(self.low), shown(self.high)
+            raise SpaceError(f"on a log scale, 64-bit floats hardly tell {low} and {high} apart. Leave log out")
         if self.default is not None:
-            object.__setattr__(self, "default", _whole("default", self.default))
-        _finish(self)
+            object.__setattr__(self, "default", whole_number("default", self.default))
+        settle(self)
 
     def __repr__(self) -> str:
-        return _written(self)
+        return written(self)
 
     def contains(self, value: object) -> bool:
         """Whether `value` is one this parameter can hold, exactly."""
@@ -183,11 +181,11 @@ class Int:
 
     def fault(self, value: object) -> str | None:
         """What is wrong with `value`, as the end of a sentence that begins with it; None when nothing is."""
-        value = _as_whole(value)
+        value = as_whole(value)
         if isinstance(value, bool) or not isinstance(value, int):
             return "is not a whole number"
         if not self.low <= value <= self.high:
-            return f"is outside [{_shown(self.low)}, {_shown(self.high)}]"
+            return f"is outside [{shown(self.low)}, {shown(self.high)}]"
         if (value - self.low) % self.step:
             return f"is not on the step of {self.step} from {self.low}; the nearest is {self.snap(value)}"
         return None
@@ -208,7 +206,7 @@ class Int:
     def value_at(self, u: float) -> int:
         """The value at position `u` of [0, 1]; each value has an equal share (of the exponent where log)."""
         if not self.log:
-            return self.low + _bin(u, self.size) * self.step
+            return self.low + share(u, self.size) * self.step
         low, high = self.log_edges
         return self.snap(math.exp(min(low + u * (high - low), LOG_OF_LARGEST)))
 
@@ -279,10 +277,10 @@ class Categorical:
             raise SpaceError(f"choice {brief(twice)} is given twice")
         if self.default is Unset.UNSET and None not in self.choices:
             object.__setattr__(self, "default", None)
-        _finish(self)
+        settle(self)
 
     def __repr__(self) -> str:
-        return _written(self)
+        return written(self)
 
     def contains(self, value: object) -> bool:
         """Whether `value` is one this parameter can hold, exactly."""
@@ -318,7 +316,7 @@ class Categorical:
 
     def value_at(self, u: float) -> Value:
         """The choice at position `u` of [0, 1]; each has an equal share."""
-        return self.choices[_bin(u, self.size)]
+        return self.choices[share(u, self.size)]
 
     def position(self, value: Value) -> float:
         """The middle of the share of `value` in [0, 1]."""
@@ -338,152 +336,8 @@ class Categorical:
         return list(self.choices)
 
 
-Numeric = Float | Int
 Parameter = Float | Int | Categorical
-
-
-def same_value(a: object, b: object) -> bool:
-    """Equality that keeps True apart from 1 and "1" from 1."""
-    return a == b and isinstance(a, bool) == isinstance(b, bool)
-
-
-def is_active(parameter: Parameter, params: Mapping[str, object]) -> bool:
-    """Whether `parameter` exists, given the values of its parents in `params` (absent parents are inactive)."""
-    return all(
-        parent in params and any(same_value(params[parent], v) for v in values)
-        for parent, values in parameter.active_if.items()
-    )
 
 
 def _identity(value: Value) -> tuple[bool, Value]:
     return isinstance(value, bool), value
-
-
-def is_set(parameter: Parameter) -> bool:
-    """Whether the user gave a default (None is a default only where it is a choice)."""
-    if isinstance(parameter, Categorical) and None in parameter.choices:
-        return parameter.default is not Unset.UNSET
-    return parameter.default is not None
-
-
-def steps(low: float, high: float, step: float) -> int:
-    """How many whole steps fit between the bounds (a step that misses `high` by rounding still counts)."""
-    rounding = 1e-9 + 4.0 * math.ulp(max(abs(low), abs(high))) / step
-    return math.floor((high - low) / step + rounding)
-
-
-def _bin(u: float, size: int) -> int:
-    return min(max(int(u * size), 0), size - 1)
-
-
-def _log_ratio(value: float, low: float) -> float:
-    ratio = value / low
-    return math.log(ratio) if 0.0 < ratio <= sys.float_info.max else math.log(value) - math.log(low)
-
-
-def _number(name: str, value: object) -> float:
-    value = as_scalar(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
-        raise SpaceError(f"{name}={brief(value)} is not a finite number")
-    return float(value)
-
-
-def _whole(name: str, value: object) -> int:
-    whole = _as_whole(value)
-    if isinstance(whole, bool) or not isinstance(whole, int):
-        raise SpaceError(f"{name}={brief(whole)} is not a whole number. Use Float for real numbers")
-    if not is_finite(whole):
-        raise SpaceError(f"{name}={brief(whole)} is not a finite number as 64-bit floats go (at most about 1.8e308)")
-    return whole
-
-
-def _as_whole(value: object) -> object:
-    """3 for 3.0; anything else as it is."""
-    value = as_scalar(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _check_range(p: Numeric, kind: str) -> None:
-    low, high, step = _shown(p.low), _shown(p.high), _shown(p.step)
-    if p.low > p.high:
-        raise SpaceError(f"low={low} is above high={high}; did you swap them? {kind}({high}, {low})")
-    if p.low == p.high:
-        raise SpaceError(f"low and high are both {low}; a fixed value is not a parameter, set it in your code")
-    if p.log and p.low <= 0:
-        smallest = "1" if kind == "Int" else "1e-6"
-        raise SpaceError(f"log scale needs low > 0, got low={low}. Try low={smallest}, or log=False")
-    if p.step is not None and p.step <= 0:
-        raise SpaceError(f"step={step} must be positive")
-    if not is_finite(p.high - p.low + (p.step or 0)):
-        raise SpaceError(f"the range {low}..{high} is wider than the largest 64-bit float, about 1.8e308; narrow it")
-    resolved = 16.0 * math.ulp(max(abs(p.low), abs(p.high))) if kind == "Float" else 1
-    if p.high - p.low < resolved:
-        raise SpaceError(f"low={p.low!r} and high={p.high!r} are so close that 64-bit floats hardly tell them apart")
-    if kind == "Float" and p.step is not None:
-        if p.log:
-            raise SpaceError("step and log=True do not go together: a step is constant, a log scale is not. Drop one")
-        if p.step < resolved:
-            raise SpaceError(
-                f"step={step} is too small to tell neighbors apart in {low}..{high}, where 64-bit floats need a step of "
-                f"at least {resolved:.2g}; leave the step out"
-            )
-    if isinstance(p, Int) and p.log and p.log_edges[1] - p.log_edges[0] < 1e-9:
-        raise SpaceError(f"on a log scale, 64-bit floats hardly tell {low} and {high} apart. Leave log out")
-    if p.size is not None and p.size < 2:
-        raise SpaceError(f"step={step} is wider than the range {low}..{high}")
-
-
-def _shown(number: float | None) -> str:
-    """A number as short as tells it apart from others."""
-    if isinstance(number, float):
-        return f"{number:g}" if float(f"{number:g}") == number else repr(number)
-    return brief(number)
-
-
-def _finish(p: Parameter) -> None:
-    if is_set(p):
-        if fault := p.fault(p.default):
-            raise SpaceError(f"default {brief(p.default)} {fault}")
-        object.__setattr__(p, "default", p.canonical(p.default))
-    if not isinstance(p.active_if, Mapping):
-        raise SpaceError(f'active_if is a mapping like {{"model.optimizer": ["sgd"]}}, got {brief(p.active_if)}')
-    for parent, values in p.active_if.items():
-        if isinstance(values, str) or not isinstance(values, Sequence):
-            raise SpaceError(f"active_if[{parent!r}] is a list of values, got {values!r}. Try [{values!r}]")
-        if not values:
-            raise SpaceError(f"active_if[{parent!r}] lists no value: the parameter could never be active")
-    object.__setattr__(p, "active_if", Frozen({k: tuple(map(as_scalar, v)) for k, v in p.active_if.items()}))
-
-
-def _tidy(value: float, resolution: float) -> float:
-    """`value` rounded to the decimal just below `resolution`, so that 0.30000000000000004 becomes 0.3."""
-    if value == 0 or resolution <= 0:
-        return value
-    try:
-        return round(value, -math.floor(math.log10(resolution)))
-    except OverflowError:  # rounded up, it would be beyond the largest float
-        return value
-
-
-def _written(parameter: Parameter) -> str:
-    """`Float(0.001, 1.0, log=True)`: the call that makes it, without the defaults."""
-    given = describe(parameter)
-    bounds = [repr(given.pop(name)) for name in ("low", "high", "choices") if name in given]
-    named = [f"{name}={value!r}" for name, value in given.items()]
-    return f"{type(parameter).__name__}({', '.join(bounds + named)})"
-
-
-def describe(parameter: Parameter) -> dict[str, Any]:
-    """The fields that differ from their defaults, for `repr` and for files."""
-    out: dict[str, Any] = {}
-    for name, item in parameter.__dataclass_fields__.items():
-        value = getattr(parameter, name)
-        if name == "default":
-            if is_set(parameter):
-                out[name] = value
-            continue
-        plain = {k: list(v) for k, v in value.items()} if name == "active_if" else value
-        if name not in ("low", "high", "choices") and plain in (item.default, {}):
-            continue
-        out[name] = list(plain) if name == "choices" else plain
-    return out

@@ -11,8 +11,8 @@ from typing import Any
 
 from hpo.boundary.public import public, public_class
 from hpo.errors import MetricError, NotFound, SpaceError, did_you_mean, listing
+from hpo.problem.fields import describe
 from hpo.problem.metrics import Constraint, Metric, Objective, Tracked
-from hpo.problem.parameters import describe
 from hpo.problem.space import Space
 
 

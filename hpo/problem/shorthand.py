@@ -16,7 +16,8 @@ from typing import Any
 
 from hpo.common.scalars import as_scalar, brief
 from hpo.errors import SpaceError
-from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value
+from hpo.problem.fields import Value
+from hpo.problem.parameters import Categorical, Float, Int, Parameter
 
 Given = Parameter | tuple[float, float] | tuple[str, ...] | Sequence[Value] | range | type[Enum]
 """What may stand for a parameter in a space."""

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +19,22 @@ import numpy as np
 from hpo.boundary.public import public, public_class
 from hpo.common.frozen import Frozen
 from hpo.common.scalars import brief
-from hpo.common.text import forbidden
 from hpo.errors import ParamsError, SpaceError, did_you_mean, listing
+from hpo.problem.definition import (
+    MAX_HINTS,
+    given_parameters,
+    parsed_constraints,
+    sorted_by_condition,
+    with_exact_conditions,
+)
 from hpo.problem.enumeration import Enumeration
-from hpo.problem.linear_constraints import LinearConstraint, parse
-from hpo.problem.parameters import Categorical, Float, Int, Parameter, Value, is_active, is_set, same_value
+from hpo.problem.fields import Value, is_active, is_set, same_value
+from hpo.problem.linear_constraints import LinearConstraint
+from hpo.problem.parameters import Categorical, Parameter
 from hpo.problem.polytope import MAX_SECONDS, Polytope
-from hpo.problem.shorthand import Given, parameter
+from hpo.problem.shorthand import Given
 
 Params = dict[str, Any]
-
-_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_MAX_HINTS = 20
-"""Names that a similar one is looked up for in one message: each costs a walk through all names."""
 
 
 @public_class
@@ -61,16 +62,16 @@ class Space:
     def __post_init__(self) -> None:
         if not isinstance(self.parameters, Mapping) or not self.parameters:
             raise SpaceError('a space is a non-empty mapping of name to parameter, like {"lr": Float(1e-5, 1e-1)}')
-        given, faults = self._given_parameters()
+        given, faults = given_parameters(self.parameters)
         object.__setattr__(self, "parameters", Frozen(given))
         texts = [self.constraints] if isinstance(self.constraints, str) else self.constraints
         object.__setattr__(self, "constraints", tuple(texts))
-        order, condition_faults = self._sorted_by_condition()
-        linear, linear_faults = self._parsed_constraints()
+        order, condition_faults = sorted_by_condition(self.parameters)
+        linear, linear_faults = parsed_constraints(self.constraints, self.parameters)
         faults += condition_faults + linear_faults
         if faults:
             raise SpaceError(*faults)
-        object.__setattr__(self, "parameters", Frozen(self._with_exact_conditions()))
+        object.__setattr__(self, "parameters", Frozen(with_exact_conditions(self.parameters)))
         object.__setattr__(self, "order", order)
         object.__setattr__(self, "linear", linear)
         if linear and not self._sample_box(rng := np.random.default_rng(0), 1, max(10, min(200, 100_000 // len(self)))):
@@ -108,7 +109,7 @@ class Space:
         unknown = [name for name in params if name not in self.parameters]
         faults = [
             f"unknown parameter {brief(name)} (have: {listing(self.names)})"
-            + (f".{hint}" if i < _MAX_HINTS and (hint := did_you_mean(str(name), self.names)) else "")
+            + (f".{hint}" if i < MAX_HINTS and (hint := did_you_mean(str(name), self.names)) else "")
             for i, name in enumerate(unknown)
         ]
         seen: Params = {}
@@ -235,98 +236,6 @@ class Space:
         return out
 
     # -- building -------------------------------------------------------------------------------------------------
-
-    def _given_parameters(self) -> tuple[dict[str, Parameter], list[str]]:
-        """The parameters by name, and what is wrong with names and values."""
-        parameters: dict[str, Parameter] = {}
-        faults = []
-        for name, given in self.parameters.items():
-            if isinstance(name, str) and (fault := forbidden(name)):
-                faults.append(f"parameter name {brief(name)} {fault}")
-            elif not isinstance(name, str) or not _NAME.fullmatch(name):
-                faults.append(
-                    f"parameter name {brief(name)} is not letters, digits and underscores, with dots between stages"
-                )
-            try:
-                parameters[name] = parameter(given)
-            except SpaceError as error:
-                faults += [f"parameter {brief(name)}: {problem}" for problem in error.problems]
-        return parameters, faults
-
-    def _sorted_by_condition(self) -> tuple[tuple[str, ...], list[str]]:
-        faults: list[str] = []
-        for name, p in self.parameters.items():
-            for parent, values in p.active_if.items():
-                other = self.parameters.get(parent)
-                if other is None:
-                    hint = did_you_mean(parent, self.parameters) if len(faults) < _MAX_HINTS else ""
-                    faults.append(f"parameter {name!r}: active_if names {brief(parent)}, which is no parameter.{hint}")
-                elif isinstance(other, Float):
-                    faults.append(f"parameter {name!r}: active_if needs a Categorical or Int, {parent!r} is a Float")
-                else:
-                    faults += [
-                        f"parameter {name!r}: active_if[{parent!r}] lists {brief(v)}, which {fault}"
-                        for v in values
-                        if (fault := other.fault(v))
-                    ]
-        if faults:
-            return (), faults
-        waits_for = {name: len(p.active_if) for name, p in self.parameters.items()}
-        children: dict[str, list[str]] = {name: [] for name in self.parameters}
-        for name, p in self.parameters.items():
-            for parent in p.active_if:
-                children[parent].append(name)
-        place = {name: i for i, name in enumerate(self.parameters)}
-        order: list[str] = []
-        ready = [name for name, n in waits_for.items() if not n]
-        while ready:  # those without parents, then those whose parents are among them, and so on
-            order += ready
-            freed: list[str] = []
-            for child in (child for name in ready for child in children[name]):
-                waits_for[child] -= 1
-                if not waits_for[child]:
-                    freed.append(child)
-            ready = sorted(freed, key=place.__getitem__)
-        if loop := [name for name, n in waits_for.items() if n]:
-            faults.append(f"the conditions of {listing(map(repr, loop))} wait for one another")
-        return tuple(order), faults
-
-    def _with_exact_conditions(self) -> dict[str, Parameter]:
-        """The parameters, with the values of their conditions written as the parents hold them: 3 for 3.0."""
-        out = {}
-        for name, p in self.parameters.items():
-            exact = {n: tuple(map(self.parameters[n].canonical, values)) for n, values in p.active_if.items()}
-            out[name] = p if repr(exact) == repr(p.active_if) else replace(p, active_if=exact)
-        return out
-
-    def _parsed_constraints(self) -> tuple[tuple[LinearConstraint, ...], list[str]]:
-        linear: list[LinearConstraint] = []
-        faults: list[str] = []
-        for text in self.constraints:
-            try:
-                parsed = parse(text)
-            except SpaceError as error:
-                faults += error.problems
-                continue
-            for name in {n: None for c in parsed for n in c.coefficients}:
-                if name not in self.parameters:
-                    hint = did_you_mean(name, self.parameters) if len(faults) < _MAX_HINTS else ""
-                    faults.append(f"constraint {text!r} names {name!r}, which is no parameter.{hint}")
-                elif isinstance(self.parameters[name], Categorical):
-                    faults.append(f"constraint {text!r} names {name!r}, a Categorical; only numbers can be added")
-            for c in parsed:
-                linear.append(replace(c, tolerance=self._tolerance(c)))
-                if not math.isfinite(linear[-1].tolerance):
-                    faults.append(f"constraint {brief(text)} has sums beyond the largest 64-bit float, about 1.8e308")
-        return tuple(linear), faults
-
-    def _tolerance(self, c: LinearConstraint) -> float:
-        """What rounding may add to a sum: the last digit that is kept of Floats, and that of sums of whole numbers."""
-        named = [(abs(factor), self.parameters.get(name)) for name, factor in c.coefficients.items()]
-        sizes = [(f * max(abs(p.low), abs(p.high)), p) for f, p in named if isinstance(p, Float | Int)]
-        rounded = sum(size for size, p in sizes if isinstance(p, Float))
-        total = sum(size for size, _ in sizes)
-        return 1e-9 * rounded + 1e-12 * max(abs(c.upper), total) if math.isfinite(total + abs(c.upper)) else math.inf
 
     def _gap(self, name: str, a: Value, b: Value) -> float:
         p = self.parameters[name]

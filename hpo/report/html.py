@@ -89,7 +89,7 @@ def render(study: Study, comparison: Comparison | None = None) -> str:
         used=tables.used_rows(history),
         charts=charts(history),
         comparison=comparison,
-        comparison_chart=comparison_chart(comparison) if comparison else None,
+        comparison_chart=_comparison_chart(comparison) if comparison else None,
         trial_header=tables.trial_header(history),
         print_size=_print_size(len(tables.trial_header(history)) + 3),
         trials=tables.trial_rows(history),
@@ -201,7 +201,7 @@ def _chart(title: str, figure: Figure, name: str, meaning: str) -> Chart:
     return Chart(title, plots.svg(figure, name, title, meaning), meaning)
 
 
-def comparison_chart(comparison: Comparison) -> Chart:
+def _comparison_chart(comparison: Comparison) -> Chart:
     """The picture of the comparison."""
     figure = plots.comparison_figure(comparison)
     return _chart("Best feasible value by trainings spent", figure, "comparison", comparison.sentence())

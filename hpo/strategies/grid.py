@@ -13,7 +13,8 @@ from hpo.boundary.public import public_class
 from hpo.common.frozen import Frozen
 from hpo.common.scalars import whole
 from hpo.errors import SettingsError, SpaceExhausted, did_you_mean, listing
-from hpo.problem.parameters import Parameter, Value
+from hpo.problem.fields import Value
+from hpo.problem.parameters import Parameter
 from hpo.problem.space import Params, Space
 from hpo.trials.history import History
 from hpo.trials.suggestion import Suggestion, distinct

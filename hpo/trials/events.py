@@ -210,13 +210,13 @@ def trial_after(trial: Trial | None, event: Event, seed: int, objectives: tuple[
     if state is not None:
         check_step(trial, state)
         fields = {"state": state, **({} if state.is_in_flight else {"ended_at": event.at}), **fields}
-    attempts, attempt = attempts_after(trial, event), fields.get("attempt", trial.attempt)
+    attempts, attempt = _attempts_after(trial, event), fields.get("attempt", trial.attempt)
     fields["attempts"] = attempts
     fields["earlier_seconds"] = sum(other.taken for other in attempts if other.number != attempt)
     return dataclasses.replace(trial, **fields)
 
 
-def attempts_after(trial: Trial, event: Event) -> tuple[Attempt, ...]:
+def _attempts_after(trial: Trial, event: Event) -> tuple[Attempt, ...]:
     """What an event makes of the attempts of its trial, as it was before. One that did not run is none."""
     data, kind = event.data, event.kind
     if kind == "started":

@@ -10,7 +10,7 @@ import hpo
 from hpo.bayes import data as data_module
 from hpo.bayes import models
 from hpo.bayes.data import TrainingData, training_data
-from hpo.bayes.gp.gp import fit
+from hpo.bayes.gp.fit import fit
 from hpo.bayes.gp.kernel import Theta
 from hpo.bayes.models import SUCCESS, Found, fit_models
 from hpo.problem.encoding import Encoder

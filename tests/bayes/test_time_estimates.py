@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.bayes.gp.gp import LARGE
+from hpo.bayes.gp.fit import LARGE
 from hpo.bayes.time_estimates import CostModel
 
 ROWS = st.integers(1, 5000)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 HPO = ROOT / "hpo"
+BENCHMARKS = ROOT / "benchmarks"
 
 
-def modules() -> list[Path]:
-    """Every module of the package."""
-    return sorted(HPO.rglob("*.py"))
+def modules(of: Path = HPO) -> list[Path]:
+    """Every module of a package."""
+    return sorted(of.rglob("*.py"))
 
 
 def name_of(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import hpo
-from tests.house.source import HPO, ROOT
+from tests.house.source import HPO, ROOT, modules
 
 FACES = ["hpo", "hpo.executors"]
 
@@ -104,3 +104,31 @@ def test_public_classes_say_what_they_are(name: str) -> None:
     public = [m for m, value in vars(cls).items() if not m.startswith("_") and callable(value)]
     silent = [m for m in public if not inspect.getdoc(getattr(cls, m))]
     assert not silent, f"hpo.{name} has methods without a docstring: {silent}"
+
+
+BY_NAME_ONLY = {"executors/cluster/dask_remote:run_on_dask_worker", "executors/local/futures:call_pickled"}
+"""What other processes look up by its name."""
+
+STILL_WITHOUT = {
+    "boundary/public:shorten",
+    "cli/export:as_csv",
+    "cli/show:front_table",
+    "executors/call:plain_value",
+    "executors/supervisor/pickling:find_culprit",
+}
+"""Used in their own module only, and to be given an underscore."""
+
+
+def test_no_function_is_public_by_accident() -> None:
+    """A function that no other file names begins with an underscore."""
+    readers = [path for top in ("hpo", "tests", "benchmarks", "docs") for path in (ROOT / top).rglob("*.[pm][yd]")]
+    words = {path: set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in readers}
+    accidental = {
+        f"{path.relative_to(HPO).with_suffix('')}:{node.name}"
+        for path in modules()
+        if "migrations" not in path.parts
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list
+        if not any(node.name in found for reader, found in words.items() if reader != path)
+    }
+    assert accidental - BY_NAME_ONLY - STILL_WITHOUT == set()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import HPO, ROOT, imports, modules, name_of
+from tests.house.source import BENCHMARKS, HPO, ROOT, imports, modules, name_of
 
 TESTS = ROOT / "tests"
 
@@ -86,19 +86,40 @@ def test_executors_know_nothing_of_trials() -> None:
     assert {room(t) for t in inside} == {"boundary", "errors", "executors"}
 
 
-def test_modules_import_without_a_circle() -> None:
-    edges = {name_of(p): {t for t in imports(p) if t.startswith("hpo.")} for p in modules()}
+@pytest.mark.parametrize("package", [HPO, BENCHMARKS], ids=lambda package: package.name)
+def test_modules_import_without_a_circle(package: Path) -> None:
+    edges = {name_of(p): {t for t in imports(p) if t.startswith(f"{package.name}.")} for p in modules(package)}
+    assert circles(edges) == []
+
+
+def circles(edges: dict[str, set[str]]) -> list[str]:
+    """One of each knot of modules that import one another, as `a -> b -> a`."""
     done: set[str] = set()
+    found: list[str] = []
 
     def walk(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, f"a circle: {' -> '.join((*path[path.index(name) :], name))}"
-        if name not in done:
-            for target in edges.get(name, ()):
+        if name in path:
+            found.append(" -> ".join((*path[path.index(name) :], name)))
+        elif name not in done:
+            for target in sorted(edges.get(name, ())):
                 walk(target, (*path, name))
             done.add(name)
 
     for name in edges:
         walk(name, ())
+    return found
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b -> c -> b"]
+
+
+def test_the_lists_know_only_rooms_and_files_that_exist() -> None:
+    rooms = {path.stem for path in HPO.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    listed = [name for layer in LAYERS for name in layer]
+    assert sorted(listed) == sorted(rooms - {"__init__", "testing"})
+    homes = {home for homes in HOMES.values() for home in homes}
+    assert [home for home in homes if not (HPO / home).exists()] == []
 
 
 WITHOUT = {"common/arrays", "cli/codes", "executors/cluster/ray_pool"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hpo.errors import ParamsError, SpaceError
 from hpo.problem.linear_constraints import LinearConstraint
-from hpo.problem.parameters import Categorical, Float, Int, Parameter
+from hpo.problem.parameters import Categorical, Float, Int
 from hpo.problem.space import Space, key
 from tests.random_spaces import spaces
 
@@ -167,28 +167,6 @@ def test_true_is_not_one() -> None:
     assert space.canonical({"flag": True})["flag"] is True
 
 
-def test_all_faults_of_a_space_are_reported_at_once() -> None:
-    with pytest.raises(SpaceError) as info:
-        Space(
-            {
-                "a": Int(0, 5),
-                "b": Categorical(["x", "y"]),
-                "c": Float(0, 1, active_if={"d": [1]}),
-                "e": Float(0, 1, active_if={"b": ["z"]}),
-                "bad name": Float(0, 1),
-            },
-            constraints=["a + b <= 3", "2*q <= 1", "a < 3", "a*a <= 3", "a"],
-        )
-    assert len(info.value.problems) == 8
-
-
-def test_conditions_that_wait_for_one_another() -> None:
-    with pytest.raises(SpaceError, match="wait for one another"):
-        Space(
-            {"a": Categorical([1, 2], active_if={"b": [1]}), "b": Categorical([1, 2], active_if={"a": [1]})},
-        )
-
-
 def test_a_space_without_configurations_is_refused() -> None:
     with pytest.raises(SpaceError, match="no configuration found that meets 'a \\+ b <= 1'"):
         Space({"a": Float(1, 2), "b": Float(1, 2)}, constraints=["a + b <= 1"])
@@ -234,32 +212,6 @@ def test_shares_on_grids_and_a_free_one_that_makes_up_the_rest_are_drawn_from_al
 def test_the_key_ignores_order_and_keeps_types() -> None:
     assert key({"a": 1, "b": 2}) == key({"b": 2, "a": 1})
     assert key({"a": 1}) != key({"a": True}) != key({"a": "1"})
-
-
-def test_every_one_of_thousands_of_faults_is_told() -> None:
-    with pytest.raises(SpaceError) as caught:
-        Space({f"p{i}": Float(0, 1, active_if={f"q{i}": [1]}) for i in range(3000)})
-    assert len(caught.value.problems) == 3000
-    fault = Space({"x": (0, 1)}).fault({f"y{i}": 1 for i in range(3000)})
-    assert fault is not None
-    assert fault.count("unknown parameter") == 3000
-
-
-@pytest.mark.parametrize(
-    ("parameters", "text", "tolerance"),
-    [
-        ({"a": Float(0, 1), "b": Float(0, 1)}, "a + b <= 1", 1e-9 * 2 + 1e-12 * 2),
-        ({"a": Float(-4, 1), "b": Float(0, 1)}, "-3*a + b <= 1", 1e-9 * 13 + 1e-12 * 13),
-        ({"a": Int(0, 7), "b": Int(-9, 5)}, "2*a + b <= 1", 1e-12 * 23),
-        ({"a": Int(0, 7), "b": Float(0, 1)}, "a + b <= 1", 1e-9 * 1 + 1e-12 * 8),
-        ({"a": Int(0, 7), "b": Float(0, 1)}, "a + b <= 4000", 1e-9 * 1 + 1e-12 * 4000),
-    ],
-)
-def test_sums_may_exceed_a_bound_by_the_last_digit_that_is_kept(
-    parameters: dict[str, Parameter], text: str, tolerance: float
-) -> None:
-    (constraint,) = Space(parameters, [text]).linear
-    assert constraint.tolerance == pytest.approx(tolerance, rel=1e-12)
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=6), st.sampled_from([1e-6, 1.0, 1e9]))

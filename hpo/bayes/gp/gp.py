@@ -6,7 +6,7 @@ with the Matern-5/2 kernel of `kernel.py` and the constant mean m estimated by g
 expected to have about unit variance (`transforms.py` sees to that) and larger is better by convention of this room.
 Everything is deterministic: equal data and start give equal results.
 
-`fit` finds theta and builds a `GP`; `build` only builds; `condition` adds points in flight.
+`fit.py` finds theta; `build` builds a `GP` from it; `condition` adds points in flight.
 Shapes: n observations, p points in flight, d columns, b query points, s fantasy samples.
 """
 
@@ -21,15 +21,9 @@ import numpy.typing as npt
 from scipy.linalg import blas, lapack
 
 from hpo.bayes.gp.kernel import Layout, Theta, matern52, matern52_with_slope, scale, squared_distances
-from hpo.bayes.gp.likelihood import Observations, Prior, bounds, log_marginal_likelihood
-from hpo.bayes.optimize.lbfgs import maximize_rows
+from hpo.bayes.gp.likelihood import Observations
 from hpo.common.arrays import Array
 
-_SUBSET = 300  # observations theta is first fitted to when there are more than LARGE
-LARGE = 500
-"""Beyond so many observations, theta is searched for on some of them."""
-_SCOUTING = 8  # steps of both cold starts before the better one goes on alone
-_POLISH = 5  # steps on all observations after the subset
 _JITTERS = (0.0, 1e-8, 1e-6, 1e-4)  # relative to the output scale
 _VARIANCE_FLOOR = 1e-12  # relative to the output scale
 
@@ -38,7 +32,7 @@ Pullback = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class GP:
-    """A Gaussian process posterior. Build with `fit` or `build`; the fields are consistent only then.
+    """A Gaussian process posterior. Made by `fit.fit` or `build`; the fields are consistent only then.
 
     Attributes:
         theta: hyperparameters.    layout: which of them acts on which column.
@@ -141,55 +135,6 @@ class GP:
         return mean, 0.5 * (covariance + covariance.T), V
 
 
-def fit(
-    X: Array,
-    y: Array,
-    *,
-    groups: npt.ArrayLike | None = None,
-    noise: Array | None = None,
-    warp: npt.ArrayLike | None = None,
-    start: Theta | None = None,
-    prior: Prior | None = None,
-    max_iterations: int = 60,
-    is_rough: bool = False,
-) -> GP:
-    """The GP whose theta maximizes log marginal likelihood + log prior, by L-BFGS with analytic gradients.
-
-    Args:
-        X: [n, d] in [0, 1].
-        y: [n], about unit variance.
-        groups: [d], lengthscale index per column (one each by default).
-        noise: [n], known noise variance per observation, in units of y squared, added to the learned one.
-        warp: [d] bool, columns with Kumaraswamy warping (none by default).
-        start: hyperparameters of an earlier fit to similar data; makes the search short. Ignored if its shape differs.
-        prior: of theta; `Prior()` by default.
-        max_iterations: steps of the search.
-        is_rough: leave out the polish.
-
-    A cold start tries the usual and short lengthscales and follows the better one. Beyond LARGE observations theta is
-    fitted to 300 of them (half the best, half spread over the rest) and polished by a few steps on all.
-    """
-    layout = Layout.of(X.shape[1], groups, warp)
-    seen = Observations.of(X, y, noise)
-    prior = Prior() if prior is None else prior
-    is_large = len(y) > LARGE
-    few = seen.take(_subset(y)) if is_large else seen
-    if start is not None and len(start.vector) == layout.n_theta:
-        vector = _search(start.vector, few, layout, prior, max_iterations).vector
-    else:
-        vector = _search_cold(few, layout, prior, max_iterations)
-    if is_large and not is_rough:
-        vector = _search(vector, seen, layout, prior, _POLISH).vector
-    return _build(vector, seen, layout)
-
-
-def usual_theta(n_groups: int) -> Theta:
-    """Where a search begins when nothing is known: lengthscales of half the cube's diagonal, little noise."""
-    return Theta(
-        log_lengthscales=(float(np.log(0.5 * np.sqrt(n_groups))),) * n_groups, log_outputscale=0.0, log_noise=-5.0
-    )
-
-
 def build(
     theta: Theta,
     X: Array,
@@ -199,10 +144,10 @@ def build(
     noise: Array | None = None,
     warp: npt.ArrayLike | None = None,
 ) -> GP:
-    """The GP of known hyperparameters: one Cholesky factorization, no search. Arguments as in `fit`."""
+    """The GP of known hyperparameters: one Cholesky factorization, no search. Arguments as in `fit.fit`."""
     layout = Layout.of(X.shape[1], groups, warp)
     assert len(theta.vector) == layout.n_theta, "theta does not fit groups and warp"
-    return _build(theta.vector, Observations.of(X, y, noise), layout)
+    return build_from(theta.vector, Observations.of(X, y, noise), layout)
 
 
 def condition(gp: GP, X: Array, fantasies: Array | None = None) -> GP:
@@ -250,7 +195,8 @@ def sample_at(gp: GP, X: Array, normals: Array, *, observed: bool = True) -> Arr
     return draws
 
 
-def _build(vector: Array, seen: Observations, layout: Layout) -> GP:
+def build_from(vector: Array, seen: Observations, layout: Layout) -> GP:
+    """The GP of theta's `vector` and what was observed."""
     theta = Theta.from_vector(vector, layout.n_groups)
     Z = scale(seen.X, vector, layout).Z
     K = theta.outputscale * matern52(squared_distances(Z, Z))
@@ -308,51 +254,3 @@ def _append_factor(W: Array, V: Array, corner: Array) -> Array:
     grown[n:, :n] = -corner @ (V.T @ W)
     grown[n:, n:] = corner
     return grown
-
-
-def _subset(y: Array) -> npt.NDArray[np.intp]:
-    """Indices of the best half-subset and of as many spread evenly, by rank, over the rest."""
-    order = np.argsort(-y, kind="stable")
-    best, rest = order[: _SUBSET // 2], order[_SUBSET // 2 :]
-    spread = np.linspace(0, len(rest) - 1, _SUBSET - len(best)).round().astype(np.intp)
-    return np.sort(np.concatenate([best, rest[spread]]))
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """Where a search for theta ended, and the log posterior there."""
-
-    vector: Array
-    value: float
-
-
-def _search_cold(seen: Observations, layout: Layout, prior: Prior, max_iterations: int) -> Array:
-    """Theta's vector from lengthscales of half the cube's diagonal, and of a tenth of it where that looks better.
-
-    The second start climbs a little; it goes on only if it is then ahead of where the first one ended.
-    """
-    usual, short = np.zeros((2, layout.n_theta))
-    known = usual_theta(layout.n_groups).vector
-    usual[: len(known)] = short[: len(known)] = known
-    short[: layout.n_groups] += np.log(0.2)
-    first = _search(usual, seen, layout, prior, max_iterations)
-    second = _search(short, seen, layout, prior, _SCOUTING)
-    if second.value > first.value:
-        return _search(second.vector, seen, layout, prior, max_iterations).vector
-    return first.vector
-
-
-def _search(start: Array, seen: Observations, layout: Layout, prior: Prior, max_iterations: int) -> _Found:
-    """Climb log marginal likelihood + log prior from `start`, theta's vector."""
-    lower, upper = bounds(layout)
-
-    def log_posterior(vectors: Array) -> tuple[Array, Array]:
-        (vector,) = vectors
-        likelihood, by_likelihood = log_marginal_likelihood(vector, seen, layout)
-        density, by_density = prior.log_density(vector, layout)
-        return np.array([likelihood + density]), (by_likelihood + by_density)[None]
-
-    with np.errstate(over="ignore", invalid="ignore"):  # absurd outputs make the likelihood -inf, not an error
-        inside = np.clip(start, lower, upper)[None]
-        end = maximize_rows(log_posterior, inside, lower, upper, max_iterations=max_iterations, first_step=0.5)
-    return _Found(end.X[0], float(end.value[0]))

@@ -18,7 +18,8 @@ from hpo.bayes.acquisition.log_ei import (
     log_normal_cdf,
     log_normal_interval,
 )
-from hpo.bayes.gp.gp import GP, condition, fit, sample_at
+from hpo.bayes.gp.fit import fit
+from hpo.bayes.gp.gp import GP, condition, sample_at
 from hpo.common.arrays import Array
 
 getcontext().prec = 60

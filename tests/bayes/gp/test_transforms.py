@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import yeojohnson, yeojohnson_llf
 
-from hpo.bayes.gp.gp import fit
+from hpo.bayes.gp.fit import fit
 from hpo.bayes.gp.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, leave_one_out_normal
 from hpo.common.arrays import Array
 
