@@ -81,8 +81,10 @@ class Teller:
             result = self._read(outcome.value)
             if isinstance(result, Failure):
                 now = self._study.fail(trial, result.kind, result.message, seconds=seconds, counts=counts)
+            elif outcome.id in self._stored:
+                now = self._stored.pop(outcome.id)
             else:
-                now = self._stored.pop(outcome.id, None) or self._study.tell(trial, result.values, seconds=seconds)
+                now = self._study.tell(trial, result.values, seconds=seconds)
         except ResultConflict:
             raise
         except ResultError as error:

@@ -21,6 +21,7 @@ from hpo.storage.retry import retrying
 from hpo.storage.sql_log import THIS, SqlLog, events_of, rows_of, unknown, values
 from hpo.storage.sqlite import SqliteFile
 from hpo.storage.stored_event import (
+    StoredEvent,
     check_rename,
     checked_name,
     copied_lines,
@@ -29,7 +30,7 @@ from hpo.storage.stored_event import (
     now,
     to_text,
 )
-from hpo.trials.events import Event
+from hpo.trials.events import Draft, Event
 
 T = TypeVar("T")
 _BY_NAME = sa.select(tables.study).where(tables.study.c.name == sa.bindparam("name"))

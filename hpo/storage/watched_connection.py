@@ -42,6 +42,7 @@ class Watched(psycopg.Connection[Any]):
             while True:
                 ready = yield wanted
                 if ready:
+                    self.heard_at = time.monotonic()
                     wanted, since = gen.send(ready), 0.0
                     continue
                 now = time.monotonic()
@@ -50,6 +51,5 @@ class Watched(psycopg.Connection[Any]):
                     self.close()
                     raise psycopg.OperationalError(f"no answer for {self.silence:g} s, so the connection was given up")
         except StopIteration as done:
-            self.heard_at = time.monotonic()
             answer: RV = done.value
             return answer

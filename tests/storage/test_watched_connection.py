@@ -139,5 +139,12 @@ def test_silence_is_borne_less_long_for_one_question(watched: Watched) -> None:
     assert watched.silence == 20.0
 
 
-def test_a_new_connection_has_been_used_by_nobody(watched: Watched) -> None:
-    assert watched.is_new
+def test_it_knows_when_the_server_last_answered(watched: Watched, clock: Clock) -> None:
+    assert watched.heard_at == 0.0
+    conversation = watched._heard(talk([]))
+    next(conversation)
+    conversation.send(NOTHING)
+    assert watched.heard_at == 0.0
+    clock.now += 7.0
+    conversation.send(READY)
+    assert watched.heard_at == clock.now
