@@ -31,7 +31,7 @@ from hpo.trials.events import Event
 from hpo.trials.trial import TrialState
 from tests.pairs import KINDS, pair_of
 
-MOST = int(os.environ.get("HPO_INTERRUPTS", "8"))
+MOST = int(os.environ.get("HPO_INTERRUPTS", "4"))
 SERVER = os.environ.get("HPO_TEST_PG", "")
 SOURCE = str(Path(hpo.__file__).parent)
 PROBLEM = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])

@@ -26,7 +26,7 @@ from hpo.testing.executors import await_that
 from hpo.trials.trial import TrialState
 from tests.faults.zygote import Drive, check, is_supervised, read, zygote
 
-KILLS = int(os.environ.get("HPO_KILLS", "200"))
+KILLS = int(os.environ.get("HPO_KILLS", "40"))
 SERVER = os.environ.get("HPO_TEST_PG", "")
 TRIALS = 40
 SHARES = {

@@ -24,7 +24,7 @@ from hpo.storage import SqlStorage, schema
 from hpo.storage.connections import Connections
 from hpo.storage.postgres import PostgresServer
 
-KILLS = int(os.environ.get("HPO_MIGRATION_KILLS", "60"))
+KILLS = int(os.environ.get("HPO_MIGRATION_KILLS", "20"))
 SERVER = os.environ.get("HPO_TEST_PG", "")
 FIRST = Path(__file__).parents[1] / "storage" / "fixtures" / "0001.sql"
 NEW_COLUMN, NEW_TABLE = "request", "lease"

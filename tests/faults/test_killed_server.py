@@ -20,7 +20,7 @@ from tests.servers.postgres import own_server
 
 log = logging.getLogger(__name__)
 
-KILLS = count("HPO_SERVER_KILLS", 20)
+KILLS = count("HPO_SERVER_KILLS", 6)
 CLIENTS = 4
 
 if not os.environ.get("HPO_TEST_PG"):

@@ -27,7 +27,7 @@ from tests.faults.zygote import Drive, Zygote, check_told, is_supervised, read, 
 
 log = logging.getLogger(__name__)
 
-KILLS = int(os.environ.get("HPO_WORKER_KILLS", "500"))
+KILLS = int(os.environ.get("HPO_WORKER_KILLS", "60"))
 MOST = 125
 """Kills in one study."""
 WAYS = ("process", "supervisor", "both")
