@@ -17,8 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from hpo.errors import ExecutorError
 from hpo.executors.base import Outcome, Task
 from hpo.executors.call import describe
-from hpo.executors.cluster import installed
-from hpo.executors.cluster import remote_worker as far
+from hpo.executors.cluster import installed, remote_worker
 from hpo.executors.cluster.pool import QUIET, ClusterPool, Handed
 from hpo.executors.cluster.ray_nodes import Nodes, Shape
 from hpo.executors.supervisor.messages import Settings
@@ -46,15 +45,15 @@ class Seat:
 
     def run(self, token: str, task: Task) -> Outcome:
         """Run a task, under a supervisor that stays warm for the next."""
-        return far.run_on_worker(self._pool, self._settings, task, lambda: False, token, share=self._share)
+        return remote_worker.run_on_worker(self._pool, self._settings, task, lambda: False, token, share=self._share)
 
     def cancel(self, token: str, grace: float) -> None:
         """End the task, or do not start it."""
-        far.cancel_on_worker(self._pool, {token: grace})
+        remote_worker.cancel_on_worker(self._pool, {token: grace})
 
     def close(self) -> None:
         """End the supervisor."""
-        far.release(self._pool)
+        remote_worker.release(self._pool)
 
 
 @dataclass(eq=False)

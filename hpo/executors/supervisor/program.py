@@ -2,7 +2,7 @@
 
 It forks them, holds them to their limits, ends their whole tree, and says how it ended, whatever the driver is busy
 with; and when the driver is gone, it ends the tree and goes too. It runs nothing of the user's itself, so no task can
-take it down.
+take it down. It is one class, since it is one state machine: whatever is heard may change the job and the process both.
 """
 
 from __future__ import annotations
