@@ -31,7 +31,7 @@ RECONNECT = 60.0
 
 
 class Demand(Adaptive):
-    """As many workers as the tasks in flight need, and never fewer than have task in hand."""
+    """As many workers as the tasks in flight need, and never fewer than run one."""
 
     def __init__(self, cluster: Cluster, n_wanted: Callable[[], int], threads: Callable[[], int], **named: Any) -> None:
         super().__init__(cluster, interval=TICK, **named)
@@ -45,7 +45,7 @@ class Demand(Adaptive):
 
 
 class DaskPool(ClusterPool):
-    """Every task is one of Dask, with a key of its own; events tell of its start, its end, and of workers that are lost."""
+    """Every task is a Dask task with its own key; events report its start, its end, and lost workers."""
 
     cluster = "Dask"
 
@@ -80,7 +80,7 @@ class DaskPool(ClusterPool):
             self._let_go()
             if isinstance(error, (OSError, RuntimeError)) and not isinstance(
                 error, ExecutorError
-            ):  # nobody; it is closed
+            ):  # nobody answers, or it is closed
                 raise ExecutorError(f"no Dask scheduler answers at {self._cluster!r}: {describe(error)}") from error
             raise
         if scale is not None:
@@ -146,7 +146,7 @@ class DaskPool(ClusterPool):
         self._allowed[handed.token] = allowed
 
     def _note(self, client: Client, told: dict[str, Any]) -> None:
-        """What a worker says of a task."""
+        """A worker reports on a task."""
         token = told["token"]
         if (handed := self._handed.get(token)) is None:
             return
@@ -183,7 +183,7 @@ class DaskPool(ClusterPool):
             self._lose([token], why)
 
     def _drop(self, client: Client, token: str) -> None:
-        """The scheduler has forgotten a task: unless we wished so, it is another one, or none at all."""
+        """The scheduler has forgotten a task that we did not cancel: it was replaced, or is gone."""
         if token in self._handed and client is self._client:
             self._disconnect(client)
 
@@ -200,7 +200,7 @@ class DaskPool(ClusterPool):
             answers = answer(
                 client, lambda: client.run(remote_worker.cancel_on_worker, self.name, graces, on_error="ignore")
             )
-        except (OSError, ValueError):  # a worker hangs or goes this moment: asked again soon
+        except (OSError, ValueError):  # a worker hangs or has just gone: asked again soon
             return
         running = {token for tokens in answers.values() for token in tokens}
         now = time.monotonic()
@@ -220,7 +220,7 @@ class DaskPool(ClusterPool):
         }
         if client is None or not to_move:
             return
-        with contextlib.suppress(OSError, ValueError):  # a worker hangs or goes this moment: asked again soon
+        with contextlib.suppress(OSError, ValueError):  # a worker hangs or has just gone: asked again soon
             answers = answer(
                 client, lambda: client.run(remote_worker.withdraw_on_worker, self.name, to_move, on_error="ignore")
             )
@@ -241,7 +241,7 @@ class DaskPool(ClusterPool):
         if client is None:
             self._reconnect()
             return
-        with contextlib.suppress(OSError, ValueError):  # it may be gone this moment
+        with contextlib.suppress(OSError, ValueError):  # it may have just gone
             self._learn(client)
         self._move()
         for token in [token for token, future in self._futures.items() if future.status != "pending"]:
@@ -317,7 +317,7 @@ class DaskPool(ClusterPool):
         try:
             self._connect(ANSWER)
         except OSError as error:
-            if self._client is not None:  # it went while we made ourselves known
+            if self._client is not None:  # it went while the pool connected
                 close(self._client)
                 self._client = None
             if time.monotonic() - self._lost_at > RECONNECT:

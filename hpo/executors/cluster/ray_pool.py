@@ -67,7 +67,7 @@ class Place:
     node: str = ""
     """The id of that where it has what it needs; until it is known nothing runs."""
     token: str | None = None
-    """Of the task in hand."""
+    """Of the task that runs."""
     free_since: float = field(default_factory=time.monotonic)
 
 
@@ -148,13 +148,13 @@ class RayPool(ClusterPool):
             self._sit(place)
 
     def _sit(self, place: Place) -> None:
-        """The task in hand starts, if the place is there."""
+        """The task starts, if its place is there."""
         if place.node and place.token in self._handed:
             handed = self._handed[place.token]
             handed.place, handed.begun_at = self._nodes.place(place.node), time.time()
 
     def _move(self) -> None:
-        """What waits for a node that it shall not get asks for another one."""
+        """Tasks that wait for a node that is now avoided ask for another one."""
         to_move = [
             place.token
             for place in self._seats
@@ -263,7 +263,7 @@ class RayPool(ClusterPool):
                 ray.kill(place.actor)
 
     def _leave(self, *places: Place) -> None:
-        """Let go of actors that have no task in hand, when their supervisors have gone."""
+        """Release actors that run no task, once their supervisors have gone."""
         closing = [place.actor.close.remote() for place in places if place.node]
         if closing:
             ray.wait(closing, num_returns=len(closing), timeout=self._settings.grace + 5.0)

@@ -91,7 +91,7 @@ def test_a_task_without_a_limit_is_held_to_its_share_and_told_why() -> None:
     begun: list[float] = []
     eating = Task(id="a", payload={"do": "eat_memory"})
     outcome = remote_worker.run_on_worker(key, SETTINGS, eating, never, share=share, begin=begun.append)
-    assert (outcome.kind, outcome.message.endswith(far.OF_SHARE)) == ("oom", True)
+    assert (outcome.kind, outcome.message.endswith(remote_worker.OF_SHARE)) == ("oom", True)
     assert "more than its limit of 200 MiB, its share of the worker's" in outcome.message
     assert outcome.started_at is not None
     assert abs(begun[0] - outcome.started_at) < 10.0
