@@ -184,7 +184,7 @@ NAMES: Mapping[str, Hints] = {
         "Write study.problem.space": "distributions",
     },
 }
-"""By module or class: what is not there, or is there no more."""
+"""By module or class: what is not there, or no longer there."""
 
 _SEED = "The seed belongs to the study: hpo.open_study(..., seed={})"
 _GOAL = 'The goal belongs to the metric: hpo.Objective("accuracy", goal={})'
@@ -334,5 +334,5 @@ CALLS: Mapping[str, str] = {
 
 
 def hint(table: Mapping[str, Hints], owner: str, name: str) -> str:
-    """What to write for `name`, which `owner` does not have; the empty string where nobody knows."""
+    """What to write for `name`, which `owner` does not have; the empty string for unknown names."""
     return next((text for text, names in table.get(owner, {}).items() if name in names.split()), "")

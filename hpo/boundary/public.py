@@ -112,7 +112,7 @@ def _is_module(name: str) -> bool:
 
 
 def _no_attribute(self: object, name: str) -> NoReturn:
-    if hasattr(type(self), name):  # it exists, and has raised an AttributeError of its own: which this raises again
+    if hasattr(type(self), name):  # it exists, and has raised an AttributeError itself, which this raises again
         object.__getattribute__(self, name)
     owner, text = type(self).__name__, ""
     if not name.startswith("__"):  # which copy and pickle look for

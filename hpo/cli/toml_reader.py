@@ -75,7 +75,7 @@ class TomlReader:
         return table
 
     def known(self, name: str, table: Table) -> None:
-        """Each key that nobody knows is a fault."""
+        """Each unknown key is a fault."""
         for key in table:
             if key not in self.keys[name]:
                 path, hint = f"{name}.{key}" if name else key, did_you_mean(key, self.keys[name])

@@ -112,7 +112,7 @@ class TaskQueue:
             return self._deliver()
 
     def break_off(self, fault: BaseException) -> None:
-        """Nothing will run any more: everybody who waits shall hear why instead of waiting for ever."""
+        """Nothing will run any more: everybody who waits is told why, instead of waiting for ever."""
         with self._changed:
             self._is_closed = True
             self._fault = fault

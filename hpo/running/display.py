@@ -89,7 +89,7 @@ class Called(Display):
 
 
 class Pace:
-    """Lines that nobody has asked for: as many as trials end, but of thousands of short ones only one a second."""
+    """Limits plain lines: one for each trial that ends, but of thousands of short trials only one a second."""
 
     def __init__(self, burst: int = 100) -> None:
         self._left, self._most, self._at = float(burst), burst, time.monotonic()

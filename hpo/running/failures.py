@@ -21,7 +21,7 @@ from hpo.trials.trial import RETRIED_KINDS, Trial, TrialState
 log = logging.getLogger(__name__)
 
 HOPELESS = 10
-"""Failures and no result after which a run is given up; those of the machines are none."""
+"""A run stops after so many failures without a result. Failures of the machines do not count."""
 
 _BUGS = (
     *("TypeError", "AttributeError", "NameError", "UnboundLocalError", "KeyError", "NotImplementedError"),
@@ -75,7 +75,7 @@ def blamed(history: History) -> list[Trial]:
 
 
 def hopeless_words(study: Study, trace: str) -> str:
-    """Why a run is given up after so many failures."""
+    """Why a run stops after so many failures."""
     failed = blamed(study.history)
     last = failed[-1]
     return (
@@ -118,7 +118,7 @@ class Failures:
 
     @property
     def show_a_bug(self) -> bool:
-        """Whether a trial has failed by what looks like a bug, and no result has proved that it is none."""
+        """Whether a trial has failed by what looks like a bug, and no result shows that the program works."""
         return bool(self._suspects) and not has_results(self._study.history)
 
     def bug(self) -> ExecutorError:
@@ -174,7 +174,7 @@ def _bug_words(trials: list[Trial], trace: str, *, is_stored: bool) -> str:
         hint = f"The trial has params {', '.join(first.params)}: trial.params['{next(iter(first.params))}']"
     say_so = 'raise hpo.TrialFailed("error", "why") for them'
     if message.startswith("the command"):
-        say_so = "let the command end with an exit code and words of its own for them"
+        say_so = "have the command end with an exit code and a message of its own for them"
     first_again = ": failed trials are run again first, and use up no trial of the budget" if is_stored else ""
     rows = [f"  {row}" for row in shown(trace, lines=True).strip().splitlines()]
     return "\n".join(

@@ -66,7 +66,7 @@ def is_orphan(trial: Trial) -> bool:
 
 
 class Heartbeat:
-    """Renews the leases of what a run holds, from a thread of its own, and keeps what other drivers have taken over
+    """Renews the leases of what a run holds, from a separate thread, and keeps what other drivers have taken over
     until the run asks."""
 
     def __init__(self, study: Study, me: str, lease: float, held: Callable[[], Mapping[str, Trial]]) -> None:
@@ -132,7 +132,7 @@ class Heartbeat:
         is_done = True
         while not self._over.wait(self._lease / 3 if is_done else min(self._lease / 3, _AGAIN)):
             is_done = False
-            with suppress(BaseException):  # a run whose leases are renewed no more loses all its trials
+            with suppress(BaseException):  # a run whose leases are no longer renewed loses all its trials
                 is_done = self.beat()
 
 
@@ -155,7 +155,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _watched_here(study: Study) -> list[Trial]:
-    """The trials that runs of this process hold, their leases renewed right now: nobody else shall take them meanwhile."""
+    """The trials that runs of this process hold, with their leases just renewed, so that nobody takes them over."""
     mine = [beating for beating in _beating if _is_same(beating.study, study)]
     for beating in mine:
         beating.beat()

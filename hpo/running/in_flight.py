@@ -70,7 +70,7 @@ class InFlight:
         self.ended.popleft()
 
     def take_untold(self) -> list[tuple[Trial, Outcome]]:
-        """What has ended and cannot be told; it is held no more."""
+        """What has ended and cannot be told; the run no longer holds it."""
         untold = [(self.held.pop(outcome.id), outcome) for outcome, _ in self.ended]
         self.ended.clear()
         return untold

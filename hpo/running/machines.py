@@ -31,7 +31,7 @@ _LATE = 60.0
 _RARE = 4
 """Others that end well for each that is lost, at the least, where a loss may be attributed to its trial."""
 _TOLD = 3
-"""Losses in a row that are worth a word."""
+"""Losses in a row after which a person is told."""
 _REASON = 160
 
 
@@ -95,7 +95,7 @@ class Machines:
         self._has_started = False
         self._news: list[str] = []
         self._is_told, self._told_at = False, -math.inf
-        """Whether the losses in a row were worth a word, and when some were last."""
+        """Whether a person was told of the losses in a row, and when that was last."""
 
     # -- what happens ---------------------------------------------------------------------------------------------
 

@@ -184,8 +184,8 @@ class RunLoop:
                 time.sleep(min(_TICK, due - self.clock()))
 
     def _is_held(self) -> bool:
-        """Whether nothing more is started: a result broke its contract, or a trial failed by what looks like a bug and no
-        other has proved that it is none, or the machines lose all."""
+        """Whether nothing more is started: a result broke its contract, a trial failed by what looks like a bug and no
+        trial has a result, or the machines lose everything."""
         return self.teller.fault is not None or self.failures.show_a_bug or bool(self.machines.hopeless())
 
     def _raise_what_holds(self) -> None:

@@ -96,7 +96,7 @@ def run(
 
 
 def _check(objective: Objective | None, executor: object) -> None:
-    """Raise SettingsError for what nothing can be run with."""
+    """Raise SettingsError where the executor or the objective is none."""
     if isinstance(executor, type) or not callable(getattr(executor, "start", None)):
         raise SettingsError(f"run(executor={executor!r}): give an executor, such as hpo.executors.Processes(4)")
     if objective is not None:

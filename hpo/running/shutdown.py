@@ -27,7 +27,7 @@ class Shutdown:
         stage: see `Stage`.
         reason: why nothing more is started; the first that there was.
         stopping: why running trials are being ended; empty unless they are.
-        hand_back: whether trials that are ended shall be run again.
+        hand_back: whether trials that are stopped are to be run again.
     """
 
     def __init__(self, interrupts: Interrupts, notice: float) -> None:

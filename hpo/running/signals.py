@@ -14,7 +14,7 @@ class Interrupts:
     """How often Ctrl-C was pressed, and since when the process is asked to go.
 
     A signal comes between any two instructions of the main thread, in the middle of a write too. So what it means is
-    only noted then, and is heeded in `waiting`, where nothing is half done.
+    only noted then, and is acted on in `waiting`, where nothing is half done.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -58,16 +58,16 @@ class Interrupts:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """While the run only waits, signals are heeded as they come; those that came before, at once."""
+        """While the run only waits, signals are acted on as they come; those that came before, at once."""
         self._is_waiting = True
         try:
-            self._heed()
+            self._act()
             yield
         finally:
             self._is_waiting = False
 
     def cleaning_up(self, hurry: Callable[[], None]) -> None:
-        """From now on the run ends what it has started: the next Ctrl-C calls `hurry`, in a thread of its own, and only
+        """From now on the run ends what it has started: the next Ctrl-C calls `hurry`, in a separate thread, and only
         one more than that breaks it off."""
         self._most = self.count + 1
         self._hurry = hurry
@@ -78,9 +78,9 @@ class Interrupts:
         if self._hurry is not None:
             threading.Thread(target=self._hurry, name="hpo-hurry", daemon=True).start()
         elif self._is_waiting and not self._is_saying:
-            self._heed()
+            self._act()
 
-    def _heed(self) -> None:
+    def _act(self) -> None:
         self._is_saying = True
         try:
             while self._unsaid:

@@ -50,7 +50,7 @@ class TrialLimits:
 
     def time_limit(self, budget: Budget, grace: float | None) -> float | None:
         """Seconds that one attempt is given: its timeout, or less where the budget pays for less. An attempt that is ended
-        then may need the executor's `grace` and a moment more, which are paid for too.
+        then may need the executor's `grace` to stop, which is paid for too.
 
         Raises SettingsError, also where the executor can stop nothing (`grace` is None) and would have to.
         """

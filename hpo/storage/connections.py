@@ -1,4 +1,4 @@
-"""Connections: an engine shared by threads, left behind at a fork, explaining its errors."""
+"""Connections: an engine shared by threads, replaced after a fork, with its errors translated."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Connections:
             self._dispose()
 
     def before_fork(self) -> None:
-        """Close what is idle, and let nobody connect until the fork is done."""
+        """Close what is idle, and keep everybody from connecting until the fork is done."""
         self._gate.acquire()
         if not self._uses:
             self._dispose()

@@ -2,7 +2,7 @@
 
 Python calls the handler of a signal between any two instructions of the main thread, and that of Ctrl-C raises. Inside a
 transaction it would come in the middle of what SQLAlchemy and the driver of a database do, leave a connection out with
-its locks, or a commit of which nobody knows whether it was done. So meanwhile a signal is only noted, and its handler is
+its locks, or a commit whose outcome is unknown. So meanwhile a signal is only noted, and its handler is
 called when the step is over, or at a place that waits for another and can stop there. The second one does not wait.
 """
 
@@ -104,7 +104,7 @@ _now: _Step | None = None
 
 
 def heed() -> None:
-    """Call the handlers of what has come meanwhile. For places that wait, and where what was begun can be given up."""
+    """Call the handlers of what has come meanwhile. For places that wait, and where what was begun can be abandoned."""
     if (step := _mine()) is not None:
         step.heed()
 

@@ -11,7 +11,7 @@ class Renewable(Protocol):
     """Something with locks."""
 
     def renew_locks(self) -> None:
-        """Make the locks anew."""
+        """Replace the locks by new ones."""
         ...
 
 

@@ -122,7 +122,7 @@ class PostgresServer:
         sa.event.listen(engine, "do_connect", self._watched if is_ours else _connected)
         if is_ours:
             sa.event.listen(engine, "checkout", partial(self._check, engine.dialect))
-        sa.event.listen(engine, "handle_error", self._heed)
+        sa.event.listen(engine, "handle_error", self._note_loss)
         return engine
 
     def begin_reading(self, connection: sa.Connection) -> None:
@@ -301,7 +301,7 @@ class PostgresServer:
         if not is_there:
             raise sa.exc.InvalidatePoolError from error
 
-    def _heed(self, context: sa.engine.ExceptionContext) -> None:
+    def _note_loss(self, context: sa.engine.ExceptionContext) -> None:
         """A server that became read-only may not be the one any more that others find at its address: all connections to it
         are thrown away."""
         state = getattr(context.original_exception, "sqlstate", None)

@@ -64,7 +64,7 @@ class Ask:
         self._place = QueuePlace(self.request or uuid.uuid4().hex)
 
     def trials(self, *, is_first: bool = False) -> list[Trial]:
-        """What was given out, once it is stored. With `is_first` nothing was ever asked under this request."""
+        """What was given out, once it is stored. With `is_first` this request was never used before."""
         if self.request and not is_first and (found := self.study_log.answered(self.request)):
             return found
         with self.study_log.asking if self.ends == math.inf else nullcontext(), self._leaving():

@@ -1,7 +1,7 @@
 """Leases: the trials that drivers hold while they run them.
 
 A driver is whatever runs trials of a study: `hpo.run`, `hpo worker`, a program of yours. It claims trials, renews its hold
-on them, and tells how they ended. Trials of one that is not heard of any more are handed back.
+on them, and tells how they ended. Trials of a driver that no longer answers are handed back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Study: the whole optimization of one problem."""
+"""Study: the whole optimization of one problem.
+
+It is one class, since it is the one object that users hold; each method says what is written, and other modules decide it.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _hold(payload: Mapping[str, Any]) -> None:
 
 
 def _count(payload: Mapping[str, Any]) -> None:
-    """Write down how many of us run at this moment."""
+    """Write down how many such tasks run now."""
     folder = Path(payload["folder"])
     mine = folder / f"{payload['value']}.running"
     mine.touch()

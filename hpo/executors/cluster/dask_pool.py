@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
-import os
 import pickle
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import Any, TypeVar
+from typing import Any
 
-from distributed import Adaptive, Client, Future, LocalCluster
+from distributed import Adaptive, Client, Future
 from distributed.deploy.cluster import Cluster
 
 from hpo.errors import ExecutorError
 from hpo.executors.base import Outcome
 from hpo.executors.call import describe
-from hpo.executors.cluster import installed
-from hpo.executors.cluster import remote_worker as far
+from hpo.executors.cluster import installed, remote_worker
+from hpo.executors.cluster.dask_client import ANSWER, address_of, answer, close, local_cluster, loop_of
 from hpo.executors.cluster.dask_remote import RUN, RemoteWorker, forget_topic
 from hpo.executors.cluster.dask_workers import Watch, Workers
 from hpo.executors.cluster.pool import TICK, ClusterPool, Handed
@@ -31,14 +29,9 @@ CONNECT = 30.0
 RECONNECT = 60.0
 """Seconds for which a scheduler that was lost is looked for."""
 
-ANSWER = 5.0
-"""Seconds in which workers must answer; they are asked again."""
-
-T = TypeVar("T")
-
 
 class Demand(Adaptive):
-    """As many workers as the tasks in flight need, and never fewer than have task in hand."""
+    """As many workers as the tasks in flight need, and never fewer than run one."""
 
     def __init__(self, cluster: Cluster, n_wanted: Callable[[], int], threads: Callable[[], int], **named: Any) -> None:
         super().__init__(cluster, interval=TICK, **named)
@@ -52,7 +45,7 @@ class Demand(Adaptive):
 
 
 class DaskPool(ClusterPool):
-    """Every task is one of Dask, with a key of its own; events tell of its start, its end, and of workers that are lost."""
+    """Every task is a Dask task with its own key; events report its start, its end, and lost workers."""
 
     cluster = "Dask"
 
@@ -69,7 +62,7 @@ class DaskPool(ClusterPool):
         self._slots = slots
         self._scale = scale
         self._plugin = RemoteWorker(self.name, settings, slots, limit_memory)
-        self._own = _local(slots) if cluster is None else None
+        self._own = local_cluster(slots) if cluster is None else None
         self._cluster = self._own or cluster
         self._client: Client | None = None
         self._adaptive: Adaptive | None = None
@@ -87,7 +80,7 @@ class DaskPool(ClusterPool):
             self._let_go()
             if isinstance(error, (OSError, RuntimeError)) and not isinstance(
                 error, ExecutorError
-            ):  # nobody; it is closed
+            ):  # nobody answers, or it is closed
                 raise ExecutorError(f"no Dask scheduler answers at {self._cluster!r}: {describe(error)}") from error
             raise
         if scale is not None:
@@ -153,7 +146,7 @@ class DaskPool(ClusterPool):
         self._allowed[handed.token] = allowed
 
     def _note(self, client: Client, told: dict[str, Any]) -> None:
-        """What a worker says of a task."""
+        """A worker reports on a task."""
         token = told["token"]
         if (handed := self._handed.get(token)) is None:
             return
@@ -166,7 +159,7 @@ class DaskPool(ClusterPool):
             self._fetch(client, token)
 
     def _fetch(self, client: Client, token: str) -> None:
-        _loop(client).add_callback(self._follow, client, token, self._futures[token])
+        loop_of(client).add_callback(self._follow, client, token, self._futures[token])
 
     async def _follow(self, client: Client, token: str, future: Future[Outcome | None]) -> None:
         """In the client's loop: bring the outcome into the pool's thread."""
@@ -190,7 +183,7 @@ class DaskPool(ClusterPool):
             self._lose([token], why)
 
     def _drop(self, client: Client, token: str) -> None:
-        """The scheduler has forgotten a task: unless we wished so, it is another one, or none at all."""
+        """The scheduler has forgotten a task that we did not cancel: it was replaced, or is gone."""
         if token in self._handed and client is self._client:
             self._disconnect(client)
 
@@ -204,8 +197,10 @@ class DaskPool(ClusterPool):
             return
         graces = {handed.token: handed.grace for handed in cancelled}
         try:
-            answers = answer(client, lambda: client.run(far.cancel_on_worker, self.name, graces, on_error="ignore"))
-        except (OSError, ValueError):  # a worker hangs or goes this moment: asked again soon
+            answers = answer(
+                client, lambda: client.run(remote_worker.cancel_on_worker, self.name, graces, on_error="ignore")
+            )
+        except (OSError, ValueError):  # a worker hangs or has just gone: asked again soon
             return
         running = {token for tokens in answers.values() for token in tokens}
         now = time.monotonic()
@@ -225,8 +220,10 @@ class DaskPool(ClusterPool):
         }
         if client is None or not to_move:
             return
-        with contextlib.suppress(OSError, ValueError):  # a worker hangs or goes this moment: asked again soon
-            answers = answer(client, lambda: client.run(far.withdraw_on_worker, self.name, to_move, on_error="ignore"))
+        with contextlib.suppress(OSError, ValueError):  # a worker hangs or has just gone: asked again soon
+            answers = answer(
+                client, lambda: client.run(remote_worker.withdraw_on_worker, self.name, to_move, on_error="ignore")
+            )
             self._give_again(to_move.difference(*answers.values()))
 
     def _forget(self, token: str) -> None:
@@ -244,13 +241,13 @@ class DaskPool(ClusterPool):
         if client is None:
             self._reconnect()
             return
-        with contextlib.suppress(OSError, ValueError):  # it may be gone this moment
+        with contextlib.suppress(OSError, ValueError):  # it may have just gone
             self._learn(client)
         self._move()
         for token in [token for token, future in self._futures.items() if future.status != "pending"]:
             self._fetch(client, token)  # nothing was heard of its end
         waiting = [handed for handed in self._handed.values() if handed.begun_at is None]
-        self._notices += self._watch.words(_at(client), self._workers, waiting, self._waiting())
+        self._notices += self._watch.words(address_of(client), self._workers, waiting, self._waiting())
 
     def _learn(self, client: Client, patience: float = ANSWER) -> None:
         """Which workers there are, and whether new ones have our hpo."""
@@ -270,7 +267,7 @@ class DaskPool(ClusterPool):
                     lambda: client.run(eval, installed.expression(), workers=new, on_error="ignore"),
                     patience,
                 )
-        whose = f"the workers of {_at(client)}"
+        whose = f"the workers of {address_of(client)}"
         misfits = installed.misfits(found, whose, is_function=self._settings.function is not None)
         unfit = {address: why for address, why in {**before.unfit, **misfits}.items() if address in known}
         self._workers = Workers(known, unfit)
@@ -291,7 +288,9 @@ class DaskPool(ClusterPool):
         self._client = client
         self._workers = Workers({}, {})
         found = answer(client, lambda: client.run_on_scheduler(eval, installed.expression()), patience)
-        if why := installed.misfits({"the scheduler": found}, f"the machines of {_at(client)}", is_function=False):
+        if why := installed.misfits(
+            {"the scheduler": found}, f"the machines of {address_of(client)}", is_function=False
+        ):
             raise ExecutorError(installed.sentences(why))
         self._learn(client, patience)
         client.subscribe_topic("all", self._hear)
@@ -308,7 +307,9 @@ class DaskPool(ClusterPool):
 
     def _disconnect(self, client: Client) -> None:
         self._lose([*self._handed], "the Dask scheduler was lost")
-        self._notices.append(f"the Dask scheduler at {_at(client)} was lost; it is looked for for {RECONNECT:g} s")
+        self._notices.append(
+            f"the Dask scheduler at {address_of(client)} was lost; it is looked for for {RECONNECT:g} s"
+        )
         self._client, self._lost_at = None, time.monotonic()
         close(client)
 
@@ -316,14 +317,14 @@ class DaskPool(ClusterPool):
         try:
             self._connect(ANSWER)
         except OSError as error:
-            if self._client is not None:  # it went while we made ourselves known
+            if self._client is not None:  # it went while the pool connected
                 close(self._client)
                 self._client = None
             if time.monotonic() - self._lost_at > RECONNECT:
                 raise ExecutorError(f"the Dask scheduler was lost, and is not back after {RECONNECT:g} s") from error
         else:
             assert self._client is not None
-            self._notices.append(f"the Dask scheduler at {_at(self._client)} is back")
+            self._notices.append(f"the Dask scheduler at {address_of(self._client)} is back")
 
     def _let_go(self) -> None:
         if self._adaptive is not None:
@@ -340,43 +341,3 @@ class DaskPool(ClusterPool):
             self._adaptive.cluster.scale(self._scale[0])
         if self._own is not None:
             self._own.close()
-
-
-def _local(slots: int | None) -> LocalCluster:
-    """One worker, since tasks run beside it and not in it, with a thread for each slot."""
-    return LocalCluster(
-        n_workers=1,
-        threads_per_worker=slots or os.cpu_count(),
-        memory_limit=0,  # the whole machine is theirs, as with `Processes`
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    )
-
-
-def answer(client: Client, ask: Callable[[], Awaitable[T]], patience: float = ANSWER) -> T:
-    """What a method of `client` says; raises TimeoutError. Awaited in its loop, because outside it would wait for ever."""
-
-    async def asked() -> T:
-        return await ask()
-
-    future = asyncio.run_coroutine_threadsafe(asked(), _loop(client).asyncio_loop)
-    try:
-        return future.result(patience)
-    finally:
-        future.cancel()
-
-
-def _at(client: Client) -> str:
-    """The address of its scheduler."""
-    assert client.scheduler is not None
-    return str(client.scheduler.address)
-
-
-def _loop(client: Client) -> Any:
-    """The loop of a client that was started, which is one of asyncio."""
-    return client.loop
-
-
-def close(client: Client) -> None:
-    with contextlib.suppress(OSError):  # nobody answers its farewell
-        client.close(timeout=ANSWER)

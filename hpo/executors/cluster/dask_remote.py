@@ -10,7 +10,7 @@ from typing import Any
 from distributed import Worker, WorkerPlugin, get_worker
 
 from hpo.executors.base import Outcome, Task
-from hpo.executors.cluster import remote_worker as far
+from hpo.executors.cluster import remote_worker
 from hpo.executors.supervisor.messages import Settings
 
 SMALL = 4096
@@ -51,11 +51,11 @@ class RemoteWorker(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """A driver that was cut off comes back under its old name."""
-        far.admit(self.name)
+        remote_worker.admit(self.name)
 
     async def teardown(self, worker: Worker) -> None:
         """The pool is closed, or the worker goes."""
-        await asyncio.to_thread(far.release, self.name)
+        await asyncio.to_thread(remote_worker.release, self.name)
 
     def share(self, worker: Worker, task: Task) -> int | None:
         """The part of the worker's memory that is a task's, if as many of its kind run as can; None without a limit."""
@@ -84,7 +84,7 @@ def run_on_dask_worker(pool: str, token: str, pickled: bytes) -> Outcome | None:
         worker.log_event(pool, {"token": token, "begun_at": at})
 
     share = plugin.share(worker, task)
-    outcome = far.run_on_worker(pool, plugin.settings, task, is_dropped, token, share=share, begin=begin)
+    outcome = remote_worker.run_on_worker(pool, plugin.settings, task, is_dropped, token, share=share, begin=begin)
     ended = pickle.dumps(outcome)
     is_small = len(ended) <= SMALL
     worker.log_event(pool, {"token": token, "outcome": ended if is_small else b""})

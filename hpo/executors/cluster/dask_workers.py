@@ -55,7 +55,7 @@ class Workers:
         return {name for worker in self.known.values() for name in worker["resources"]}
 
     def allowed(self, task: Task, avoided: Collection[str]) -> frozenset[str] | None:
-        """The workers that shall run a task; None where all may. To avoid places is a wish, for where others are left."""
+        """The workers that may run a task; None where all may. Places are avoided only while others are left."""
         asked = self.asked(task)
         able = [a for a in self.fit if all(self.known[a]["resources"].get(n, 0) >= x for n, x in asked.items())]
         chosen = frozenset(self._not(avoided, able or self.fit))

@@ -73,7 +73,7 @@ class Nodes:
         return frozenset(self.fit) - frozenset(self._not(avoided, self.fit))
 
     def barred(self, shape: Shape, avoided: Collection[str]) -> frozenset[str]:
-        """Where a task shall not run. To avoid places is a wish, for where others are left that can hold it."""
+        """Where a task must not run. Places are avoided only while others are left that can hold it."""
         if not avoided and not self.unfit:
             return frozenset()
         able = [id for id in self.fit if self._holds(id, shape)]

@@ -17,8 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from hpo.errors import ExecutorError
 from hpo.executors.base import Outcome, Task
 from hpo.executors.call import describe
-from hpo.executors.cluster import installed
-from hpo.executors.cluster import remote_worker as far
+from hpo.executors.cluster import installed, remote_worker
 from hpo.executors.cluster.pool import QUIET, ClusterPool, Handed
 from hpo.executors.cluster.ray_nodes import Nodes, Shape
 from hpo.executors.supervisor.messages import Settings
@@ -46,15 +45,15 @@ class Seat:
 
     def run(self, token: str, task: Task) -> Outcome:
         """Run a task, under a supervisor that stays warm for the next."""
-        return far.run_on_worker(self._pool, self._settings, task, lambda: False, token, share=self._share)
+        return remote_worker.run_on_worker(self._pool, self._settings, task, lambda: False, token, share=self._share)
 
     def cancel(self, token: str, grace: float) -> None:
         """End the task, or do not start it."""
-        far.cancel_on_worker(self._pool, {token: grace})
+        remote_worker.cancel_on_worker(self._pool, {token: grace})
 
     def close(self) -> None:
         """End the supervisor."""
-        far.release(self._pool)
+        remote_worker.release(self._pool)
 
 
 @dataclass(eq=False)
@@ -68,7 +67,7 @@ class Place:
     node: str = ""
     """The id of that where it has what it needs; until it is known nothing runs."""
     token: str | None = None
-    """Of the task in hand."""
+    """Of the task that runs."""
     free_since: float = field(default_factory=time.monotonic)
 
 
@@ -149,13 +148,13 @@ class RayPool(ClusterPool):
             self._sit(place)
 
     def _sit(self, place: Place) -> None:
-        """The task in hand starts, if the place is there."""
+        """The task starts, if its place is there."""
         if place.node and place.token in self._handed:
             handed = self._handed[place.token]
             handed.place, handed.begun_at = self._nodes.place(place.node), time.time()
 
     def _move(self) -> None:
-        """What waits for a node that it shall not get asks for another one."""
+        """Tasks that wait for a node that is now avoided ask for another one."""
         to_move = [
             place.token
             for place in self._seats
@@ -264,7 +263,7 @@ class RayPool(ClusterPool):
                 ray.kill(place.actor)
 
     def _leave(self, *places: Place) -> None:
-        """Let go of actors that have no task in hand, when their supervisors have gone."""
+        """Release actors that run no task, once their supervisors have gone."""
         closing = [place.actor.close.remote() for place in places if place.node]
         if closing:
             ray.wait(closing, num_returns=len(closing), timeout=self._settings.grace + 5.0)

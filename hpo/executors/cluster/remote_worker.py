@@ -1,7 +1,7 @@
 """What runs on a worker of a cluster: one task, under a supervisor, on the machine where the cluster put it.
 
-Clusters bring a task to some process of theirs and its outcome back. What they cannot do, supervisors do there as they do
-here: limits, kills of the whole process tree, a crash that harms nobody. So all engines are isolated alike.
+Clusters bring a task to one of their processes, and its outcome back. What they cannot do, supervisors do there as they do
+here: limits, kills of the whole process tree, a crash that harms no other task. So all clusters isolate tasks alike.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _End:
     idle: list[Pool] = field(default_factory=list)
     """Supervisors kept warm for the next task."""
     running: dict[str, tuple[Pool, str]] = field(default_factory=dict)
-    """By token: the supervisor, and the id of the task it has in hand."""
+    """By token: the supervisor, and the id of the task that it runs."""
     ended: deque[str] = field(default_factory=lambda: deque(maxlen=1000))
     """Tokens of the tasks that ran last."""
     cancelled: dict[str, float] = field(default_factory=dict)
@@ -58,12 +58,12 @@ def run_on_worker(
     begin: Callable[[float], None] = lambda _: None,
 ) -> Outcome:
     """Run `task`; never raises. Its processes are gone when this returns, but for the ones kept warm. One with gpus gets
-    the CUDA_VISIBLE_DEVICES of this process, where engines name those they set aside.
+    the CUDA_VISIBLE_DEVICES of this process, where clusters name those they set aside.
 
     key: a name for `settings`, under which their idle supervisors are kept for the next task until `release(key)`.
     is_cancelled: asked a few times a second; from its first True on the task is ended, with the grace of `settings`.
     token: what `cancel_on_worker` knows the task by; unlike its id, no other task ever has it. By default the id.
-    share: bytes that a task may hold which brings no limit of its own.
+    share: bytes that a task without its own limit may hold.
     begin: called with the Unix time as the task starts.
     """
     token = task.id if token is None else token
@@ -118,7 +118,7 @@ def withdraw_on_worker(key: str, tokens: Collection[str]) -> set[str]:
 
 
 def release(key: str) -> None:
-    """End the idle supervisors kept under `key`; those with a task in hand end it as cancelled, and go then."""
+    """End the idle supervisors kept under `key`; those that run a task end it as cancelled, and then go."""
     with _lock:
         end = _ends.pop(key, None)
         _released.add(key)

@@ -69,7 +69,7 @@ class _Ended:
 class FuturesPool(Pool):
     """Hands over no more tasks than there are slots, so that the others can still be cancelled.
 
-    A thread of its own takes what has ended: executors call back while they hold their own locks, where neither their
+    A separate thread takes what has ended: executors call back while they hold their own locks, where neither their
     `submit` nor their `shutdown` may be called.
     """
 

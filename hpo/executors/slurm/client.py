@@ -47,10 +47,10 @@ class Client:
         notices: Notices,
         ring: Callable[[], None],
     ) -> None:
-        """submitted_tasks: those in hand, by the tasks' ids. ring: called when an answer has come."""
+        """submitted_tasks: those not yet delivered, by the tasks' ids. ring: called when an answer has come."""
         self._site, self._submitted, self._notices, self._ring = site, submitted_tasks, notices, ring
         self.has_sent = False
-        """Whether Slurm has ever taken something: before, what it refuses is wrong in itself."""
+        """Whether Slurm has ever accepted a job: before that, a refusal means that the settings are wrong."""
         self.unsent: deque[JobArray] = deque()
         self.unsure: JobArray | None = None
         """The array whose answer was lost: looked for before it is sent again."""
@@ -77,7 +77,7 @@ class Client:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it has something to do, tasks in hand apart."""
+        """Whether it has something to do beside the tasks not yet delivered."""
         return self.is_calling or bool(self.unwanted) or self.unsure is not None
 
     def remove(self, submitted: SubmittedTask) -> None:

@@ -47,7 +47,7 @@ def main(path: str, first: int) -> None:
     outcome = replace(_run(folder, number, task), place=os.environ.get("SLURMD_NODENAME", ""))
     if outcome.kind is not None:
         time.sleep(TICK)  # if Slurm is ending all processes of this job, it ends this one too: then it was not the task
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what has ended shall be known; SIGKILL comes soon enough
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the outcome is to be written; SIGKILL comes soon enough
     _persistently(lambda: folder.end(number, outcome), END_PATIENCE)
 
 

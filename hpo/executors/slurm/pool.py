@@ -49,7 +49,7 @@ class SlurmTaskQueue(TaskQueue):
 
 
 class SlurmPool(Pool):
-    """A thread of its own looks into the folder and, one call at a time, talks to Slurm.
+    """A separate thread looks into the folder and, one call at a time, talks to Slurm.
 
     Whatever ends a task, also a decision made here, becomes an outcome in the folder first; from there, and only from
     there, it is delivered. Calls are made in another thread, so that an absent controller delays no outcome.

@@ -59,7 +59,7 @@ class JobArray:
 
 @dataclass(eq=False)
 class SubmittedTask:
-    """A task in hand."""
+    """A task that is not delivered yet."""
 
     task: Task
     number: int
@@ -105,7 +105,7 @@ class SubmittedTask:
         return None if outcome is None else answer_to(self.task, outcome)
 
     def end_lost(self, loss: LostJob) -> None:
-        """Write down that no outcome came, unless one does this moment; a job that runs all the same shall end."""
+        """Record the task as lost, unless its outcome has just arrived; a job that still runs is told to stop."""
         folder, number = self.array.folder, self.number
         started_at = folder.claimed_at(number)
         job = folder.claimant(number) or loss.job

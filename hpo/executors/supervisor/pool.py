@@ -38,7 +38,7 @@ SLOT = "HPO_SLOT"
 
 
 class Slot:
-    """A supervisor and the task it has in hand."""
+    """A supervisor and the task that it runs."""
 
     def __init__(self, settings: Settings) -> None:
         self._mark = secrets.token_hex(16)
@@ -83,7 +83,7 @@ class Slot:
 
 
 class SupervisedPool(Pool):
-    """A thread of its own owns the slots: it feeds them, listens to them, and replaces those that are lost.
+    """A separate thread owns the slots: it feeds them, listens to them, and replaces those that are lost.
 
     The other methods only write into the queue, and into a list of cancellations, and ring the bell.
     """

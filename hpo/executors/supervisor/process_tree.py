@@ -99,7 +99,7 @@ def exceeds(pids: Iterable[int], limit: int) -> int | None:
 
 
 def oom_kills() -> int:
-    """How many processes the kernel of this machine has killed for want of memory since it started."""
+    """How many processes the kernel of this machine has killed to free memory since it started."""
     with suppress(FileNotFoundError):
         for line in Path("/proc/vmstat").read_text().splitlines():
             name, _, count = line.partition(" ")

@@ -2,7 +2,7 @@
 
 It forks them, holds them to their limits, ends their whole tree, and says how it ended, whatever the driver is busy
 with; and when the driver is gone, it ends the tree and goes too. It runs nothing of the user's itself, so no task can
-take it down.
+take it down. It is one class, since it is one state machine: whatever is heard may change the job and the process both.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class Process:
     pid: int
     env: Mapping[str, str]
     pipe: Connection | None
-    """To a process that runs the function; None for a command, or when it was closed at the other end."""
+    """To a process that runs the function; None for a command, or when the process has closed it."""
     is_ready: bool = False
 
 
 @dataclass(frozen=True)
 class Ending:
-    """Why the tree is being ended, and when patience ends too."""
+    """Why the process tree is being stopped, and when it is killed."""
 
     kind: Kind
     message: str
@@ -52,7 +52,7 @@ class Ending:
 
 @dataclass
 class Job:
-    """The task in hand."""
+    """The task that runs now."""
 
     task: Task
     output: Output
@@ -176,7 +176,7 @@ class Supervisor:
             self._finish(kind="infra", message=f"the task could not be started: {error}")
 
     def _hand_over(self, job: Job, pipe: Connection) -> None:
-        with suppress(OSError):  # it died this moment; `_reap` learns how
+        with suppress(OSError):  # it has just died; `_reap` finds out how
             pipe.send((job.task, job.output))
 
     def _conclude(self, outcome: Outcome) -> None:
@@ -238,7 +238,7 @@ class Supervisor:
     def _process_died(self, code: int) -> None:
         process, job = self._process, self._job
         assert process is not None
-        while self._process is process and process.pipe is not None and process.pipe.poll():  # its last words
+        while self._process is process and process.pipe is not None and process.pipe.poll():  # what it still sent
             self._hear_process(process.pipe)
         if self._process is not process:
             return
@@ -307,7 +307,7 @@ class Supervisor:
 
     def _tell(self, message: Outcome | Ready | Broken) -> None:
         if self._driver is not None:
-            with suppress(OSError):  # the driver is gone; the loop learns it by itself
+            with suppress(OSError):  # the driver is gone; the loop notices
                 self._driver.send(message)
 
     # processes
@@ -330,7 +330,7 @@ class Supervisor:
         self._process = Process(fork(lambda: execute(arguments), output, full, self._held()), full, None)
 
     def _make_scratch(self) -> None:
-        """Anew, where somebody has tidied it away."""
+        """Create the folder again where somebody has removed it."""
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _end_process(self) -> None:
@@ -378,7 +378,7 @@ def _mib(size: int) -> int:
 
 
 def main(descriptor: int, scratch: str) -> None:
-    """Serve the driver at the other end of this socket, with `scratch` as the folder for files that nobody keeps."""
+    """Serve the driver on this socket, with `scratch` as the folder for files that nobody keeps."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what Ctrl-C means
     tree.become_subreaper()
     try:

@@ -20,7 +20,7 @@ from hpo.executors.supervisor.output import Output
 
 
 class Closable(Protocol):
-    """What the child shall not keep open."""
+    """What the child must not keep open."""
 
     def close(self) -> None:
         """Let go."""
