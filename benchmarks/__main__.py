@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     environments = commands.add_parser("environments", help="build the environments of the peers (needs the network)")
     environments.add_argument("names", nargs="*", help="default: all")
 
-    run = commands.add_parser("run", help="run a suite, or go on with it")
+    run = commands.add_parser("run", help="run a suite, or resume it")
     run.add_argument("--suite", choices=list(SUITES), default="quick", help="default: quick")
     run.add_argument("--contenders", nargs="+", metavar="NAME", help="default: those of the suite")
     run.add_argument("--families", nargs="+", metavar="NAME", help="default: all")
@@ -103,9 +103,9 @@ def _do(chosen: argparse.Namespace) -> int:
 
             measure(chosen.contenders, chosen.out)
         case "load":
-            from benchmarks.load import measure as burden
+            from benchmarks.load import measure as measure_load
 
-            burden(chosen.out)
+            measure_load(chosen.out)
         case "calibration":
             from benchmarks.calibration import measure as observe_all
 

@@ -1,4 +1,4 @@
-"""Load: what storages and the loop bear, with the disk's own speed beside every figure.
+"""Load: how much storages and the loop can handle, with the speed of the disk beside every figure.
 
 A durable write waits for the disk. So each line says how long the disk took to sync 4 KiB right before: a figure on a
 busy machine or a slow disk can be told from a slow library. PostgreSQL is measured where HPO_TEST_PG names a server.
@@ -35,7 +35,7 @@ class Plan:
         threads: threads of one process that tell at once.    rows: their tells in all.
         trials: trials of 1 ms in a run.    slots: how many at a time.
         flight: trials in flight on the executors of this machine.
-        resume: trials of a study that is gone on with.
+        resume: trials of a study that is resumed.
         batch: trials asked for at once.
     """
 

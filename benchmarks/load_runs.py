@@ -1,4 +1,4 @@
-"""Load: what the loop of `hpo.run` costs, how many trials it bears at a time, and how soon a long study goes on."""
+"""Load: what the loop of `hpo.run` costs, how many trials it handles at a time, and how fast a long study resumes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def bare_tasks(client: Client, slots: int, n: int) -> records.Record:
 
 
 def resumed(url: str, n: int) -> records.Record:
-    """A study of `n` completed trials is gone on with: seconds from the start of Python to the first new result."""
+    """A study of `n` completed trials is resumed: seconds from the start of Python to the first new result."""
     study = new_study(url)
     fill(study, n)
     name = study.name
@@ -87,7 +87,7 @@ def _millisecond(trial: hpo.Trial) -> dict[str, float]:
 
 
 def in_flight(url: str, executor: Executor, n: int) -> records.Record:
-    """All trials of a run at once, each waiting for the last to start: the executor bears that many."""
+    """All trials of a run at once, each waiting for the last to start: the executor can hold that many."""
     study = new_study(url)
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()

@@ -25,9 +25,9 @@ def mode_of(number: int, n_in_flight: int, target: AcquisitionTarget, *, several
     """The mode of the suggestion for trial `number`, while `n_in_flight` trials are in flight, those of its own batch among
     them. several: whether there are several objectives, and something feasible is known.
 
-    * A model that does not inform is least certain of the corners, and would go from one to the next.
-    * One wrong model would be wrong for all that is in flight at once.
-    * What is in flight makes its surroundings promise little, which is no sign of a stall: a lone suggestion explores.
+    * An uninformative model is least certain in the corners, and would visit one after the other.
+    * If the one model is wrong, all trials in flight are chosen wrongly at once.
+    * Points in flight lower the acquisition around them, which is no sign of a stall: only a lone suggestion explores.
     """
     if number % 2 == 0:
         return Mode.IMPROVE

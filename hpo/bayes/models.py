@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,8 @@ from hpo.bayes.gp.gp import GP, build
 from hpo.bayes.gp.kernel import Theta
 from hpo.bayes.gp.likelihood import Prior
 from hpo.bayes.gp.transforms import (
+    BY_NAME,
     Bilog,
-    HalfRank,
     Standardize,
     Transform,
     YeoJohnson,
@@ -188,7 +188,7 @@ class _Assumptions:
     def read(cls, name: str, y: Array, transform: Transform | None) -> _Assumptions:
         """Undo `name`, for outputs y [n]; a given transform stands for the one that is named."""
         kind, *traits = name.split(", ")
-        return cls(transform or _TRANSFORMS.get(kind, Standardize.of)(y), _CALM in traits, _WARPED in traits)
+        return cls(transform or BY_NAME.get(kind, Standardize.of)(y), _CALM in traits, _WARPED in traits)
 
     def alternatives(self, *, can_warp: bool) -> tuple[_Assumptions, ...]:
         """The same outputs, one of the other assumptions changed."""
@@ -272,13 +272,6 @@ class _Fitting:
         y = self.series.y
         wanted = loo_log_score(y, shared, *gp.leave_one_out()) - _PREFERENCE
         return tuple(other for other in others if loo_log_score(y, shared, *other.leave_one_out()) > wanted)
-
-
-_TRANSFORMS: Mapping[str, Callable[[Array], Transform]] = {
-    "Standardize": Standardize.of,
-    "YeoJohnson": YeoJohnson.of,
-    "HalfRank": HalfRank.of,
-}
 
 
 def _key(series: MetricData) -> str:

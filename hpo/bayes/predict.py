@@ -23,7 +23,7 @@ class PosteriorMeanObjective:
     encoder: Encoder
     models: Models
     kind: str
-    """How trials fail where more of them are expected to fail than not."""
+    """The failure kind of trials that more probably fail than not."""
 
     @classmethod
     def of(cls, history: History) -> PosteriorMeanObjective:

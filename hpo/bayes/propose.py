@@ -98,7 +98,7 @@ class _Chooser:
         self.incumbents = self.front.spread(N_INCUMBENTS) if self.front else _incumbents(data, models, history)
 
     def choose(self, n: int, time_limit: TimeLimit, seconds: CostModel, skipped: tuple[str, ...]) -> list[Suggestion]:
-        """Up to `n` configurations; fewer when all others are taken, or the allowance ends."""
+        """Up to `n` configurations; fewer when all others are taken, or the time limit ends."""
         out: list[Suggestion] = []
         self.skipped = skipped
         climbed = min(n, MAX_CLIMBED) if n <= MAX_FANTASIZED else 0

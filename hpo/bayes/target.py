@@ -1,4 +1,4 @@
-"""What the next trial is chosen for: be feasible, improve on the best, or, where that came to an end, look elsewhere."""
+"""What the next trial is chosen for: be feasible, improve on the best, or, where that has stalled, explore."""
 
 from __future__ import annotations
 

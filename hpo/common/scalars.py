@@ -39,7 +39,7 @@ def is_number(value: Any) -> bool:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number of any library as an int; None for what is none, such as True and 3.0."""
+    """A whole number of any library as an int; None for anything else, such as True and 3.0."""
     number = plain(value)
     if isinstance(number, bool):
         return None

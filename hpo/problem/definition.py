@@ -16,7 +16,7 @@ from hpo.problem.shorthand import Given, parameter
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 MAX_HINTS = 20
-"""Names that a similar one is looked up for in one message: each costs a walk through all names."""
+"""So many unknown names of one message get a similar name as a hint: each costs a walk through all names."""
 
 Parameters = Mapping[str, Parameter]
 

@@ -44,7 +44,7 @@ class Enumeration:
         return all(self.parameters[name].size is not None for c in self.linear for name in c.coefficients)
 
     def configurations(self) -> Iterator[Params]:
-        """Every configuration of a finite space, each once. Raises SpaceError when it goes on in vain."""
+        """Every configuration of a finite space, each once. Raises SpaceError when it finds nothing for too long."""
         return self._steps(None)
 
     def draws(self, rng: np.random.Generator) -> Iterator[Params]:
@@ -106,7 +106,7 @@ class Enumeration:
                 yield dict(at.chosen)
 
     def _values(self, name: str, at: _Place, rng: np.random.Generator | None) -> Iterator[Any]:
-        """The values of `name` to go on with."""
+        """The values of `name` to try next."""
         p = self.parameters[name]
         if not is_active(p, at.chosen):
             return iter((_ABSENT,))

@@ -59,7 +59,7 @@ def is_active(parameter: Described, params: Mapping[str, object]) -> bool:
 
 
 def settle(p: Described) -> None:
-    """Keep default and condition of a new parameter in their one form. Raises SpaceError for what is none."""
+    """Bring default and condition of a new parameter into their one form. Raises SpaceError if invalid."""
     if is_set(p):
         if fault := p.fault(p.default):
             raise SpaceError(f"default {brief(p.default)} {fault}")

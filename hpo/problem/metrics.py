@@ -38,7 +38,7 @@ _LESS_IS_BETTER = re.compile(
 _TURNED = re.compile(
     "neg|negative|minus|inv|inverse|inverted|non?|free|saved|savings?|reduction|gain|per|efficiency|effectiveness|tolerance"
 )
-"""Words beside which less is worse: `neg_mean_squared_error`, `time_saved`."""
+"""Words that turn a metric around, so that larger is better: `neg_mean_squared_error`, `time_saved`."""
 
 
 @public_class

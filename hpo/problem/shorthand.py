@@ -24,7 +24,7 @@ Given = Parameter | tuple[float, float] | tuple[str, ...] | Sequence[Value] | ra
 
 
 def parameter(given: Given) -> Parameter:
-    """The parameter that `given` is, or stands for. Raises SpaceError for what is not clear."""
+    """The parameter that `given` is, or stands for. Raises SpaceError if it is not clear."""
     if isinstance(given, Float | Int | Categorical):
         return given
     if isinstance(given, range | tuple):

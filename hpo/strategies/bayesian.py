@@ -91,7 +91,7 @@ _LATE = {"role": "fallback", "how": "no time for a model: fills the space evenly
 
 
 def _modeled(history: History, n: int, rng: np.random.Generator, time_limit: TimeLimit) -> list[Suggestion]:
-    """What the model promises most of; fewer than `n` when the allowance ends, random ones when the model fails."""
+    """What the model promises most of; fewer than `n` when the time limit ends, random ones when the model fails."""
     from hpo.bayes.blas_threads import single_threaded
     from hpo.bayes.propose import propose
 

@@ -23,7 +23,7 @@ _BUILT_IN = {
 
 
 def to_json(strategy: Strategy) -> dict[str, Any]:
-    """The strategy's name and settings as JSON values. Raises SettingsError for what is not an instance of a dataclass."""
+    """The strategy's name and settings as JSON values. Raises SettingsError if it is no instance of a dataclass."""
     cls = type(strategy)
     if isinstance(strategy, type):
         raise SettingsError(f"strategy={strategy.__name__} is a class; give {strategy.__name__}(), an instance")

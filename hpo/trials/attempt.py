@@ -26,13 +26,13 @@ class Attempt:
     """Once it is over, or its driver is not heard of any more: seconds from when it was given out to then, or to the end of
     its lease. None while it runs."""
     may_run: bool = False
-    """Whether it may run on all the same, where nobody hears of it, or be stopped only later."""
+    """Whether it may still be running unnoticed, or be stopped only later."""
     values: Mapping[str, Measurement] = field(default_factory=dict)
     """Its result, where the trial has that of another attempt."""
 
     @property
     def is_known(self) -> bool:
-        """Whether nothing more is to be heard of how long it took."""
+        """Whether its duration is final."""
         return self.seconds is not None or (self.at_most is not None and not self.may_run)
 
     @property

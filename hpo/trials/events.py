@@ -54,7 +54,7 @@ class Draft:
     """An event before the storage gives it its place and time. `data` holds JSON values only; of messages, notes and
     reasons, what is invisible or looks like a secret is not kept.
 
-    `request` names the step that the event belongs to, so that whoever lost the answer can ask whether it was stored.
+    `request` names the step that the event belongs to, so that a caller who lost the answer can ask whether it was stored.
     """
 
     kind: str

@@ -204,7 +204,7 @@ def has_result(trial: Trial) -> bool:
 
 
 def needs_no_further_trial(trial: Trial) -> bool:
-    """Whether its configuration shall not be suggested again."""
+    """Whether its configuration must not be suggested again."""
     return trial.state is not TrialState.CANCELLED and trial.set_aside != DATA
 
 

@@ -1,4 +1,4 @@
-"""Leaps: results so far off all others that a unit or a sign is probably wrong, and nothing that honest progress does."""
+"""Leaps: results so far off all others that a unit or a sign is probably wrong. Honest progress is no leap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 FEWEST = 8
-"""Results from which on another may be called far off them."""
+"""So many other results are needed before one may be called far off them."""
 _FAR = 30.0  # robust standard deviations off the best of the others
 _TIMES = 10.0  # times the size of the largest of the others
 _PARTS = 300.0  # into which the size of the smallest of the others is divided
@@ -22,7 +22,7 @@ def is_near(value: float, other: float) -> bool:
 
 def leap(value: float, others: Sequence[float], goal: str) -> float:
     """How many robust deviations `value` is off all `others` in the good direction, if that is far and no honest progress
-    looks like it; else 0.
+    looks like that; else 0.
 
     Far is: 30 deviations (1.4826 times the median distance from the median) better than the best of at least 8 others, and
     ten times the largest of them in size, or a 300th of the smallest. Honest progress is spared in four ways. Numbers of

@@ -29,7 +29,7 @@ from hpo.trials.leaps import is_near, leap
 from hpo.trials.trial import DATA, LEAP, RANGE, Trial
 
 _LEAPS = 2
-"""Results set aside as leaps from which on another of their size is a level that has been reached, not a slip."""
+"""Once so many results of one size are set aside as leaps, another of that size is a level that was reached, not a slip."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Checked:
 
     values: Mapping[str, Measurement]
     notes: tuple[str, ...] = ()
-    """What its reader must know: what was dropped, why it is set aside."""
+    """For its reader: what was dropped, why it is set aside."""
     set_aside: str = ""
     """range, leap or data; see above."""
 
@@ -50,13 +50,13 @@ class Checked:
         return {**data, "set_aside": self.set_aside} if self.set_aside else data
 
     def aside(self, kind: str, note: str) -> Checked:
-        """The same, set aside for one reason more; of several the first counts, but other data come before all."""
+        """The same, set aside for one more reason. The first reason counts, except that other data come before all."""
         return replace(self, notes=(*self.notes, note), set_aside=DATA if kind == DATA else self.set_aside or kind)
 
 
 def by_name(metrics: Sequence[Metric], results: Results) -> Mapping[str, Result]:
-    """`results` as a mapping: one alone belongs to the one required metric. Where several are required, and for what is no
-    number, raises nothing and hands `results` back, for `checked_result` to refuse."""
+    """`results` as a mapping: one number alone belongs to the one required metric. Where several are required, or
+    `results` is no number, it is returned as it is, for `checked_result` to refuse."""
     required = [m.name for m in metrics if not isinstance(m, Tracked)]
     is_alone = isinstance(results, Measurement) or is_number(results)
     return {required[0]: results} if is_alone and len(required) == 1 else results  # type: ignore[dict-item, return-value]
@@ -98,7 +98,7 @@ def _with(checked: Checked, metric: Metric, given: object, where: str) -> Checke
 
 
 def _dropped(checked: Checked, metric: Metric, given: object, where: str) -> Checked:
-    """Without what is no number of a metric that is only tracked: all of it, or its standard error alone."""
+    """Without the invalid part of a tracked metric: all of it, or its standard error alone."""
     value, sem = (given.value, given.sem) if isinstance(given, Measurement) else (given, None)
     try:
         told = _measurement(metric.name, value, where)

@@ -7,6 +7,8 @@ import itertools
 import pytest
 
 import hpo
+from hpo.problem.enumeration import Enumeration
+from hpo.problem.linear_constraints import LinearConstraint
 from hpo.problem.parameters import Categorical, Int, Parameter
 from hpo.problem.space import Space
 
@@ -48,3 +50,17 @@ def test_whole_numbers_beyond_machine_integers_are_walked() -> None:
     assert all(map(space.contains, itertools.islice(space.enumerate(), 3)))
     study = hpo.open_study("s", hpo.Problem(space, [hpo.Objective("y")]), storage=":memory:", seed=1)
     assert all(space.contains(t.params) for t in study.ask(8))
+
+
+@pytest.mark.parametrize("is_conditional", [False, True])
+def test_what_holds_by_the_last_digit_is_walked(is_conditional: bool) -> None:
+    """Without any tolerance, at bounds that some sum meets exactly as floats add it up."""
+    when = {"on": [True]} if is_conditional else {}
+    numbers = {name: Int(0, 9, active_if=when) for name in "abc"}
+    parameters: dict[str, Parameter] = {"on": Categorical([True, False]), **numbers}
+    factors = {"a": 0.1, "b": 0.7, "c": 1.1}
+    for values in itertools.product((3, 6), repeat=3):
+        upper = sum(f * v for f, v in zip(factors.values(), values, strict=True))
+        edge = LinearConstraint(factors, upper, "edge", tolerance=0.0)
+        walked = [tuple(p.values()) for p in Enumeration(parameters, tuple(parameters), [edge]).configurations()]
+        assert (True, *values) in walked

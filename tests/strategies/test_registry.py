@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import hpo
+from hpo import strategies
 from hpo.errors import SettingsError, StudyNotFound
 from hpo.strategies import Bayesian, Grid, OneAtATime, Random, Sobol, Strategy
-from hpo.strategies.registry import from_json, to_json
+from hpo.strategies.registry import _BUILT_IN, from_json, to_json
 
 PROBLEM = hpo.Problem(hpo.Space({"lr": hpo.Float(0, 1), "n": hpo.Int(1, 9)}), [hpo.Objective("y")])
 
@@ -139,3 +140,8 @@ def test_another_strategy_suggests_while_the_stored_one_stays() -> None:
     again = hpo.open_study("s", storage=study.storage)
     assert again.facts["strategy"] == {"name": "sobol"}
     assert again.ask().why["how"] == "next point of the Sobol sequence"
+
+
+def test_every_strategy_of_the_room_has_a_name_here() -> None:
+    offered = [getattr(strategies, name) for name in strategies.__all__ if name not in ("Strategy", "Suggestion")]
+    assert sorted(_BUILT_IN.values()) == sorted(f"{cls.__module__}:{cls.__qualname__}" for cls in offered)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -418,3 +420,8 @@ def test_only_steps_that_are_allowed_are_made(now: TrialState, then: TrialState)
 def test_the_table_of_the_page_names_every_kind() -> None:
     rows = [line.split("|")[1].strip() for line in (events.__doc__ or "").splitlines() if line.startswith("| ")]
     assert sorted(rows[1:]) == sorted((*events._OPENING, *events._CHANGING, "edited", "joined", "noted"))
+
+
+def test_every_kind_that_changes_a_trial_is_listed_and_handled() -> None:
+    handled = re.findall(r'case "(\w+)"', inspect.getsource(events.trial_after))
+    assert sorted(handled) == sorted(events._CHANGING)

@@ -15,7 +15,7 @@ Every transform accepts any finite data: one point, ties, constants, values of 1
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -240,6 +240,14 @@ class HalfRank(Transform):
     def _in_units(self, y: Array) -> Array:
         with np.errstate(over="ignore"):
             return np.clip(y / self.size, -_CLIP, _CLIP)
+
+
+BY_NAME: Mapping[str, Callable[[Array], Transform]] = {
+    "Standardize": Standardize.of,
+    "YeoJohnson": YeoJohnson.of,
+    "HalfRank": HalfRank.of,
+}
+"""Those that may be chosen, by the name that a study keeps of the chosen one; an ask without a search looks it up here."""
 
 
 def choose(y: Array, leave_one_out: Callable[[Transform], tuple[Array, Array]]) -> Transform:

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import yeojohnson, yeojohnson_llf
 
+from hpo.bayes.gp import transforms
 from hpo.bayes.gp.fit import fit
 from hpo.bayes.gp.transforms import Bilog, HalfRank, Standardize, Transform, YeoJohnson, choose, leave_one_out_normal
 from hpo.common.arrays import Array
@@ -221,3 +222,14 @@ def test_leave_one_out_of_a_normal_is_what_the_others_say() -> None:
         others = np.delete(t, i)
         assert mean[i] == pytest.approx(others.mean())
         assert variance[i] == pytest.approx(others.var(ddof=1) * (1 + 1 / 8))
+
+
+def test_every_transform_is_tested_here_and_found_again_by_the_name_that_is_stored() -> None:
+    y = np.array([1.0, 2.0, 4.0])
+    defined = {
+        cls for cls in vars(transforms).values() if isinstance(cls, type) and cls.__module__ == transforms.__name__
+    }
+    assert {type(estimate(kind, y)) for kind in KINDS} == defined - {Transform}, "KINDS leaves one out"
+    assert {name: type(of(y)) for name, of in transforms.BY_NAME.items()} == {
+        cls.__name__: cls for cls in defined - {Transform, Bilog}
+    }, "BY_NAME holds all but Bilog, which a limit comes with"
