@@ -16,7 +16,7 @@ from tests.house.public_names import described_arguments, public_names
 
 NAMES = dict(public_names())
 CLASSES_AND_FUNCTIONS = {name: v for name, v in NAMES.items() if inspect.isclass(v) or inspect.isfunction(v)}
-OWNERS: tuple[type, ...] = (hpo.Study, Leases, hpo.History, hpo.Space, hpo.Problem)
+OWNERS: tuple[type, ...] = (hpo.Study, Leases)
 MEMBERS = {
     f"{owner.__name__}.{name}": value
     for owner in OWNERS

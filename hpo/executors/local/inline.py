@@ -13,9 +13,24 @@ from hpo.executors.task_queue import TaskQueue
 
 @dataclass(frozen=True)
 class Inline:
-    """Run each task inside `wait`, in the caller's thread: breakpoints and print work as usual.
+    """Run tasks one after another in the caller's thread: breakpoints and print work as usual.
 
-    A running function cannot be stopped or limited: `timeout`, `memory` and `env` are refused with ExecutorError.
+    A running function can be neither stopped nor limited: `timeout`, `memory` and `env` are refused with ExecutorError.
+
+    Example:
+        >>> import hpo
+        >>> study = hpo.open_study(
+        ...     "parabola", hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")]), storage=":memory:"
+        ... )
+        >>> ended = hpo.run(
+        ...     study,
+        ...     lambda trial: trial.params["x"],
+        ...     budget=hpo.Budget(trials=3),
+        ...     executor=hpo.executors.Inline(),
+        ...     progress=False,
+        ... )
+        >>> ended.completed
+        3
     """
 
     @property
