@@ -64,7 +64,7 @@ def fingerprint(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
         paths: One file or folder, or several.
 
     Returns:
-        Text like `sha256:1f3a...`.
+        The hash, as text.
 
     Raises:
         OSError: Something cannot be read.
