@@ -44,7 +44,7 @@ copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
 
 
-def add_fields(app: Sphinx, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
+def add_fields(_app: Sphinx, _what: str, _name: str, value: Any, _options: Any, lines: list[str]) -> None:
     """Describe the arguments of a dataclass whose fields have docstrings of their own."""
     if not (inspect.isclass(value) and dataclasses.is_dataclass(value)):
         return
@@ -56,7 +56,7 @@ def add_fields(app: Sphinx, what: str, name: str, value: Any, options: Any, line
 
 
 def shorten_defaults(
-    app: Sphinx, what: str, name: str, value: Any, options: Any, signature: str | None, returns: str | None
+    _app: Sphinx, _what: str, _name: str, _value: Any, _options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None] | None:
     """Write defaults that are made anew for each value, and those that say that nothing was given, as users would."""
     if signature is None:

@@ -30,12 +30,12 @@ def main() -> None:
         study = hpo.open_study("digits", PROBLEM, storage=":memory:", seed=7, reason="a smaller model for the scanner")
         hpo.run(study, Train(0), budget=hpo.Budget(trials=30), progress=False)
         page = hpo.report.write_report(study, Path(folder) / "report.html")
-        taken(browser, page, "report.png", 760)
+        taken(browser, page, "report.png", 690)
         html = page.read_text(encoding="utf-8")
         start = html.index("<figure")
         below = page.with_name("charts.html")
         below.write_text(html[: html.index("<main")] + "<main>" + html[start:], encoding="utf-8")
-        taken(browser, below, "report-charts.png", 760)
+        taken(browser, below, "report-charts.png", 880)
 
 
 def taken(browser: str, page: Path, name: str, height: int) -> None:

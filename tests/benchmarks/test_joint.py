@@ -1,4 +1,4 @@
-"""The picture of the README: runs that are stored are not repeated, and what the pages say follows from the stored lines."""
+"""The picture of the README: stored runs are not repeated, and what the pages say follows from the stored lines."""
 
 from __future__ import annotations
 

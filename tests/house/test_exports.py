@@ -59,7 +59,9 @@ DOCUMENTED = sorted(
         name
         for page in (ROOT / "docs").rglob("*.md")
         if "_build" not in page.parts and "decisions" not in page.parts
-        for name in re.findall(r"`(hpo(?:\.[a-zA-Z_]\w*)+)", page.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r"(?:`|^\.\. (?:auto\w+|data):: )(hpo(?:\.[a-zA-Z_]\w*)+)", page.read_text(encoding="utf-8"), re.MULTILINE
+        )
         if name != "hpo.db"
     }
 )
