@@ -49,8 +49,8 @@ def add_fields(_app: Sphinx, _what: str, _name: str, value: Any, _options: Any, 
     if not (inspect.isclass(value) and dataclasses.is_dataclass(value)):
         return
     docs = field_docs(value)
-    described = [f.name for f in dataclasses.fields(value) if f.init and f.name in docs]
-    text = [line for name in described for line in (f":param {name}: {' '.join(docs[name].split())}",)]
+    described = [name for name in inspect.signature(value).parameters if name in docs]
+    text = [f":param {name}: {' '.join(docs[name].split())}" for name in described]
     at = next((i for i, line in enumerate(lines) if line.startswith((":param", ":raises", ".. rubric"))), len(lines))
     lines[at:at] = [*text, ""] if text else []
 

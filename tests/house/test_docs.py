@@ -145,6 +145,23 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page: those of its headings, and of the names that it describes."""
+    text = page.read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = [re.sub(r"[`*]", "", line) for line in re.findall(r"^#{1,3} (.*)$", prose, re.MULTILINE)]
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return slugs | {name for _, _, name, _ in directives(text)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_anchors_of_links_are_there(page: Path) -> None:
+    names = {name for _, _, name, _ in GENERATED}
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        known = anchors(page.parent / target) if target else anchors(page) | names
+        assert anchor in known, f"{page.name} links to {target}#{anchor}"
+
+
 def test_every_page_is_in_an_index() -> None:
     listed = {DOCS / "index"}
     for page in DOCS.rglob("*.md"):

@@ -19,18 +19,10 @@ class Inline:
 
     Example:
         >>> import hpo
-        >>> study = hpo.open_study(
-        ...     "parabola", hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")]), storage=":memory:"
-        ... )
-        >>> ended = hpo.run(
-        ...     study,
-        ...     lambda trial: trial.params["x"],
-        ...     budget=hpo.Budget(trials=3),
-        ...     executor=hpo.executors.Inline(),
-        ...     progress=False,
-        ... )
-        >>> ended.completed
-        3
+        >>> with hpo.executors.Inline().start(lambda payload: {"y": 2 * payload["x"]}) as pool:
+        ...     pool.submit(hpo.executors.Task(id="17", payload={"x": 0.5}))
+        ...     pool.wait()[0].value
+        {'y': 1.0}
     """
 
     @property
