@@ -68,9 +68,10 @@ DOCUMENTED = sorted(
 
 
 def test_every_documented_name_is_reached_from_a_fresh_import() -> None:
-    assert {"hpo.report.write_report", "hpo.storage.open_storage", "hpo.testing.executors"} <= set(DOCUMENTED)
+    assert {"hpo.report.write_report", "hpo.storage.open_storage", "hpo.testing"} <= set(DOCUMENTED)
+    assert len(DOCUMENTED) > 90
     program = "import sys, hpo\nfor name in sys.argv[1:]: eval(name)"
-    for names in (DOCUMENTED, *([name] for name in DOCUMENTED if name.count(".") > 1)):
+    for names in (DOCUMENTED, DOCUMENTED[::-1]):  # none is there only because another was asked for before
         done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
