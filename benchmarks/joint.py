@@ -1,4 +1,4 @@
-"""Joint tuning beside one-at-a-time, grid and random search on the README's example: the picture of the README.
+"""Joint tuning beside one-at-a-time, grid and random search on the demo's task: the picture of the README.
 
     python -m benchmarks.joint    # runs what has no line yet, then draws docs/pictures/joint.svg
 
@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
-import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np
 
 import hpo
 from benchmarks.records import RESULTS, ROOT, append, origin, read
+from hpo.cli.demo_task import Train, problem
 
 TRIALS = 30
 SEEDS = 20
@@ -33,46 +33,16 @@ DASHES = {"joint": "solid", "one at a time": "dashed", "grid": "dashdot", "rando
 Curve = list[float | None]
 """The best feasible accuracy after 1, 2, ... training runs; None while nothing was feasible."""
 
-PROBLEM = hpo.Problem(
-    hpo.Space(
-        {
-            "data.components": hpo.Int(2, 64, log=True, default=64),
-            "model.C": hpo.Float(1e-3, 1e3, log=True, default=1.0),
-            "model.gamma": hpo.Float(1e-6, 1e-1, log=True),
-        }
-    ),
-    [hpo.Objective("accuracy"), hpo.Constraint("size_kb", upper=100.0, unit="kB")],
-)
-
-
-class Train:
-    """The README's objective, on the split of one seed."""
-
-    def __init__(self, seed: int) -> None:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-
-        self.split = train_test_split(*load_digits(return_X_y=True), test_size=0.4, random_state=seed)
-
-    def __call__(self, trial: hpo.Trial) -> Mapping[str, float]:
-        """Accuracy on the images not trained on, and the size of the pickled model."""
-        from sklearn.decomposition import PCA
-        from sklearn.pipeline import make_pipeline
-        from sklearn.svm import SVC
-
-        X_train, X_valid, y_train, y_valid = self.split
-        p = trial.params
-        model = make_pipeline(PCA(p["data.components"]), SVC(C=p["model.C"], gamma=p["model.gamma"]))
-        model.fit(X_train, y_train)
-        return {"accuracy": model.score(X_valid, y_valid), "size_kb": len(pickle.dumps(model)) / 1000}
+PROBLEM = problem()
 
 
 def tuned(contender: str, train: Any, seed: int, trials: int = TRIALS) -> Curve:
     """The best feasible value after each training run. The grid is the largest that fits into `trials`; its points come
     in random order, so that its curve does not depend on where it begins. One-at-a-time tries five values of each
     parameter, so that it gets round all of them and can begin again."""
-    strategies = {"joint": hpo.strategies.Bayesian(), "one at a time": hpo.strategies.OneAtATime(values=5)}
-    strategy = strategies.get(contender, hpo.strategies.Random())
+    strategy: hpo.strategies.Strategy = hpo.strategies.Random()
+    if contender in ("joint", "one at a time"):
+        strategy = hpo.strategies.Bayesian() if contender == "joint" else hpo.strategies.OneAtATime(values=5)
     study = hpo.open_study("joint", PROBLEM, storage=":memory:", seed=seed, strategy=strategy)
     n = trials
     if contender == "grid":
@@ -99,9 +69,9 @@ def run(results: Path, seeds: int = SEEDS, trials: int = TRIALS) -> None:
         missing = [name for name in CONTENDERS if (name, seed) not in done]
         train = Train(seed) if missing else None
         for name in missing:
-            line = {"kind": "joint", "contender": name, "seed": seed, "best": tuned(name, train, seed, trials)}
-            append(path, where, line)
-            print(f"seed {seed}, {name}: {line['best'][-1]}", flush=True)
+            curve = tuned(name, train, seed, trials)
+            append(path, where, {"kind": "joint", "contender": name, "seed": seed, "best": curve})
+            print(f"seed {seed}, {name}: {curve[-1]}", flush=True)
 
 
 def curves(results: Path) -> dict[str, list[Curve]]:

@@ -31,6 +31,7 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"hpo {release}"
 html_show_copyright = False
+smartquotes = False  # what stands in quotes is often code
 
 default_role = "py:obj"  # `name` in a docstring: a link where it is the name of something, else code
 autodoc_member_order = "bysource"

@@ -1,6 +1,6 @@
 """Record the pictures of a report that `reference/report.md` shows: `python docs/record_report.py`.
 
-It tunes the model of the README under its limit, writes the report, and takes two screenshots with Chromium.
+It tunes the demo's model under its limit, writes the report, and takes two screenshots with Chromium.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import hpo  # noqa: E402
-from benchmarks.joint import PROBLEM, Train  # noqa: E402
+from hpo.cli.demo_task import Train, problem  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 WIDTH = 1000
@@ -27,7 +27,9 @@ def main() -> None:
     if browser is None:
         raise SystemExit("this needs Chromium: no program chromium, chromium-browser or google-chrome")
     with tempfile.TemporaryDirectory() as folder:
-        study = hpo.open_study("digits", PROBLEM, storage=":memory:", seed=7, reason="a smaller model for the scanner")
+        study = hpo.open_study(
+            "digits", problem(), storage=":memory:", seed=7, reason="a smaller model for the scanner"
+        )
         hpo.run(study, Train(0), budget=hpo.Budget(trials=30), progress=False)
         page = hpo.report.write_report(study, Path(folder) / "report.html")
         taken(browser, page, "report.png", 690)

@@ -58,7 +58,7 @@ def provenance(author: str = "", reason: str = "", data: str = "") -> dict[str, 
 def fingerprint(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> str:
     """A text that is the same for the same data: a hash of files, and of all files below folders.
 
-    Names of files count, relative to the given path; where the path lies does not.
+    Names of files count, relative to the given path. The path itself does not.
 
     Args:
         paths: One file or folder, or several.
