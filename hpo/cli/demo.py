@@ -1,4 +1,4 @@
-"""`hpo demo`: one real task tuned by four strategies with the same number of trainings each, and what came out."""
+"""`hpo demo`: one real task tuned by four strategies with the same number of training runs each, and what came out."""
 
 from __future__ import annotations
 
