@@ -13,17 +13,17 @@ from benchmarks.suites import MODE_WORDS, SUITES
 PAGE = ROOT / "docs" / "explanation" / "measured.md"
 
 OPENING = """\
-What hpo and its peers find with the same number of trainings, on public problems, and what it costs. Everything here
+What hpo and its peers find with the same number of training runs, on public problems, and what it costs. Everything here
 can be made again; [Compare with other optimizers](../how-to/benchmarks.md) says how. The lines behind the tables, with
 commits, versions and seeds, are in `benchmarks/results`."""
 
 HALVES = """\
 Half of the problems of each family are for development: hpo was tuned by looking at them. The other half is for
-validation. It has been looked at, though: a gain that it did not show was taken back (decision 0013), a fault was first
-seen on it (0019), and decisions 0018 and 0019 report both halves. The halves share functions in other guises, so the
+validation. That half has been used three times: a gain that it did not show was taken back (decision 0013), a fault was
+first seen on it (0019), and decisions 0018 and 0019 report both halves. The halves share functions in other guises, so the
 validation half says what holds beyond the single problem, not beyond this kind of problem. The tables give both. The
 family `held_out` says more: its problems were chosen by a rule (`benchmarks/problems/held_out.py`) when the engine was
-finished, and nothing was decided on them."""
+finished, and nothing was decided by them."""
 
 
 def measured_page(results: Path, page: Path = PAGE) -> None:

@@ -117,7 +117,7 @@ def short(found: Sequence[Arena]) -> str:
     header = ["mode", "family", "problems", "contenders", "hpo: rank", "hpo: loss", "best peer", "hpo - peer"]
     return (
         table([*header, "trainings needed"], rows) + "\n\nContenders are those with runs of most of hpo's problems. "
-        "The best peer is the one that hpo is least ahead of, on the problems and seeds that both have. "
+        "The best peer is the one that comes closest to hpo, or is ahead of it, on the problems and seeds that both have. "
         "Trainings needed: the share of the evaluations after which hpo's median is at the peer's final median; the median "
         "over problems."
     )

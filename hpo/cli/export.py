@@ -21,7 +21,14 @@ from hpo.trials.trial import trial_to_json
 @click.command()
 @name_argument
 @storage_option
-@click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "json"]),
+    default="csv",
+    show_default=True,
+    help="CSV is a row for each trial; JSON has all that is known.",
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="A file; standard output where none is given.")
 def export(name: str | None, storage: str, kind: str, output: str | None) -> None:
     """Write all trials of a study as CSV or JSON.
@@ -40,7 +47,14 @@ def export(name: str | None, storage: str, kind: str, output: str | None) -> Non
 @click.command()
 @name_argument
 @storage_option
-@click.option("-o", "--output", type=click.Path(dir_okay=False), default="report.html", show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    default="report.html",
+    show_default=True,
+    help="The file to write.",
+)
 def report(name: str | None, storage: str, output: str) -> None:
     """Write a study as one HTML file that opens without a network."""
     from hpo.report import write_report

@@ -63,7 +63,13 @@ def main() -> None:
 @main.command()
 @click.option("--trials", type=click.IntRange(min=1), help="Trials for each strategy.")
 @click.option("--seeds", type=click.IntRange(min=1), help="How often each strategy is run.")
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("demo"), show_default=True)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Where the report, the picture and the studies are kept.",
+)
 def demo(trials: int | None, seeds: int | None, folder: Path) -> None:
     """Tune a real model four ways and write a report.
 

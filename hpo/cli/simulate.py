@@ -51,7 +51,7 @@ DEFAULT_TRIALS = 100
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Runs for each number of workers."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes the forecast repeatable.")
 @click.option(
     "--storage",
     envvar="HPO_STORAGE",

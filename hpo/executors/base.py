@@ -35,7 +35,13 @@ cancelled (by `cancel` or `close`), infra (not its own fault: the machine or the
 
 
 class CloseMode(StrEnum):
-    """What `close` does with tasks that have not ended."""
+    """What `Pool.close` does with tasks that have not ended.
+
+    Example:
+        >>> import hpo
+        >>> [mode.name for mode in hpo.executors.CloseMode]
+        ['DRAIN', 'KILL', 'DETACH']
+    """
 
     DRAIN = "drain"
     """Let all of it end."""
@@ -47,7 +53,16 @@ class CloseMode(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One call of the function, or one run of the command."""
+    """One call of the function, or one run of the command.
+
+    Raises:
+        ExecutorError: The id is empty, a limit is not above 0, or the payload is not plain JSON.
+
+    Example:
+        >>> import hpo
+        >>> hpo.executors.Task(id="17", payload={"x": 0.5}, timeout=60).payload
+        {'x': 0.5}
+    """
 
     id: str
     """Unique among the tasks in flight; also the name of its log files."""
@@ -82,12 +97,25 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one task ended: with a `value`, or with a `kind` of failure and a message."""
+    """How one task ended: with a `value`, or with a `kind` of failure and a message.
+
+    Example:
+        >>> import hpo
+        >>> with hpo.executors.Inline().start(lambda payload: {"y": 1 / payload["x"]}) as pool:
+        ...     pool.submit(hpo.executors.Task(id="17", payload={"x": 0}))
+        ...     outcome = pool.wait()[0]
+        >>> outcome.kind, outcome.message
+        ('error', 'ZeroDivisionError: division by zero')
+    """
 
     id: str
+    """That of the task."""
     value: Mapping[str, Any] | None = None
+    """What the function returned, or the command reported. None: the task failed."""
     kind: Kind | None = None
+    """Kind of the failure. None: there is a value."""
     message: str = ""
+    """What happened, of a failure."""
     log_tail: str = ""
     """After a failure: the last lines of the traceback, or of what the process wrote."""
     logs: tuple[str, ...] = ()
@@ -110,6 +138,14 @@ class Pool(ABC):
     """A started executor. Safe to use from many threads at once.
 
     Each submitted task is delivered exactly once, by `wait` or by `close`, in the order in which tasks end.
+
+    Example:
+        >>> import hpo
+        >>> with hpo.executors.Threads(2).start(lambda payload: {"y": 2 * payload["x"]}) as pool:
+        ...     pool.submit(*(hpo.executors.Task(id=str(x), payload={"x": x}) for x in range(3)))
+        ...     outcomes = pool.close()
+        >>> sorted(outcome.value["y"] for outcome in outcomes)
+        [0, 2, 4]
     """
 
     @property
@@ -193,7 +229,15 @@ class Pool(ABC):
 
 
 class Executor(Protocol):
-    """Where tasks run, as a value: it may be started many times."""
+    """Where tasks run, as a value: it may be started many times.
+
+    `hpo.testing.executors` tests an executor of your own.
+
+    Example:
+        >>> import hpo
+        >>> [executor.isolated for executor in (hpo.executors.Threads(2), hpo.executors.Processes(2))]
+        [False, True]
+    """
 
     @property
     def isolated(self) -> bool:

@@ -42,10 +42,20 @@ def _number(other: object) -> Any:
 @public_class
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One measured number. `sem` is its standard error in the same unit, when known: 0 says exact.
+    """A measured number, with its standard error where you know it.
 
-    It acts as its value: `float(m)`, `f"{m:.3f}"`, `m > 0.9`, `1 - m`, `round(m, 2)`, `max(values)`, `numpy.mean(values)`;
-    arithmetic gives plain floats. Two are equal when value and sem are; without a sem, one is equal to the bare number.
+    It can be used like its value: `float(m)`, `m > 0.9`, `1 - m`, `max(values)`. Arithmetic gives plain floats. Two are
+    equal when value and standard error are; one without a standard error equals the bare number.
+
+    Args:
+        value: The number, in the metric's unit.
+        sem: Its standard error, in the same unit. 0: exact. None: not known.
+
+    Example:
+        >>> import hpo
+        >>> m = hpo.Measurement(0.93, sem=0.01)
+        >>> f"{m:.3f}", m > 0.9
+        ('0.930', True)
     """
 
     value: float

@@ -44,13 +44,27 @@ _TURNED = re.compile(
 @public_class
 @dataclass(frozen=True)
 class Objective:
-    """A metric to optimize. `threshold` is the least value of interest, inclusive, in the metric's unit: a trial that
-    misses it is not feasible, and with several objectives it is the reference point's component.
+    """A metric to optimize.
 
-    `range`, of every kind of metric: (lowest, highest) value that can be, None where there is no end. A result outside is
-    a slip, of a unit or a sign: it is kept but set aside (see `results.checked_result`); of a Tracked metric it is dropped.
+    Args:
+        name: What the training calls it.
+        goal: "maximize" or "minimize". If you leave it out, the value is maximized; a name such as `val_loss` then
+            causes a UserWarning that asks which is meant.
+        threshold: The worst value that is of use, in the metric's unit. A trial that misses it is not feasible. With
+            several objectives it is also the reference point of the hypervolume. None: every value is of use.
+        range: (lowest, highest) possible value; None where there is no end. A result outside is taken for a mistake of
+            unit or sign: it is kept, and set aside.
+        unit: For the reader; it changes no number.
+        description: For the reader.
+        owner: Who answers for the metric; for the reader.
 
-    Without a goal, a name that says that less is better, such as `val_loss`, is asked about in a UserWarning.
+    Raises:
+        MetricError: The name, the goal, the threshold or the range is invalid.
+
+    Example:
+        >>> import hpo
+        >>> hpo.Objective("rmse", goal="minimize", threshold=0.5).limits
+        (None, 0.5)
     """
 
     name: str
@@ -85,7 +99,25 @@ class Objective:
 @public_class
 @dataclass(frozen=True)
 class Constraint:
-    """A metric that must stay within limits: `lower <= value <= upper`, either or both, inclusive, in its unit."""
+    """A metric that must stay within limits: `lower <= value <= upper`. At least one of the two is given.
+
+    Args:
+        name: What the training calls it.
+        lower: The least value that is allowed, in the metric's unit. None: no limit.
+        upper: The greatest value that is allowed. None: no limit.
+        range: (lowest, highest) possible value, as for `Objective`.
+        unit: For the reader; it changes no number.
+        description: For the reader.
+        owner: Who answers for the metric; for the reader.
+
+    Raises:
+        MetricError: There is no limit, or the limits, the name or the range are invalid.
+
+    Example:
+        >>> import hpo
+        >>> hpo.Constraint("latency_ms", upper=5.0, unit="ms").limits
+        (None, 5.0)
+    """
 
     name: str
     lower: float | None = field(default=None, kw_only=True)
@@ -118,8 +150,27 @@ class Constraint:
 @public_class
 @dataclass(frozen=True)
 class Tracked:
-    """A metric that is stored and shown, never optimized, and may be absent. `business=True` marks the number that
-    matters in the end; `goal` says which way it should go."""
+    """A metric that is stored and shown, and never optimized. A result may lack it.
+
+    A value that is no finite number, or lies outside the range, is dropped, with a note on the trial.
+
+    Args:
+        name: What the training calls it.
+        goal: Which way it should go, for the reader: "maximize" or "minimize".
+        business: Whether this is the number that matters in the end.
+        range: (lowest, highest) possible value, as for `Objective`.
+        unit: For the reader.
+        description: For the reader.
+        owner: Who answers for the metric; for the reader.
+
+    Raises:
+        MetricError: The name, the goal or the range is invalid.
+
+    Example:
+        >>> import hpo
+        >>> hpo.Tracked("revenue", business=True, unit="EUR").business
+        True
+    """
 
     name: str
     goal: Goal = "maximize"

@@ -30,12 +30,26 @@ from hpo.problem.ranges import (
 @public_class
 @dataclass(frozen=True)
 class Float:
-    """A real number in [low, high].
+    """A real number between `low` and `high`, both included.
 
-    `log=True` searches the exponent. `step` restricts to `low + k * step`. `default` is the value in production today.
-    `unit` and `description` are for the reader.
+    Args:
+        low: The least value.
+        high: The greatest value.
+        log: Whether to search the exponent: 0.001 and 0.01 are then as far apart as 0.01 and 0.1. `low` must be above
+            0.
+        step: The distance between values, counted from `low`. None: any value between the bounds.
+        default: The value in use today, which is tried first. None: there is none.
+        active_if: The values of other parameters for which this one exists: `{"optimizer": ["sgd"]}`.
+        unit: For the reader; it changes no number.
+        description: For the reader.
 
-    Raises SpaceError for invalid bounds.
+    Raises:
+        SpaceError: The bounds, the step or the default are invalid; `log` and `step` were given together.
+
+    Example:
+        >>> import hpo
+        >>> hpo.Float(1e-5, 1e-1, log=True, default=1e-3).contains(0.01)
+        True
     """
 
     low: float
@@ -150,7 +164,26 @@ class Float:
 @public_class
 @dataclass(frozen=True)
 class Int:
-    """A whole number in [low, high], bounds included; 3.0 counts as 3. `log`, `step`, `default` as for Float."""
+    """A whole number between `low` and `high`, both included. 3.0 counts as 3.
+
+    Args:
+        low: The least value.
+        high: The greatest value.
+        log: Whether to search the exponent, as for `Float`.
+        step: The distance between values, counted from `low`.
+        default: The value in use today, which is tried first. None: there is none.
+        active_if: The values of other parameters for which this one exists: `{"optimizer": ["sgd"]}`.
+        unit: For the reader; it changes no number.
+        description: For the reader.
+
+    Raises:
+        SpaceError: The bounds, the step or the default are invalid.
+
+    Example:
+        >>> import hpo
+        >>> hpo.Int(32, 128, step=32).values()
+        [32, 64, 96, 128]
+    """
 
     low: int
     high: int
@@ -240,10 +273,24 @@ class Int:
 @public_class
 @dataclass(frozen=True)
 class Categorical:
-    """One of a list of choices: text, numbers, booleans or None. `ordered=True` when neighbors in the list are alike
-    (small, medium, large), so that what is learned about one tells something about the next.
+    """One of a list of choices: text, numbers, booleans or None.
 
-    `default=None` is a default where None is a choice. Raises SpaceError for an empty list or a choice given twice.
+    Args:
+        choices: The list. Each choice stands in it once.
+        ordered: Whether neighbors in the list are alike (small, medium, large). Then a result for one choice says
+            something about the next.
+        default: The choice in use today, which is tried first. `default=None` is a default where None is a choice.
+        active_if: The values of other parameters for which this one exists: `{"model": ["forest"]}`.
+        unit: For the reader.
+        description: For the reader.
+
+    Raises:
+        SpaceError: The list is empty, or holds a choice twice or something that is no text, number, boolean or None.
+
+    Example:
+        >>> import hpo
+        >>> hpo.Categorical(["adam", "sgd"]).contains("rmsprop")
+        False
     """
 
     choices: Sequence[Value]

@@ -19,10 +19,25 @@ from hpo.problem.space import Space
 @public_class
 @dataclass(frozen=True)
 class Problem:
-    """What is to be solved: one joint space, any number of objectives, constraints and tracked metrics.
+    """What is to be solved: one joint space, and the metrics measured on it.
 
-    Without an objective the aim is any configuration that meets every constraint. Raises MetricError for metrics that
-    cannot stand together, SpaceError for what is no Space.
+    Without an objective, the aim is any configuration that meets every constraint. A problem cannot be changed. Equal
+    problems are equal, and have the same hash.
+
+    Args:
+        space: The parameters.
+        metrics: Any number of `Objective`, `Constraint` and `Tracked`, with at least one of the first two.
+
+    Raises:
+        MetricError: A name stands twice, or there is nothing to aim at.
+        SpaceError: `space` is no Space.
+
+    Example:
+        >>> import hpo
+        >>> space = hpo.Space({"lr": hpo.Float(1e-5, 1e-1, log=True)})
+        >>> problem = hpo.Problem(space, [hpo.Objective("accuracy"), hpo.Constraint("size_kb", upper=100, unit="kB")])
+        >>> [metric.name for metric in problem.limited]
+        ['size_kb']
     """
 
     space: Space

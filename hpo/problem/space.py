@@ -40,11 +40,26 @@ Params = dict[str, Any]
 @public_class
 @dataclass(frozen=True)
 class Space:
-    """Parameters by name, and linear inequalities between the numeric ones.
+    """All parameters of a workflow by name, and linear inequalities between the numeric ones.
 
-    Dots in names mark the stages of a workflow: `data.window`, `model.lr`. A constraint holds back a configuration
-    only while all the parameters it names are active. Every fault of a definition is reported at once, in one
-    SpaceError.
+    A space cannot be changed. Equal spaces are equal, and have the same hash.
+
+    Args:
+        parameters: A mapping of name to `Float`, `Int` or `Categorical`, or to plain Python that is clear, such as `(1,
+            8)`; the table above lists what. Dots in names mark stages of the workflow: `data.window`, `model.lr`.
+        constraints: Inequalities as text, such as `"2*depth + width <= 40"` or `"1 <= a + b <= 2"`. One counts while
+            all the parameters in it are active.
+
+    Raises:
+        SpaceError: The definition is invalid, or no configuration meets the constraints. It names every fault.
+
+    Example:
+        >>> import hpo
+        >>> space = hpo.Space({"lr": hpo.Float(1e-5, 1e-1, log=True), "layers": (1, 8)}, ["layers <= 6"])
+        >>> space.names
+        ('lr', 'layers')
+        >>> space.fault({"lr": 0.01, "layers": 7})
+        "'layers <= 6' does not hold"
     """
 
     parameters: Mapping[str, Parameter]
@@ -192,10 +207,17 @@ class Space:
 
     @public
     def sample(self, rng: np.random.Generator, n: int) -> list[Params]:
-        """`n` configurations drawn uniformly (log-uniformly on log scales) from those the constraints allow.
+        """Draw `n` configurations uniformly (log-uniformly on log scales) from those the constraints allow.
 
-        Where less than a fiftieth of the space is allowed, draws are mixtures of vertices of the allowed polytope. Raises
-        SpaceError when nothing is.
+        Where the constraints allow less than a fiftieth of the space, draws are mixtures of vertices of the allowed
+        polytope.
+
+        Args:
+            rng: Where the randomness comes from.
+            n: How many.
+
+        Raises:
+            SpaceError: No configuration meets the constraints.
         """
         out = self._sample_box(rng, n)
         if len(out) < n:
@@ -210,8 +232,12 @@ class Space:
         return map(self._in_order, self._walk.configurations())
 
     def size(self, most: int) -> int | None:
-        """Number of configurations, or None when there are more than `most` or infinitely many, or when counting them
-        takes too long."""
+        """The number of configurations, or None if there are too many to say.
+
+        Args:
+            most: The most that are counted. None is returned for more, for infinitely many, and where counting takes
+                too long.
+        """
         if not self.is_finite or self._walk.at_least(most) > most:
             return None
         try:

@@ -19,7 +19,17 @@ Curve = tuple[float | None, ...]
 
 @dataclass(frozen=True)
 class Contender:
-    """One strategy, run once for each seed."""
+    """One strategy, run once for each seed.
+
+    Args:
+        name: What it is called in the report.
+        curves: By seed, the best feasible value after 1, 2, ... training runs; None while nothing was feasible.
+
+    Example:
+        >>> import hpo
+        >>> hpo.report.Contender("joint", {0: (None, 0.7, 0.9), 1: (0.6, 0.6, 0.8)}).best
+        {0: 0.9, 1: 0.8}
+    """
 
     name: str
     curves: Mapping[int, Curve]
@@ -38,7 +48,19 @@ class Contender:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Strategies side by side, judged by the one objective among feasible trials."""
+    """Strategies side by side on one problem, judged by the objective among feasible trials.
+
+    Args:
+        objective: The single objective.
+        contenders: The strategies.
+
+    Example:
+        >>> import hpo
+        >>> curves = {"joint": (None, 0.9), "grid": (0.7, 0.8)}
+        >>> contenders = [hpo.report.Contender(name, {0: curve}) for name, curve in curves.items()]
+        >>> hpo.report.Comparison(hpo.Objective("accuracy"), contenders).rows()
+        [['joint', '2', '0.9', '0.9'], ['grid', '2', '0.8', '0.8']]
+    """
 
     objective: Objective
     contenders: Sequence[Contender]

@@ -39,10 +39,25 @@ class Chart:
 
 @public
 def write_report(study: Study, path: str | Path, comparison: Comparison | None = None) -> Path:
-    """Write the report of `study` to `path` and return it; `comparison` adds a table and a picture of strategies.
+    """Write a study as one HTML file that needs no network.
 
-    Raises OSError where the file cannot be written, MissingExtra without matplotlib and jinja2; a page that was there
-    before stays as it was then.
+    Args:
+        study: The study.
+        path: The file. A file that is there is replaced.
+        comparison: Adds a table and a picture of several strategies. None: they are left out.
+
+    Returns:
+        The path.
+
+    Raises:
+        OSError: The file cannot be written; the one that was there stays.
+        MissingExtra: matplotlib or jinja2 is missing.
+
+    Example:
+        >>> import hpo, pathlib, tempfile
+        >>> study = hpo.maximize(lambda trial: trial.params["x"], {"x": (0.0, 1.0)}, trials=3, progress=False)
+        >>> hpo.report.write_report(study, pathlib.Path(tempfile.mkdtemp()) / "report.html").name
+        'report.html'
     """
     target = Path(path)
     replace_text(target, render(study, comparison))

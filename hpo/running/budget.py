@@ -33,27 +33,38 @@ class Room(NamedTuple):
 @public_class
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Limits on spending; whichever is reached first ends the run. What runs counts in full, so the limits are never
-    overdrawn by trials that were already under way. Lengths of time are seconds, or text like "90s", "30min", "2h".
+    """When a run stops: at the first of these limits that is reached.
 
-    Each attempt of a trial is paid for once, by the seconds that its driver has measured, however late. Where nobody has
-    measured them, it is paid for as long as its lease lasted, by the storage's clock, and at most its limit:
-    `trial_seconds`, or the time that its reserve pays for. One that may run on unheard counts in full until that is over.
-    One that never started costs nothing.
+    A trial that is running counts in full, so running trials cannot exceed a limit. Lengths of time are seconds, or
+    text like "90s", "30min", "2h".
 
-    trials: trials in all, however many attempts each needs, those of earlier runs of the study included, results added from
-        elsewhere not.
-    wall: time for one run; nothing is started afterwards. Trials in flight have `overtime` more, and are ended then; they
-        end by themselves where none is given.
-    worker_seconds: time of all trials together, over the whole study. Needs `trial_seconds`.
-    trial_seconds: the most that one attempt of a trial may take; it is ended in time for that.
-    cost: in the user's own unit, over the whole study. Needs `reserve`, the most one attempt can cost, set aside while it
-        runs; `cost_of` says what it did cost: the name of a metric, where the attempt brought it; a rate per second of
-        evaluation; or rates per hour of each resource that a trial is given, {"cpu": 0.05, "gpu": 2.1}. Without, an attempt
-        costs its reserve.
-    target: value of the one objective at which the best feasible trial is good enough.
+    Each attempt of a trial is paid for once, by the seconds that its driver measured. Where nobody measured them, it is
+    paid for as long as its lease lasted, and at most its limit: `trial_seconds`, or the time that `reserve` pays for.
+    An attempt that may still run unobserved counts in full until that time is over. One that never started costs
+    nothing.
 
-    Raises SettingsError if invalid.
+    Args:
+        trials: How many trials in all, however many attempts each needs. Earlier runs of the study count; results added
+            from elsewhere do not.
+        wall: How long one run may take. Then nothing more is started.
+        overtime: How much longer trials in flight may go on after `wall`, before they are ended. None: until they end
+            by themselves.
+        worker_seconds: The time of all trials together, over the whole study. Needs `trial_seconds`.
+        trial_seconds: The longest that one attempt of a trial may take. It is ended after that.
+        cost: The cost of all trials together, over the whole study, in a unit of your own. Needs `reserve`.
+        reserve: The most that one attempt can cost. It is set aside while the attempt runs.
+        cost_of: What an attempt did cost: the name of a metric; a rate per second; or rates per hour of each resource,
+            `{"cpu": 0.05, "gpu": 2.1}`. None: each attempt costs its reserve.
+        target: A value of the single objective. A feasible trial that reaches it is good enough.
+
+    Raises:
+        SettingsError: A limit is invalid, none is given, or one lacks another that it needs.
+
+    Example:
+        >>> import hpo
+        >>> budget = hpo.Budget(trials=60, wall="2h")
+        >>> budget.wall_seconds
+        7200.0
     """
 
     trials: int | None = None

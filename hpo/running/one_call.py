@@ -43,22 +43,39 @@ def maximize(
     seed: int | None = None,
     progress: bool | Show | Display | None = None,
 ) -> Study:
-    """Tune `objective` over `space` for the largest value. Returns the study: `best` is its best trial within all limits.
+    """Tune `objective` over `space` for the largest value, in one call.
 
-    objective: called with each trial, whose `params` it reads. It returns the value. With limits it returns a mapping of
-        `metric` and of each limited metric to its number. It may fail as for `hpo.run`.
-    space: a Space, or the mapping that one is made of.
-    trials: how many in all.
-    metric: what the value is called.
-    limits: by name of metric, like {"latency_ms": "<= 5 ms", "recall": ">= 0.8", "size": (1, 10)}: inclusive, the unit is
-        for the reader. One of `metric` itself is its threshold.
-    workers: how many trials run at a time, each in a process of its own; with 1 they run in this thread.
-    name: keeps the study, in the file hpo.db or in `storage`; the same call goes on with it, and `trials` counts all that
-        were run. Without a name the study lives in memory, and every call begins anew.
-    seed: makes the suggestions repeatable; drawn when absent.
-    progress: as for `hpo.run`.
+    The same in steps, with all that can be set: `Problem`, `open_study`, `run`.
 
-    The same in steps, with all that can be set: Problem, open_study, run. Raises what these raise.
+    Args:
+        objective: Called with each trial, whose `params` it reads. It returns the value. With limits it returns a
+            mapping of metric name to number: the value under `metric`, and each limited metric. It may fail as for
+            `hpo.run`.
+        space: A Space, or the mapping to make one of.
+        trials: How many training runs in all.
+        metric: What the value is called.
+        limits: Limits by name of metric, inclusive: `{"latency_ms": "<= 5 ms", "recall": ">= 0.8", "size": (1, 10)}`.
+            The unit is for the reader. A limit of `metric` itself is its threshold.
+        workers: How many trials run at a time. With 1 they run in this thread, with more each in a process of its own.
+        name: Keeps the study under this name. The same call then goes on with it, and `trials` counts all of its
+            trials. None: the study lives in memory, and every call begins anew.
+        storage: Where a study with a name is kept, as for `open_study`. None: in the file hpo.db.
+        seed: A whole number that makes the suggestions repeatable. None: one is drawn.
+        progress: What is shown meanwhile, as for `hpo.run`.
+
+    Returns:
+        The study; its `best` is the best trial within all limits.
+
+    Raises:
+        HpoError: What `Problem`, `open_study` and `run` raise. The error also tells the best result so far.
+
+    Example:
+        >>> import hpo
+        >>> def train(trial):
+        ...     return 1 - (trial.params["x"] - 0.3) ** 2
+        >>> study = hpo.maximize(train, {"x": (0.0, 1.0)}, trials=10, seed=1, progress=False)
+        >>> study.best.value > 0.99
+        True
     """
     _check_order("maximize", objective, space)
     study = _opened("maximize", space, _metrics("maximize", metric, limits), name, storage, seed)
@@ -79,7 +96,35 @@ def minimize(
     seed: int | None = None,
     progress: bool | Show | Display | None = None,
 ) -> Study:
-    """Tune `objective` over `space` for the smallest value. All else is as for `maximize`."""
+    """Tune `objective` over `space` for the smallest value, in one call. All else is as for `maximize`.
+
+    Args:
+        objective: Called with each trial; returns the value, or a mapping of metric name to number.
+        space: A Space, or the mapping to make one of.
+        trials: How many training runs in all.
+        metric: What the value is called.
+        limits: Limits by name of metric, such as `{"size_mb": "<= 20 MB"}`.
+        workers: How many trials run at a time.
+        name: Keeps the study under this name. None: it lives in memory.
+        storage: Where a study with a name is kept. None: in the file hpo.db.
+        seed: A whole number that makes the suggestions repeatable. None: one is drawn.
+        progress: What is shown meanwhile, as for `hpo.run`.
+
+    Returns:
+        The study; its `best` is the best trial within all limits.
+
+    Raises:
+        HpoError: As for `maximize`.
+
+    Example:
+        >>> import hpo
+        >>> def train(trial):
+        ...     return {"loss": trial.params["x"] ** 2, "seconds": 2 + trial.params["x"]}
+        >>> limits = {"seconds": "<= 2 s"}
+        >>> study = hpo.minimize(train, {"x": (-1.0, 1.0)}, 10, metric="loss", limits=limits, seed=1, progress=False)
+        >>> study.best.value < 0.01
+        True
+    """
     _check_order("minimize", objective, space)
     study = _opened("minimize", space, _metrics("minimize", metric, limits), name, storage, seed)
     return _tuned(study, objective, trials, workers, progress)

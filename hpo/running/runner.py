@@ -36,36 +36,58 @@ def run(
     outage: float | str = OUTAGE,
     progress: bool | Show | Display | None = None,
 ) -> Run:
-    """Run trials of `study` on `executor` (in this thread by default) until `budget` is spent.
+    """Run trials of `study` until `budget` is spent.
 
-    objective: called with each trial; None for executors that run a command. It may raise TrialFailed(kind) to say
-        why there is no result; any other exception is a failure of kind error; NaN or infinity, of kind diverged.
-    timeout, memory: seconds and bytes per trial; need an isolated executor.
-    cpus, gpus: per trial, for executors that deal them out.
-    lease: seconds after which another driver may take over the trials of this one, when it is not heard of any more.
-    notice: seconds that running trials have after SIGTERM, which a preempted machine sends; then they are ended and
-        handed back, to be run again.
-    idle: seconds to wait with nothing to run while other drivers hold trials that they may hand back; by default one
-        lease.
-    outage: seconds, or text like "2h", for which the run goes on while the storage does not answer: what runs goes on, what
-        has ended is kept until it can be stored, nothing is started. For so long it also tries trials that never start
-        (a scheduler that refuses them), where others ran before.
-    progress: by default a line that is kept up to date on a terminal (standard error) and in a notebook, elsewhere a plain
-        line on standard error for each trial that ends; False for nothing. A function is called in this thread with each
-        trial that ends and with each message, and nothing else is shown.
+    Several runs, on several machines, may share a study. Trials that a killed run left running are run again: those of
+    this machine at once, those of another when their lease is over.
 
-    A first Ctrl-C asks for nothing more and lets running trials end; a second cancels them, and a third does not wait for
-    them to clean up. Either way no trial is left running, and the run raises KeyboardInterrupt when it is over; its
-    attribute `run` is the Run. Where trials outlive their driver, the first Ctrl-C and SIGTERM leave them, and the next
-    run takes them back. Trials that a killed run left running are run again: those of this machine first of all, those of
-    another when their lease is over. Several runs, on several machines, may share a study.
+    A first Ctrl-C starts nothing more and lets the running trials finish. A second cancels them. A third does not wait
+    for them to clean up. The run then raises KeyboardInterrupt, whose attribute `run` is what would have been returned.
+    On an executor whose tasks outlive their driver, a first Ctrl-C or SIGTERM leaves them running, and the next run
+    takes them back.
 
-    Raises ResultError when a result breaks the metrics' contracts, after the trials in flight have ended; ExecutorError
-    when a trial fails by a bug of the program (a NameError, a command that does not exist) and none has a result yet, and
-    when the first ten trials all fail, and when machines lose all that they are given, twelve trials in a row and for ten
-    minutes; those wait then, to be run again. StorageError when the storage does not answer for longer than `outage`;
-    results that it did not take are in a file that the message names. SettingsError when the executor cannot enforce
-    the budget.
+    Args:
+        study: The study.
+        objective: Called with each trial. It returns a mapping of metric name to number or `Measurement`, or one of
+            these alone where the problem requires one metric. It may raise `TrialFailed` to say why there is no result.
+            Any other exception is a failure of kind error; NaN and infinity are one of kind diverged. None: the
+            executor runs a command.
+        budget: When to stop.
+        executor: Where trials run. None: one after another in this thread.
+        timeout: Seconds that a trial may take. Needs an executor that runs trials in processes of their own.
+        memory: Bytes that a trial may use. Needs such an executor too.
+        cpus: CPUs for each trial, for executors that assign them.
+        gpus: GPUs for each trial, for executors that assign them.
+        lease: Seconds without a sign of life after which another run may take over the trials of this one.
+        notice: Seconds that running trials have after SIGTERM, which a preempted machine sends. Then they are ended and
+            handed back, to be run again.
+        idle: Seconds to wait with nothing to run while other drivers hold trials that they may hand back. None: one
+            lease.
+        outage: Seconds, or text like "2h", for which the run goes on while the storage does not answer. Trials go on,
+            and their results are kept until they can be stored; nothing new is started. For so long it also tries to
+            start trials that a scheduler refuses, if others ran before.
+        progress: None shows a line on a terminal and in a notebook, and elsewhere a line for each trial that ends, on
+            standard error. False shows nothing. A function is called instead, in this thread, with each step.
+
+    Returns:
+        How the run ended; the fields of `Run` are below.
+
+    Raises:
+        ResultError: A result breaks the contracts of the metrics. The trials in flight have ended by then.
+        ExecutorError: A trial failed by a bug of the program (a NameError, a missing command) before any had a result;
+            the first ten trials all failed; or machines lost twelve trials in a row over ten minutes, which wait to be
+            run again.
+        StorageError: The storage did not answer for longer than `outage`. The message names a file with the results
+            that could not be stored.
+        SettingsError: An argument is invalid, or the executor cannot enforce the budget.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("parabola", problem, storage=":memory:", seed=1)
+        >>> ended = hpo.run(study, lambda trial: -trial.params["x"] ** 2, budget=hpo.Budget(trials=8), progress=False)
+        >>> ended.completed, ended.failed
+        (8, 0)
     """
     if not isinstance(study, Study):
         raise SettingsError(

@@ -109,23 +109,39 @@ def simulate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Forecast:
-    """Run a study like `what` on a simulated clock, from its beginning, for each number of `workers`, `repeats` times.
+    """Forecast how long a study would take on several numbers of workers, and what it would cost, on a simulated clock.
 
-    Where `what` is a study with at least ten results, and two for each parameter, trials measure what its models expect
-    at their params, without noise, and the study's own strategy suggests them. Else only time and cost are simulated, with
-    random params. The study is only read; all that is simulated stays in memory. Suggesting takes no time on the
-    simulated clock.
+    If `what` is a study with at least ten results, and two for each parameter, simulated trials return what its models
+    predict, and its own strategy suggests them. Otherwise params are random, and only time and cost are forecast. The
+    study is only read. Suggesting takes no time on the simulated clock.
 
-    trials, wall: the budget of each run, as in `Budget`.
-    duration: seconds of a trial: a number, `Lognormal`, `Recorded` or a function; by default one of the study's recorded
-        ones at random.
-    failures: of the workers, and stragglers.
-    timeout: simulated seconds per trial.
-    rate: what a worker costs per hour.
-    strategy: instead of the study's own, or of Random.
-    progress: called with the runs done and the runs in all.
+    Args:
+        what: A study, or a problem.
+        workers: The numbers of workers to compare.
+        trials: The budget of each run in trials.
+        wall: The budget of each run in time, as in `Budget`. None: no limit.
+        duration: Seconds of a trial: a number, `Lognormal`, `Recorded` or a function. None: a recorded one of the
+            study, at random.
+        failures: What goes wrong with workers. None: nothing.
+        timeout: Simulated seconds that a trial may take. None: no limit.
+        rate: What a worker costs per hour, in a unit of your own. None: no cost is told.
+        strategy: What suggests, in place of the study's own strategy, or of `Random` for a problem.
+        repeats: How many runs for each number of workers; the forecast tells their medians.
+        seed: Makes the forecast repeatable.
+        progress: Called with the number of runs done and of all runs.
 
-    Raises SettingsError when nothing tells how long trials take, and for invalid numbers.
+    Returns:
+        A `Forecast`; its fields are below.
+
+    Raises:
+        SettingsError: Nothing tells how long trials take, or a number is invalid.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> forecast = hpo.simulate(problem, workers=(1, 4), trials=20, duration=600.0, repeats=1)
+        >>> [row.seconds for row in forecast.rows]
+        [12000.0, 3000.0]
     """
     if not isinstance(what, Study | Problem):
         raise SettingsError(f"simulate({what!r}): give a study, or a problem to make one of")

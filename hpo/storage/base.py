@@ -18,8 +18,21 @@ hears of a server that went away."""
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What is stored of a study besides its log. `definition` is the problem as first given (`serialize`); `facts` are
-    the seed, the strategy, an id of its own, author, reason, time and code version of its creation."""
+    """What is stored of a study besides its log.
+
+    Args:
+        id: A number that no other study of the storage ever had.
+        name: The name it is stored under.
+        definition: The problem as first given, as JSON values.
+        facts: The seed, the strategy, an id, author, reason, time and code version of its creation.
+
+    Example:
+        >>> import hpo
+        >>> storage = hpo.storage.MemoryStorage()
+        >>> record = storage.create("digits", {"format": 1}, {"seed": 7})
+        >>> record.name, record.facts["seed"]
+        ('digits', 7)
+    """
 
     id: int
     name: str
@@ -38,7 +51,16 @@ class Lease:
 
 
 class Log(Protocol):
-    """A study's log inside one exclusive transaction: nobody else appends until it ends, and it ends with it."""
+    """The log of a study inside one exclusive transaction: nobody else appends until it ends.
+
+    Example:
+        >>> import hpo
+        >>> storage = hpo.storage.MemoryStorage()
+        >>> record = storage.create("digits", {"format": 1}, {"seed": 7})
+        >>> with storage.transaction(record.id) as log:
+        ...     print(log.last, log.events(), log.leases())
+        0 [] []
+    """
 
     @property
     def last(self) -> int:
@@ -81,8 +103,16 @@ class Log(Protocol):
 class Storage(Protocol):
     """Where studies live. Safe to use from many threads and processes at once.
 
-    What goes in comes out equal (floats bit for bit, tuples as lists) and shared with nobody: changing a returned value
-    changes nothing stored. `hpo.testing.storage.StorageContract` holds a storage to all that is said here.
+    What goes in comes out equal: floats bit for bit, tuples as lists. Changing a returned value changes nothing that is
+    stored. `hpo.testing.storage.StorageContract` tests a storage of your own for all that is said here.
+
+    Example:
+        >>> import hpo
+        >>> storage = hpo.storage.open_storage(":memory:")
+        >>> storage.create("digits", {"format": 1}, {"seed": 7}).name
+        'digits'
+        >>> storage.load("letters") is None
+        True
     """
 
     @property

@@ -30,8 +30,16 @@ class _Study:
 
 
 class MemoryStorage:
-    """For tests and for studies not worth a file. Data are kept as JSON text, so that nothing mutable is shared and
-    whatever works here works on disk."""
+    """Studies in the memory of this process, gone with it: for tests, and for studies that are not worth a file.
+
+    Example:
+        >>> import hpo
+        >>> storage = hpo.storage.MemoryStorage()
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("parabola", problem, storage=storage)
+        >>> storage.names()
+        ['parabola']
+    """
 
     def __init__(self) -> None:
         self._studies: dict[str, _Study] = {}

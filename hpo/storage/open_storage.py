@@ -14,10 +14,23 @@ from hpo.storage.paths import file_of, reaching
 
 @public
 def open_storage(where: str | Path | Storage) -> Storage:
-    """The storage at `where`: ":memory:", a database URL (`postgresql+psycopg://...`, `sqlite:///...`), any other text
-    or a path for an SQLite file, which is made when it does not exist; a storage is handed back as it is.
+    """Open the storage at `where`.
 
-    Raises StorageError when it cannot be opened, SettingsError for what is none of these.
+    Args:
+        where: ":memory:"; a database URL, such as `postgresql+psycopg://user@host/name`; or the path of an SQLite file,
+            which is made if it does not exist. A storage is returned as it is.
+
+    Returns:
+        The storage.
+
+    Raises:
+        StorageError: It cannot be opened.
+        SettingsError: `where` is none of these.
+
+    Example:
+        >>> import hpo
+        >>> hpo.storage.open_storage(":memory:").url
+        ':memory:'
     """
     if not isinstance(where, str | Path):
         if not hasattr(where, "transaction"):

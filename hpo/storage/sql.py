@@ -54,12 +54,24 @@ _TRIES = 10
 
 
 class SqlStorage:
-    """Studies in an SQLite file or on a PostgreSQL server; threads, processes and machines may share a server, threads
-    and processes of one machine a file.
+    """Studies in an SQLite file or on a PostgreSQL server.
 
-    `where` is a path or a URL (`sqlite:///...`, `postgresql+psycopg://...`). The database gets its tables, or their
-    upgrade, as it is opened; `patience` is how many seconds a writer waits for its turn. Raises StorageError when it
-    cannot be opened in that time; nothing is left half written.
+    Processes of one machine may share a file; processes of many machines may share a server. The database gets its
+    tables, or their upgrade, when it is opened.
+
+    Args:
+        where: A path, or a URL: `sqlite:///hpo.db`, `postgresql+psycopg://user@host/name`.
+        patience: Seconds that a writer waits for its turn.
+
+    Raises:
+        StorageError: It cannot be opened in that time. Nothing is left half written.
+
+    Example:
+        >>> import hpo, pathlib, tempfile
+        >>> storage = hpo.storage.SqlStorage(pathlib.Path(tempfile.mkdtemp()) / "hpo.db")
+        >>> storage.names()
+        []
+        >>> storage.close()
     """
 
     def __init__(self, where: str | Path, patience: float = PATIENCE) -> None:

@@ -14,7 +14,24 @@ __all__ = ["AnytimeStrategy", "Strategy", "Suggestion"]
 
 
 class Strategy(Protocol):
-    """Suggests params. Implementations are frozen dataclasses, so that their settings can be stored by name."""
+    """What suggests configurations. Write a frozen dataclass, so that its settings can be stored by name.
+
+    `hpo.testing.strategies.StrategyContract` tests a strategy of your own.
+
+    Example:
+        >>> import hpo
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Middle:
+        ...     def suggest(self, history, n, rng):
+        ...         if history.trials:
+        ...             raise hpo.SpaceExhausted("the middle has been tried")
+        ...         return [hpo.strategies.Suggestion(history.problem.space.start(), {"role": "initial"})]
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("middle", problem, storage=":memory:", strategy=Middle())
+        >>> study.ask().params
+        {'x': 0.5}
+    """
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """Up to `n` configurations, at least one: inside the space and its constraints, different from one another

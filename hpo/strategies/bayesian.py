@@ -33,13 +33,25 @@ log = logging.getLogger(__name__)
 @public_class
 @dataclass(frozen=True)
 class Bayesian:
-    """The default strategy.
+    """Bayesian optimization of all parameters together: the default.
 
-    n_initial: configurations tried before the model is asked; by default one more than there are parameters, between
-        6 and 10.
+    One suggestion takes milliseconds to tenths of a second. It never raises for numerical reasons: what cannot be
+    modeled is suggested at random, and labeled `fallback`.
 
-    One suggestion costs milliseconds to tenths of a second. Never raises for numerical reasons: what cannot be modeled
-    is suggested at random and labeled `fallback`.
+    Args:
+        n_initial: How many configurations are tried before the models are asked. None: one more than there are
+            parameters, but at least 6 and at most 10.
+
+    Raises:
+        SettingsError: `n_initial` is below 1.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> strategy = hpo.strategies.Bayesian(n_initial=4)
+        >>> study = hpo.open_study("parabola", problem, storage=":memory:", seed=1, strategy=strategy)
+        >>> study.ask().why["role"]
+        'initial'
     """
 
     n_initial: int | None = None

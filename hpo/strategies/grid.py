@@ -23,12 +23,24 @@ from hpo.trials.suggestion import Suggestion, distinct
 @public_class
 @dataclass(frozen=True)
 class Grid:
-    """`levels` values per parameter (one number for all, or by name), evenly spaced with half a cell free at both ends;
-    a parameter with fewer values shows them all. `budget` instead picks the largest grid of at most that many
-    configurations, giving each parameter its second value before any its third.
+    """Grid search: every combination of a few values of each parameter. It ends with SpaceExhausted.
 
-    The grid ends with SpaceExhausted. Raises SettingsError unless exactly one of the two is given, and for numbers below 1
-    and names that the space does not have.
+    Exactly one of the two arguments is given.
+
+    Args:
+        levels: How many values each parameter takes: one number for all, or a mapping by name; a parameter that is not
+            named takes one. The values are evenly spaced, with half a cell free at both ends.
+        budget: The most configurations. The largest grid is used that fits; each parameter gets its second value before
+            any gets its third.
+
+    Raises:
+        SettingsError: Both or none are given, a number is below 1, or the space has no such parameter.
+
+    Example:
+        >>> import hpo
+        >>> space = hpo.Space({"x": (0.0, 1.0), "y": (0.0, 1.0)})
+        >>> [tuple(params.values()) for params in hpo.strategies.Grid(levels=2).points(space)]
+        [(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]
     """
 
     levels: int | Mapping[str, int] | None = None

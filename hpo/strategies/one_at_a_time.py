@@ -23,11 +23,25 @@ _GOLDEN = 0.6180339887498949
 @public_class
 @dataclass(frozen=True)
 class OneAtATime:
-    """The ten learning rates: start from the configuration in production, try `values` values of the first parameter
-    with all others fixed, keep the best, go on to the next parameter; after the last, begin again with values between
-    those tried. "Best" is best feasible; while nothing is feasible, the one that misses the limits by least.
+    """One parameter at a time: the habit that joint tuning replaces, kept to compare with.
 
-    Raises SettingsError for fewer than one value.
+    It starts from the defaults, tries some values of the first parameter with all others fixed, keeps the best, and
+    goes on to the next. After the last it begins again, with values between those tried. The best is the best feasible
+    one; while nothing is feasible, the one that misses the limits by least.
+
+    Args:
+        values: How many values of a parameter are tried in a round.
+
+    Raises:
+        SettingsError: `values` is below 1.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0), "y": (0.0, 1.0)}), [hpo.Objective("z")])
+        >>> strategy = hpo.strategies.OneAtATime(values=2)
+        >>> study = hpo.open_study("corner", problem, storage=":memory:", strategy=strategy)
+        >>> [tuple(trial.params.values()) for trial in study.ask(3)]
+        [(0.5, 0.5), (0.25, 0.5), (0.75, 0.5)]
     """
 
     values: int = 10

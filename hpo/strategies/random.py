@@ -14,7 +14,15 @@ from hpo.trials.suggestion import Suggestion, random_distinct
 @public_class
 @dataclass(frozen=True)
 class Random:
-    """Draws uniformly from the space (log-uniformly on log scales). Bergstra & Bengio, JMLR 13 (2012)."""
+    """Random search: uniform draws from the space, log-uniform on log scales (Bergstra and Bengio, JMLR 13, 2012).
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("draws", problem, storage=":memory:", strategy=hpo.strategies.Random())
+        >>> study.ask().why["how"]
+        'drawn at random'
+    """
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""

@@ -17,8 +17,17 @@ from hpo.trials.suggestion import Suggestion, distinct, missing
 @public_class
 @dataclass(frozen=True)
 class Sobol:
-    """One Owen-scrambled Sobol sequence per study (Sobol 1967; Owen, J. Complexity 14 (1998)), entered at the number of
-    the next trial. Points that a constraint forbids or that are taken are passed over."""
+    """Points that fill the space evenly: one scrambled Sobol sequence per study (Owen, J. Complexity 14, 1998).
+
+    Points that a constraint forbids, or that are taken, are skipped.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("even", problem, storage=":memory:", seed=1, strategy=hpo.strategies.Sobol())
+        >>> sorted(int(4 * trial.params["x"]) for trial in study.ask(4))
+        [0, 1, 2, 3]
+    """
 
     def suggest(self, history: History, n: int, rng: np.random.Generator) -> list[Suggestion]:
         """See Strategy.suggest."""

@@ -41,8 +41,15 @@ class Leases:
         reason: str = "",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record who `owner` is, which will run trials: its code, machine, versions, the command it runs, if any, and the
-        `settings` of its run. What looks like a secret in a command line is not stored."""
+        """Record a driver that will run trials: its code, machine and versions. Secrets in a command line are not
+        stored.
+
+        Args:
+            owner: The name of the driver.
+            command: The command it runs. Empty: it calls a function.
+            reason: Why it runs.
+            settings: The settings of its run. None: none are recorded.
+        """
         facts = {**provenance(reason=reason), "data": self._facts.get("data", "")}
         data = {"owner": owner, "command": masked(command), "facts": facts, "settings": redact_all(settings or {})}
         self._log.write(lambda *_: [Draft("joined", None, data)])
@@ -58,12 +65,19 @@ class Leases:
         request: str = "",
         is_first: bool = False,
     ) -> list[Trial]:
-        """Up to `n` trials for a driver that runs them: as `ask`, with a lease.
+        """Up to `n` trials for a driver that will run them: as `Study.ask`, with a lease.
 
-        Whoever holds a trial must `renew` it before `lease` seconds of the storage's clock are over; else `reclaim`
-        gives it to another. `within` says how many more may start, given the history; nobody else is given a trial
-        between its answer and these trials, so that drivers together do not start more. Waiting trials with numbers in
-        `later` are not given out. `request` is as for `ask`; with `is_first` it was never asked under that name.
+        The driver must `renew` each trial before its lease is over; else `reclaim` gives it to another.
+
+        Args:
+            n: The most trials.
+            owner: The name of the driver.
+            lease: Seconds by the storage's clock.
+            within: Says how many more trials may start, given the history. Nobody else gets a trial between its answer
+                and these trials, so drivers together never start more. None: no limit.
+            later: Numbers of waiting trials that are not given out.
+            request: As for `Study.ask`.
+            is_first: Whether the request was never made before, so that no stored answer is looked for.
         """
         count = whole(n)
         if count is None:
@@ -73,16 +87,32 @@ class Leases:
         )
 
     def renew(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
-        """Hold on to claimed trials for `lease` more seconds; returns those that are lost, to be stopped: another has
-        taken them, or they have ended."""
+        """Hold on to claimed trials.
+
+        Args:
+            trials: The trials.
+            owner: The name of the driver.
+            lease: Seconds from now.
+
+        Returns:
+            The trials that are lost and should be stopped: another driver has taken them, or they have ended.
+        """
         trials = list(trials)
         held = {trial.number: trial.attempt for trial in trials}
         kept = retrying(lambda _: self._log.renew(owner, held, lease))
         return [trial for trial in trials if trial.number not in kept]
 
     def adopt(self, trials: Iterable[Trial], owner: str, lease: float) -> list[Trial]:
-        """Watch over running trials from now on, in place of the drivers that had them; their attempts go on. Returns
-        those that are still as given: the others have been taken, or have ended."""
+        """Watch over running trials in place of the drivers that had them; their attempts go on.
+
+        Args:
+            trials: The trials.
+            owner: The name of the new driver.
+            lease: Seconds from now.
+
+        Returns:
+            The trials that are still as given. The others have been taken, or have ended.
+        """
         trials = list(trials)
 
         def decide(study_state: StudyState, log: Log) -> list[Draft]:
@@ -103,8 +133,15 @@ class Leases:
         return retrying(look)
 
     def reclaim(self, dead: Collection[str] = (), living: Iterable[Trial] = ()) -> list[Trial]:
-        """Hand back the trials whose lease has run out, and those of owners known to be `dead`; not those known to be
-        `living`. Returns them: waiting, or failed once they have been lost with ten drivers."""
+        """Hand back the trials whose lease has run out.
+
+        Args:
+            dead: Drivers that are known to have died; their trials are handed back at once.
+            living: Trials that are known to run; they are kept.
+
+        Returns:
+            The trials that were handed back. They wait, or have failed once ten drivers lost them.
+        """
         spared = {(trial.number, trial.attempt) for trial in living}
 
         def decide(study_state: StudyState, log: Log) -> list[Draft]:
@@ -133,17 +170,29 @@ class Leases:
         return self._log.trials_of([event for event in self._log.write(decide) if event.kind != "extra"])
 
     def tell(self, results: Sequence[tuple[Trial, Results, float | None]]) -> list[Trial | Exception]:
-        """Record several results with the seconds they took, mostly in one durable step, where `Study.tell` takes one for
-        each. Of each the trial as it then is, or what `Study.tell` would raise. Raises
-        StorageError; what was stored before it is found when it is told again."""
+        """Record several results, mostly in one durable step, where `Study.tell` takes one for each.
+
+        Args:
+            results: Of each the trial, what was measured, and the seconds that the attempt took, if known.
+
+        Returns:
+            Of each the trial as it then is, or the error that `Study.tell` would raise.
+
+        Raises:
+            StorageError: What was stored before is found when it is told again.
+        """
         changes = [
             (trial.number, telling(trial.number, values, trial.attempt, seconds)) for trial, values, seconds in results
         ]
         return [now if isinstance(now, Exception) else said(now) for now in self._log.change_all(changes)]
 
     def bill(self, trial: Trial, seconds: float | None) -> Trial:
-        """Record how long an attempt took whose trial has gone on without it: another attempt has taken its place, or
-        somebody has ended the trial by hand. Nothing else is changed."""
+        """Record how long an attempt took whose trial has gone on without it. Only what is paid for changes.
+
+        Args:
+            trial: The trial, as the driver of that attempt knows it.
+            seconds: How long it took. None: not known.
+        """
         return self._log.change(trial.number, lambda _, current, __: took(current, trial.attempt, seconds))
 
     @property

@@ -25,8 +25,26 @@ from hpo.trials.trial import Trial, TrialState
 
 @public
 def rename_study(name: str, new: str, *, storage: str | Path | Storage = "hpo.db") -> None:
-    """Give a study another name. Whoever has it open goes on. Raises StudyNotFound, and StorageError where the new name is
-    taken or cannot be one."""
+    """Give a study another name. A program that has it open goes on.
+
+    Args:
+        name: The present name.
+        new: The new one.
+        storage: Where the study is: a file, a database URL or a `Storage`.
+
+    Raises:
+        StudyNotFound: There is no such study.
+        StorageError: The new name is taken, or invalid.
+
+    Example:
+        >>> import hpo
+        >>> storage = hpo.storage.MemoryStorage()
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("first", problem, storage=storage)
+        >>> hpo.rename_study("first", "baseline", storage=storage)
+        >>> storage.names()
+        ['baseline']
+    """
     with _opened(storage) as store:
 
         def step(again: bool) -> None:
@@ -38,10 +56,25 @@ def rename_study(name: str, new: str, *, storage: str | Path | Storage = "hpo.db
 
 @public
 def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: bool = False) -> None:
-    """Delete a study with all its trials, for good. Whoever has it open meets StudyNotFound at the next step.
+    """Delete a study with all its trials, for good. A program that has it open gets StudyNotFound at its next step.
 
-    Raises StudyNotFound, and TrialStateError while trials are running; with `force` these are lost, and a study that is
-    damaged goes too.
+    Args:
+        name: Its name.
+        storage: Where the study is: a file, a database URL or a `Storage`.
+        force: Whether to delete it also while trials are running, whose results are lost, and if it is damaged.
+
+    Raises:
+        StudyNotFound: There is no such study.
+        TrialStateError: Trials are running, and `force` is False.
+
+    Example:
+        >>> import hpo
+        >>> storage = hpo.storage.MemoryStorage()
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("first", problem, storage=storage)
+        >>> hpo.delete_study("first", storage=storage)
+        >>> storage.names()
+        []
     """
     with _opened(storage) as store:
         if force:
@@ -63,11 +96,30 @@ def delete_study(name: str, *, storage: str | Path | Storage = "hpo.db", force: 
 def copy_study(
     name: str, new: str = "", *, storage: str | Path | Storage = "hpo.db", to: str | Path | Storage | None = None
 ) -> None:
-    """Copy a study under a `new` name, within its storage or `to` another, where it may keep its own.
+    """Copy a study under another name, or to another storage.
 
-    The copy has every event and fact, the seed among them, and an id of its own; `facts["copied"]` says of which study it
-    is a copy, and up to which event. Trials that run there wait to be run again here. From then on the two
-    are apart. Raises StudyNotFound, and StorageError where the new name is taken or cannot be one.
+    The copy has every event and fact, also the seed, but its own id. `facts["copied"]` says which study it was copied
+    from, and up to which event. Trials that run in the original wait to be run again in the copy. From then on the two
+    are independent.
+
+    Args:
+        name: The study to copy.
+        new: The name of the copy. Empty: the same name, in another storage.
+        storage: Where the study is: a file, a database URL or a `Storage`.
+        to: Where the copy goes. None: the same storage.
+
+    Raises:
+        StudyNotFound: There is no such study.
+        StorageError: The new name is taken, or invalid.
+
+    Example:
+        >>> import hpo
+        >>> storage = hpo.storage.MemoryStorage()
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("first", problem, storage=storage)
+        >>> hpo.copy_study("first", "second", storage=storage)
+        >>> storage.names()
+        ['first', 'second']
     """
     with _opened(storage) as source:
         if to is None:
@@ -79,9 +131,30 @@ def copy_study(
 
 @public
 def back_up(path: str | Path, *, storage: str | Path | Storage = "hpo.db", replace: bool = False) -> Path:
-    """Write a storage with all its studies as they are now to the SQLite file `path`, complete or not at all, while others
-    go on working with it; returns the path. Of an SQLite file this is an exact copy, leases included; of others each study
-    is copied as by `copy_study`. Raises StorageError, also where the file exists and is not to be replaced."""
+    """Write a whole storage as it is now to an SQLite file, while others go on working with it.
+
+    The file is complete, or not there. The backup of an SQLite file is an exact copy, leases included; studies of other
+    storages are copied one by one, as by `copy_study`.
+
+    Args:
+        path: The file to write.
+        storage: What to back up: a file, a database URL or a `Storage`.
+        replace: Whether a file that is there already may be replaced.
+
+    Returns:
+        The path of the backup.
+
+    Raises:
+        StorageError: The storage cannot be read, the file cannot be written, or it exists and `replace` is False.
+
+    Example:
+        >>> import hpo, pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("first", problem, storage=folder / "hpo.db")
+        >>> hpo.back_up(folder / "backup.db", storage=folder / "hpo.db").name
+        'backup.db'
+    """
     from hpo.storage import SqlStorage
 
     file = file_of(path)

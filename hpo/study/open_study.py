@@ -35,14 +35,34 @@ def open_study(
     reason: str = "",
     data: str = "",
 ) -> Study:
-    """Create the study `name`, or resume it.
+    """Create the study `name`, or open it again.
 
-    Without a problem the study must exist. `storage` is a file (SQLite), ":memory:", a database URL or a Storage. A
-    study that was given no seed draws one and keeps it. `strategy` defaults to the stored one, Bayesian when new. `data`
-    names the data that is trained on, such as `fingerprint("train.csv")`: results on other data do not compare.
+    Args:
+        name: What it is stored under.
+        problem: What is to be solved. None: the study must exist.
+        storage: A file (SQLite), ":memory:", a database URL or a `Storage`.
+        seed: A whole number of at least 0 that makes the suggestions repeatable. None: the stored one, or a new one
+            that is drawn and kept.
+        strategy: What suggests. None: the stored one, which is `Bayesian` for a new study that was given none.
+        author: Who creates the study; kept with it. Empty: the login name.
+        reason: Why; kept with it.
+        data: A name of the data that is trained on, such as `fingerprint("train.csv")`. Results on other data do not
+            compare.
 
-    Raises StudyNotFound, DefinitionChanged (the stored problem, seed or data differ from the given; field by field),
-    SettingsError for an invalid argument; then nothing was created.
+    Returns:
+        The study.
+
+    Raises:
+        StudyNotFound: There is no such study, and no problem to create it with.
+        DefinitionChanged: The stored problem, seed or data differ from the given ones. The message says in which
+            fields.
+        SettingsError: An argument is invalid. Nothing was created.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> hpo.open_study("parabola", problem, storage=":memory:", seed=1)
+        <Study 'parabola': 0 trials, 0 in flight>
     """
     if not isinstance(name, str) or not name.strip():
         given = 'a Problem: open_study("digits", problem)' if isinstance(name, Problem) else repr(name)

@@ -56,8 +56,26 @@ def provenance(author: str = "", reason: str = "", data: str = "") -> dict[str, 
 
 @public
 def fingerprint(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> str:
-    """`sha256:...` of the content of files, and of all files below folders, with their names relative to these: equal
-    data, wherever they lie, have equal fingerprints. Raises OSError for what cannot be read."""
+    """A text that is the same for the same data: a hash of files, and of all files below folders.
+
+    Names of files count, relative to the given path. The path itself does not.
+
+    Args:
+        paths: One file or folder, or several.
+
+    Returns:
+        The hash, as text.
+
+    Raises:
+        OSError: Something cannot be read.
+
+    Example:
+        >>> import hpo, pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> written = [(folder / name).write_text("x,y") for name in ("a.csv", "b.csv")]
+        >>> hpo.fingerprint(folder / "a.csv")[:7]
+        'sha256:'
+    """
     digest = hashlib.sha256()
     for given in [paths] if isinstance(paths, str | os.PathLike) else paths:
         root = Path(given)

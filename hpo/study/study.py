@@ -49,10 +49,21 @@ if TYPE_CHECKING:
 
 @public_members
 class Study:
-    """Ask for configurations, tell what was measured. Made by `open_study`.
+    """One optimization: ask for configurations, tell what was measured. Made by `open_study`.
 
-    Safe to use from many threads; any number of processes may share one storage. Everything is kept in the storage's
-    log before a call returns, and nothing is remembered elsewhere: opening the study again goes on where it stopped.
+    Safe to use from many threads; any number of processes may share its storage. Everything is in the storage's log
+    before a call returns, so opening the study again goes on where it stopped. Pickled or copied, a study in a file or
+    on a server is opened again by its name and URL, without the URL's password; one in memory raises a TypeError.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> study = hpo.open_study("parabola", problem, storage=":memory:", seed=1)
+        >>> for _ in range(8):
+        ...     trial = study.ask()
+        ...     ended = study.tell(trial, -trial.params["x"] ** 2)
+        >>> len(study.trials), study.best.value > -0.01
+        (8, True)
     """
 
     def __init__(self, record: StudyRecord, storage: Storage, strategy: Strategy | None = None) -> None:
@@ -113,16 +124,23 @@ class Study:
     def ask(
         self, n: int | None = None, *, owner: str = "", max_seconds: float | None = None, request: str = ""
     ) -> Trial | list[Trial]:
-        """The next trial to run, or with `n` a list of at most `n`: distinct, and aware of everything in flight.
+        """The next trial to run, or a list of them: distinct, and chosen with all trials in flight in mind.
 
-        Waiting trials (enqueued or to be repeated) are served first. `owner` marks trials that belong to a driver.
-        Asking again with the same `request`, a text of your choice, gives the same trials: for callers that may lose an
-        answer.
-        Where other processes ask too, each has its turn to suggest.
-        With `max_seconds`, work for which there is no time is skipped in named steps (`why["skipped"]`: reused, screened,
-        spread), so that the answer comes in about that time; replaying skips the same. The wait for the turn counts, and
-        is over then.
-        Raises SpaceExhausted when every configuration of a finite space has been given out.
+        Waiting trials (enqueued, or to be run again) come first. Where other processes ask too, each has its turn to
+        suggest.
+
+        Args:
+            n: None for one trial; a number for a list of at most that many.
+            owner: A name of the driver that will run them. Empty: nobody's.
+            max_seconds: About how long the answer may take, the wait for the turn included. Work for which there is no
+                time is skipped in named steps (`why["skipped"]`: reused, screened, spread), and a replay skips the
+                same. None: no limit.
+            request: A text of your choice. Asking again with the same one gives the same trials: for callers that may
+                lose an answer. Empty: each ask gives new trials.
+
+        Raises:
+            SpaceExhausted: Every configuration of a finite space has been given out.
+            SettingsError: An argument is invalid.
         """
         count = 1 if n is None else whole(n)
         if count is None or count < 1:
@@ -142,14 +160,24 @@ class Study:
         reason: str = "",
         seconds: float | None = None,
     ) -> Trial:
-        """Record what was measured: a number or Measurement for each metric of the problem (tracked ones may be absent),
-        or one alone where one metric is required. Telling the same values again changes nothing; to correct them,
-        `replace=True` and a `reason`.
+        """Record a result. Telling the same values again changes nothing.
 
-        A result counts whichever attempt of the trial it comes from; one that comes after another attempt's is kept in
-        the log and changes nothing but the bill. `seconds` is how long the attempt took: what a budget by time charges for.
-        What of the result is dropped, and why it is set aside, is in the trial's `notes`.
-        Raises a ResultError when the result breaks the metrics' contracts (nothing is recorded), TrialNotFound.
+        A result counts whichever attempt of the trial it comes from. If another attempt has brought one before, it is
+        kept in the log and only its time is charged. `notes` of the trial say what of the result was dropped, and why
+        it is set aside.
+
+        Args:
+            trial: The trial, or its number.
+            values: A number or `Measurement` for each metric of the problem; tracked metrics may be missing. Where one
+                metric is required, it may stand alone.
+            replace: Whether to correct a result that is stored.
+            reason: Why, for a correction.
+            seconds: How long the attempt took; budgets of time charge for it. None: the time since the trial was given
+                out.
+
+        Raises:
+            ResultError: The result breaks the contracts of the metrics. Nothing is recorded.
+            TrialNotFound: There is no such trial.
         """
         attempt = trial.attempt if isinstance(trial, Trial) else None
         number = _number(trial)
@@ -164,11 +192,26 @@ class Study:
         seconds: float | None = None,
         counts: bool = True,
     ) -> Trial:
-        """Record that a trial gave no result. oom, diverged, timeout, crash and error are attributed to its params, and
-        the region is learned; infra and preempted are attributed to the machines: the trial waits to be run again, three
-        times at most, and nothing is learned. With `counts=False` it is none of the three times: the machine loses
-        others too, or the attempt never started. The failure of an attempt changes nothing once another has taken its
-        place, or has brought the result, nor does the same one again; the `seconds` that it took are paid for."""
+        """Record that a trial gave no result.
+
+        oom, diverged, timeout, crash and error are attributed to the params: the models learn to avoid such regions.
+        infra and preempted are attributed to the machines: nothing is learned, and the trial waits to be run again, up
+        to three times. Once another attempt has taken over, or has brought a result, the failure of an earlier one
+        changes nothing but the bill.
+
+        Args:
+            trial: The trial, or its number.
+            kind: One of the kinds above.
+            message: What happened.
+            seconds: How long the attempt took. None: not known.
+            counts: False for a failure of the machines that is none of the trial's three: others were lost there too,
+                or the attempt never started.
+
+        Raises:
+            SettingsError: There is no such kind.
+            TrialNotFound: There is no such trial.
+            TrialStateError: The trial has ended otherwise.
+        """
         number = _number(trial)
         _check_kind(kind)
 
@@ -186,32 +229,77 @@ class Study:
         return self._log.change(number, decide)
 
     def cancel(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
-        """End a trial that will not be run, or not to its end. Its configuration may be suggested again. A trial that has
-        been given out again since is left alone."""
+        """End a trial that will not be run, or not to its end. Its configuration may be suggested again.
+
+        Args:
+            trial: The trial, or its number. A `Trial` that has been given out again since is left alone.
+            reason: Why.
+            seconds: How long the attempt took. None: not known.
+
+        Raises:
+            TrialStateError: The trial has ended already.
+        """
         return self._step(trial, TrialState.CANCELLED, "cancelled", reason, seconds)
 
     def requeue(self, trial: Trial | int, reason: str = "", *, seconds: float | None = None) -> Trial:
-        """Have a trial run again: the next ask gives it out, as its next attempt. For a running one whose driver is gone,
-        and for one that failed by a fault that has been mended. One that has been handed back since is left alone."""
+        """Have a trial run again, as its next attempt; the next ask gives it out.
+
+        For a running trial whose driver is gone, and for one that failed by a fault that has been fixed.
+
+        Args:
+            trial: The trial, or its number. A `Trial` that has been given out again since is left alone.
+            reason: Why.
+            seconds: How long the attempt took. None: not known.
+
+        Raises:
+            TrialStateError: The trial has a result.
+        """
         return self._step(trial, TrialState.WAITING, "requeued", reason, seconds)
 
     def requeue_failed(self, reason: str = "", *, kind: str | None = None) -> list[Trial]:
-        """Have all failed trials run again, or those of one kind: the next asks give them out first. They do not count in
-        a budget of trials until then. Returns them. Raises SettingsError for a kind that does not exist."""
+        """Have failed trials run again; the next asks give them out first. Until then they count in no budget of
+        trials.
+
+        Args:
+            reason: Why.
+            kind: Only failures of this kind. None: all.
+
+        Returns:
+            The trials.
+
+        Raises:
+            SettingsError: There is no such kind.
+        """
         if kind is not None:
             _check_kind(kind)
         return self._log.trials_of(self._log.write(lambda study_state, _: failed_again(study_state, reason, kind)))
 
     def enqueue(self, params: Mapping[str, Any], note: str = "") -> Trial:
-        """Put a hand-made suggestion at the head of the queue. Raises ParamsError naming every fault."""
+        """Put a configuration of your own at the head of the queue.
+
+        Args:
+            params: A value for each active parameter.
+            note: A remark.
+
+        Raises:
+            ParamsError: The params do not belong to the space. The message names every fault.
+        """
         written = self._log.write(lambda study_state, _: [opened(study_state, params, "enqueued", {"note": note})])
         return self._log.trials_of(written)[0]
 
     def add(self, params: Mapping[str, Any], values: Results, note: str = "", *, data: str = "") -> Trial:
         """Record a result from elsewhere: production, an earlier study, a colleague.
 
-        `data` names the data it was measured on, as in `open_study`. A result of other data than the study's is kept and
-        set aside: it is never among the answers, and the models do not learn from it. Raises ParamsError, ResultError.
+        Args:
+            params: A value for each active parameter.
+            values: What was measured, as for `tell`.
+            note: Where it comes from.
+            data: A name of the data it was measured on, as in `open_study`. A result for other data than the study's is
+                kept and set aside: it is never an answer, and the models do not learn from it. Empty: the same data.
+
+        Raises:
+            ParamsError: The params do not belong to the space.
+            ResultError: The result breaks the contracts of the metrics.
         """
         if not isinstance(data, str):
             raise SettingsError(f'add(data={data!r}): name the data by a text, such as hpo.fingerprint("train.csv")')
@@ -226,9 +314,18 @@ class Study:
         return said(self._log.trials_of(self._log.write(decide))[0])
 
     def accept(self, trial: Trial | int, *, reason: str) -> Trial:
-        """Let a result that was set aside count, as it is: among the answers, and for the models. For one that is wrong,
-        `tell` the right one with `replace=True`. Raises TrialStateError for a trial without a result, SettingsError without
-        a reason."""
+        """Let a result that was set aside count as it is, among the answers and for the models.
+
+        If the result is wrong, `tell` the right one with `replace=True` instead.
+
+        Args:
+            trial: The trial, or its number.
+            reason: Why the result is right.
+
+        Raises:
+            TrialStateError: The trial has no result.
+            SettingsError: There is no reason.
+        """
         if not isinstance(reason, str) or not reason.strip():
             raise SettingsError('accept: why the result is right belongs into the log: accept(trial, reason="...")')
         return self._log.change(_number(trial), lambda _, current, __: accepted(current, reason))
@@ -279,14 +376,31 @@ class Study:
     # -- the record -----------------------------------------------------------------------------------------------
 
     def origin(self, trial: Trial) -> Mapping[str, Any]:
-        """Where a trial was run: `facts` of the driver that had it, and its `command`; those of the study's creation where
-        none is known."""
+        """Where a trial was run: `facts` of the driver that had it, and its `command`; if none is known, those of the
+        study's creation.
+
+        Args:
+            trial: The trial.
+        """
         joined = [e.data for e in self.events() if e.kind == "joined" and e.data["owner"] == trial.owner]
         return joined[-1] if joined else {"owner": trial.owner, "command": [], "facts": self.facts}
 
     def edit_metric(self, metric: Metric, *, reason: str) -> Problem:
-        """Change a metric's limits, range, unit, description or owner; the edit is logged with its reason. Feasibility is
-        judged anew, a range counts for results to come; role and goal stay what they are. Raises MetricError, NotFound."""
+        """Change a metric's limits, range, unit, description or owner. The edit is logged.
+
+        Feasibility is judged anew. A range counts for results to come.
+
+        Args:
+            metric: The whole metric as it is to become; its role and goal stay.
+            reason: Why.
+
+        Returns:
+            The problem with its new limits.
+
+        Raises:
+            MetricError: The role or goal would change, the metric is invalid, or there is no reason.
+            NotFound: There is no metric of this name.
+        """
         if not isinstance(metric, Metric):
             raise MetricError(
                 f"edit_metric({metric!r}): give the whole metric as it is to become: Constraint(name, upper=...)"
@@ -310,7 +424,11 @@ class Study:
         return self.problem
 
     def note(self, text: str) -> None:
-        """Keep a remark with the study: what was found, decided, or went wrong. Nothing follows from it."""
+        """Keep a remark with the study. Nothing follows from it.
+
+        Args:
+            text: What was found, decided, or went wrong.
+        """
         if not isinstance(text, str) or not text.strip():
             raise SettingsError(f"note({text!r}): a note needs a text")
         self._log.write(lambda *_: [Draft("noted", None, {"text": text})])
@@ -320,10 +438,17 @@ class Study:
         return self._log.events()
 
     def replay(self, *, trust: bool = False) -> Replay:
-        """Derive every suggestion again from what its ask saw, and say where the first differs.
+        """Derive every suggestion again from what its ask saw, and say where the first one differs.
 
-        A strategy of yours is found again where the study was opened with one of its kind; with `trust`, every module
-        that the log names is imported, whoever wrote it. Raises SettingsError for a strategy that is not found.
+        Args:
+            trust: Whether every module may be imported that the log names, whoever wrote it. False: a strategy of your
+                own is found if the study was opened with one of its kind.
+
+        Returns:
+            A `Replay`: `is_identical`, `n_checked`, `first_difference`, `stored`, `derived`.
+
+        Raises:
+            SettingsError: A strategy is not found.
         """
         strategy_of = partial(from_json, given=self._strategy, trust=trust)
         return replayed(self._log.first_problem, self.seed, self.events(), strategy_of)

@@ -11,7 +11,16 @@ from hpo.testing.executors import Contract, await_that, collect, is_gone
 
 
 class EngineContract(Contract):
-    """For executors whose tasks run beside processes of a cluster, which may die. `start(2)` has two such processes."""
+    """What executors on a cluster (Dask, Ray) must do besides. `start(2)` has two workers, which may die.
+
+    Example:
+        >>> import hpo
+        >>> class TestMine(hpo.testing.clusters.EngineContract):
+        ...     def start(self, slots):
+        ...         return hpo.executors.Dask(slots=slots).start(hpo.testing.executors.behave)
+        >>> issubclass(TestMine, hpo.testing.executors.Contract)
+        True
+    """
 
     def kill_worker(self, task: psutil.Process) -> None:
         """Kill the cluster's process beside which a task runs: here, the one that started its supervisor."""

@@ -164,7 +164,15 @@ class Contract(ABC):
 
 
 class ExecutorContract(Contract):
-    """For every executor."""
+    """What every executor must do, as tests for pytest. Name your class `Test...`, and supply `start`.
+
+    Example:
+        >>> import hpo
+        >>> class TestMine(hpo.testing.executors.ExecutorContract):
+        ...     def start(self, slots):
+        ...         return hpo.executors.Threads(slots).start(hpo.testing.executors.behave)
+        >>> TestMine().test_delivers_each_result_exactly_once()
+    """
 
     def test_delivers_each_result_exactly_once(self) -> None:
         with self.start(2) as pool:
@@ -269,7 +277,15 @@ class ExecutorContract(Contract):
 
 
 class ConcurrencyContract(Contract):
-    """For executors that can run two tasks at once."""
+    """What executors with several slots must do besides.
+
+    Example:
+        >>> import hpo, pathlib, tempfile
+        >>> class TestMine(hpo.testing.executors.ConcurrencyContract):
+        ...     def start(self, slots):
+        ...         return hpo.executors.Threads(slots).start(hpo.testing.executors.behave)
+        >>> TestMine().test_outcomes_come_in_the_order_of_their_ends(pathlib.Path(tempfile.mkdtemp()))
+    """
 
     def test_outcomes_come_in_the_order_of_their_ends(self, tmp_path: Path) -> None:
         gate = tmp_path / "gate"
@@ -319,7 +335,16 @@ class ConcurrencyContract(Contract):
 
 
 class IsolationContract(Contract):
-    """For executors whose tasks run in processes of their own."""
+    """What executors must do besides whose tasks run in processes of their own.
+
+    Example:
+        >>> import hpo
+        >>> class TestMine(hpo.testing.executors.IsolationContract):
+        ...     def start(self, slots):
+        ...         return hpo.executors.Processes(slots, grace=0.5).start(hpo.testing.executors.behave)
+        >>> TestMine.exit_kind
+        'crash'
+    """
 
     exit_kind = "crash"
     """Kind of a task whose process ends with a code of its own; commands say "error"."""

@@ -22,7 +22,17 @@ from hpo.trials.events import Draft
 
 
 class StorageContract(LogContract):
-    """Inherit it, name your class `Test...` and supply `open`. Each test gets a folder of its own."""
+    """What every storage must do, as tests for pytest. Name your class `Test...`, and supply `durable` and `open`.
+
+    Example:
+        >>> import hpo
+        >>> class TestMine(hpo.testing.storage.StorageContract):
+        ...     durable = False
+        ...
+        ...     def open(self, folder):
+        ...         return hpo.storage.MemoryStorage()
+        >>> TestMine().test_a_new_storage_is_empty(hpo.storage.MemoryStorage())
+    """
 
     # -- studies --------------------------------------------------------------------------------------------------
 

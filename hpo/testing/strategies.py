@@ -124,7 +124,15 @@ def walked(
 
 
 class StrategyContract(ABC):
-    """Inherit it, name your class `Test...` and supply `make`."""
+    """What every strategy must do, as tests for pytest. Name your class `Test...`, and supply `make`.
+
+    Example:
+        >>> import hpo
+        >>> class TestMine(hpo.testing.strategies.StrategyContract):
+        ...     def make(self):
+        ...         return hpo.strategies.Random()
+        >>> TestMine().test_it_is_a_frozen_value()
+    """
 
     covers: ClassVar[bool] = True
     """Whether every configuration of a finite space is suggested before it says SpaceExhausted."""

@@ -21,10 +21,22 @@ from hpo.trials.trial import DATA, LEAP, Trial, TrialState
 @public_members
 @dataclass(frozen=True)
 class History:
-    """The problem, the study's seed, and its trials in order of number; frozen, so a strategy is a pure function of it.
+    """The trials of a study at one moment. A frozen value, which can be pickled anywhere.
 
-    `fitted` is what the last model-based suggestion found (hyperparameters by metric): the next fit starts there. `as_of`
-    is when the last event was written, by the storage's clock.
+    Args:
+        problem: What is to be solved.
+        seed: The study's seed.
+        trials: All trials, in order of number.
+        fitted: What the last suggestion by a model found, by metric; the next fit starts there.
+        as_of: When the last event was written, by the storage's clock. Empty: there is none.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y"), hpo.Constraint("z", upper=1)])
+        >>> study = hpo.open_study("parabola", problem, storage=":memory:", seed=1)
+        >>> added = study.add({"x": 0.5}, {"y": 3.0, "z": 2.0})
+        >>> study.history.has_best, study.history.misses()
+        (False, {'z': 1})
     """
 
     problem: Problem

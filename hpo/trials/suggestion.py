@@ -15,10 +15,18 @@ from hpo.problem.space import Params, Space, key
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One proposed configuration, in canonical form, and why. `why` holds JSON values: at least `role`, one of
-    initial, exploit, explore, feasibility, replicate, fallback; see docs/explanation/suggestions.md.
+    """A configuration that a strategy proposes, and why.
 
-    `fitted` is what the next fit may start from; it is kept with the suggestion, so replaying needs no memory.
+    Args:
+        params: The configuration in canonical form.
+        why: JSON values: at least `role`, one of initial, exploit, explore, feasibility, replicate, fallback.
+        fitted: What the next fit may start from. It is stored with the suggestion, so that a replay needs no memory.
+
+    Example:
+        >>> import hpo
+        >>> suggestion = hpo.strategies.Suggestion({"x": 0.5}, {"role": "initial"})
+        >>> suggestion.why["role"]
+        'initial'
     """
 
     params: Params

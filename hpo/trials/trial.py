@@ -20,7 +20,15 @@ _SHOWN = 100
 
 
 class TrialState(StrEnum):
-    """waiting and running trials are in flight; the others have ended."""
+    """Where a trial stands. Waiting and running trials are in flight; the others have ended.
+
+    `STOPPED` is reserved: no trial gets there yet.
+
+    Example:
+        >>> import hpo
+        >>> [state.name for state in hpo.TrialState if state.is_in_flight]
+        ['WAITING', 'RUNNING']
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -66,30 +74,46 @@ class Fixed(Frozen[str, Any]):
 @hinting
 @dataclass(frozen=True)
 class Trial:
-    """One evaluation of one configuration: what its events add up to."""
+    """One evaluation of one configuration. Frozen; the study makes it.
+
+    Example:
+        >>> import hpo
+        >>> problem = hpo.Problem(hpo.Space({"x": (0.0, 1.0)}), [hpo.Objective("y")])
+        >>> trial = hpo.open_study("parabola", problem, storage=":memory:").ask()
+        >>> trial.number, trial.params, str(trial.state)
+        (0, {'x': 0.5}, 'running')
+    """
 
     number: int
+    """Counted from 0 in each study."""
     params: Mapping[str, Any]
+    """The configuration: a value for each active parameter."""
     state: TrialState
+    """Where it stands."""
     seed: int
     """For the training's own randomness: 31 bits, a function of the study's seed and the number."""
     values: Mapping[str, Measurement] = field(default_factory=dict)
+    """Its result by name of metric; empty while there is none."""
     source: str = "asked"
     """asked (suggested by a strategy), enqueued (made by hand) or added (measured elsewhere)."""
     why: Mapping[str, Any] = field(default_factory=dict)
     """Why this configuration: role, predictions, probabilities, what was known. See docs/explanation."""
     kind: str | None = None
-    """Kind of the failure, of FAILURE_KINDS."""
+    """Kind of the failure: oom, diverged, timeout, crash, error, infra or preempted. None: it has not failed."""
     message: str = ""
+    """What happened, of a failure."""
     attempt: int = 1
+    """Which attempt this is, counted from 1."""
     uncounted: int = 0
     """Earlier attempts that are not among the three a trial has: they never started, or machines lost others too."""
     owner: str = ""
-    """The driver that runs it, as `hpo.common.processes` names processes; empty for plain ask/tell."""
+    """The driver that runs it; empty for plain ask/tell."""
     asked_at: str = ""
+    """When it was suggested, by the storage's clock (ISO 8601)."""
     started_at: str = ""
     """When its present attempt was given out; empty while it waits."""
     ended_at: str = ""
+    """When it ended; empty while it has not."""
     seconds: float | None = None
     """How long the evaluation took, where the runner measured it."""
     earlier_seconds: float = 0.0

@@ -54,7 +54,7 @@ def test_the_table() -> None:
     ]
 
 
-@pytest.mark.parametrize("trials", [1, 2, 8, 30, 32, 50])
+@pytest.mark.parametrize("trials", [1, 2, 8, 30, 32, 50, 64])
 def test_the_grid_fits_the_trainings(trials: int) -> None:
     grid = module.strategies(trials)["grid"]
     assert isinstance(grid, hpo.strategies.Grid)
@@ -65,7 +65,15 @@ def test_the_grid_fits_the_trainings(trials: int) -> None:
 # -- the whole --------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_run_trains_nothing_and_shows_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def here(slots: int, **_: object) -> hpo.executors.Simulated:
+    """Trials run in this process: starting others, each with scikit-learn, takes longer than all of them."""
+    return hpo.executors.Simulated(slots, duration=1.0)
+
+
+def test_a_second_run_trains_nothing_and_shows_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Processes", here)
     demo(tmp_path, trials=2, seeds=1)
     first = capsys.readouterr().out
     names = [f"{name}-seed0" for name in module.strategies(2)]
@@ -87,6 +95,12 @@ def test_a_second_run_trains_nothing_and_shows_the_same(tmp_path: Path, capsys: 
     assert [s.events() for s in studies] == events
     cut = slice(first.index("\nstrategy"), first.index("took"))
     assert first[cut] in second
+
+
+def test_trials_run_in_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOTS", 1)
+    study = module._tuned(tmp_path, "grid", 0, module.strategies(1)["grid"], hpo.Budget(trials=1))
+    assert [t.state for t in study.trials] == [TrialState.COMPLETED]
 
 
 def test_an_interrupted_run_says_how_to_go_on(

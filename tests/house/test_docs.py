@@ -6,15 +6,17 @@ import dataclasses
 import importlib
 import inspect
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import hpo
-from hpo import errors, executors, report, storage, strategies
+from hpo import errors
 from hpo.strategies.registry import _BUILT_IN
 from hpo.study.leases import Leases
 from hpo.trials import events
+from tests.house.public_names import public_names
 from tests.house.source import HPO, ROOT, modules
 
 DOCS = ROOT / "docs"
@@ -24,55 +26,66 @@ EVENTS = (DOCS / "reference" / "events.md").read_text(encoding="utf-8")
 FILE = (DOCS / "reference" / "study-file.md").read_text(encoding="utf-8")
 CLI = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
 
+DIRECTIVE = re.compile(r"^\.\. (\w+):: ([\w.]+)(?:\(\))?\n((?:[ ]+.*\n)*)", re.MULTILINE)
+
+
+def directives(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """(module, directive, name, what is below it) of each name that the blocks of a page describe."""
+    for block in re.findall(r"^```\{eval-rst\}\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        module = ""
+        for kind, name, options in DIRECTIVE.findall(block):
+            if kind == "currentmodule":
+                module = name
+            elif kind in ("autoclass", "autofunction", "autoexception", "data"):
+                yield module, kind, name, options
+
+
 PAGES = sorted(
     p for p in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")] if "_build" not in p.parts
 )
 
 
-@pytest.mark.parametrize("name", hpo.__all__)
-def test_every_public_name_has_an_entry(name: str) -> None:
-    assert re.search(rf"`hpo\.{re.escape(name)}\b", API)
+GENERATED = [
+    (page, kind, name, options)
+    for page in sorted((DOCS / "reference").glob("*.md"))
+    for module, kind, name, options in directives(page.read_text(encoding="utf-8"))
+    for name in [f"{module}.{name}" if module else name]
+]
+"""(page, directive, full name, what is below it) of everything that is described on a page from its docstring."""
 
 
-@pytest.mark.parametrize("name", [n for cls in (hpo.Study, Leases) for n in vars(cls) if not n.startswith("_")])
-def test_every_member_of_a_study_is_listed(name: str) -> None:
-    assert re.search(rf"`{name}\b", API)
+@pytest.mark.parametrize("name", [name for name, _ in public_names()] + ["hpo.__version__"])
+def test_every_public_name_is_on_one_page(name: str) -> None:
+    assert [kind for _, kind, found, _ in GENERATED if found == name] != []
+    assert sum(found == name for _, _, found, _ in GENERATED) == 1
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(hpo.Float, hpo.Int, hpo.Categorical, hpo.Objective, hpo.Constraint, hpo.Tracked, hpo.Budget),
-        *(executors.Processes, executors.Subprocess, executors.Threads, executors.Inline, executors.Slurm),
-        *(executors.Simulated, executors.Failures, executors.Lognormal, executors.Recorded),
-        *(executors.Dask, executors.Ray),
-        *(strategies.Bayesian, strategies.Grid, strategies.OneAtATime, strategies.Random, strategies.Sobol),
-        *(hpo.maximize, hpo.minimize, hpo.run, hpo.open_study, hpo.Study.tell, hpo.Study.fail, hpo.Study.ask),
-    ],
-    ids=lambda value: value.__qualname__,
-)
-def test_every_argument_is_shown_in_order(value: object) -> None:
-    name = value.__qualname__.removeprefix("Study.")  # type: ignore[attr-defined]
-    shown = re.search(rf"`(?:hpo\.)?{name}\(([^`]*)\)`", API)
-    assert shown, f"{name} has no signature in reference/api.md"
-    arguments = [p for p in inspect.signature(value).parameters if p != "self"]  # type: ignore[arg-type]
-    words = [
-        part.split("=")[0].strip() for part in re.split(r",\s*(?![^{]*\})", shown[1]) if part.strip() not in ("", "*")
-    ]
-    assert words == arguments
+@pytest.mark.parametrize("name", [f"hpo.{name}" for name in hpo.__all__ if not name.startswith("__")])
+def test_every_name_of_the_package_is_in_the_overview(name: str) -> None:
+    assert f"[`{name}`]" in API
 
 
-def test_trials_and_states_are_described() -> None:
-    for field in dataclasses.fields(hpo.Trial):
-        assert f"`{field.name}`" in API, field.name
-    for state in hpo.TrialState:
-        assert f"`{state.name}`" in API
+@pytest.mark.parametrize("name", sorted({name for _, kind, name, _ in GENERATED if kind.startswith("auto")}))
+def test_what_a_page_describes_exists_and_is_what_it_says(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    value = getattr(importlib.import_module(module), attribute)
+    for _, kind, found, options in GENERATED:
+        if found == name:
+            assert inspect.isfunction(value) if kind == "autofunction" else inspect.isclass(value)
+            members = re.search(r":members: (.*)", options)
+            for member in members[1].split(", ") if members else []:
+                assert hasattr(value, member) or any(
+                    member in vars(cls).get("__annotations__", {}) for cls in value.__mro__
+                )
+                assert inspect.getdoc(getattr(value, member, 0)), f"{name}.{member} says nothing"
 
 
-@pytest.mark.parametrize("face", [executors, report, storage, strategies])
-def test_every_name_of_a_room_is_listed(face: object) -> None:
-    for name in face.__all__:  # type: ignore[attr-defined]
-        assert re.search(rf"`(?:hpo\.\w+\.)?{name}\b", API), name
+@pytest.mark.parametrize("cls", [hpo.Study, Leases])
+def test_all_of_a_study_is_shown(cls: type) -> None:
+    (shown,) = [options for _, _, name, options in GENERATED if name.endswith(f".{cls.__name__}")]
+    assert re.search(r":members:\s*$", shown, re.MULTILINE)
+    silent = [name for name in vars(cls) if not name.startswith("_") and not inspect.getdoc(getattr(cls, name))]
+    assert silent == []
 
 
 @pytest.mark.parametrize(
@@ -105,16 +118,25 @@ def test_every_key_of_a_study_file_is_described() -> None:
         assert f'`"{strategy}"`' in FILE
 
 
-def test_every_command_and_option_is_described() -> None:
+def test_every_command_is_in_the_overview_and_says_what_its_options_do() -> None:
     main = importlib.import_module("hpo.cli.main").main
     assert main.commands
+    assert ".. click:: hpo.cli.main:main" in CLI
+    overview = CLI.partition("## Exit codes")[0]
     for name, command in main.commands.items():
-        row = re.search(rf"^\| `hpo {name}\b.*$", CLI, re.MULTILINE)
-        assert row, f"hpo {name} has no row in reference/cli.md"
-        for parameter in command.params:
-            for option in [o for o in parameter.opts if o.startswith("--") and o not in ("--help", "--storage")]:
-                short = [o for o in parameter.opts if not o.startswith("--")]
-                assert any(o in row[0] for o in [option, *short]), f"hpo {name} {option} is on no page"
+        assert f"`hpo {name}`" in overview, f"hpo {name} is not in the overview of reference/cli.md"
+        assert command.help, name
+        for option in command.params:
+            if option.param_type_name == "option":
+                assert option.help, f"hpo {name} {option.opts[0]} says nothing"
+
+
+def test_figures_of_peers_are_those_that_were_measured() -> None:
+    why = (DOCS / "explanation" / "why.md").read_text(encoding="utf-8")
+    measured = (DOCS / "explanation" / "measured.md").read_text(encoding="utf-8")
+    figures = re.findall(r"[+-][\d.]+ \[[^\]]*\]", why)
+    assert len(figures) > 15
+    assert [figure for figure in figures if f"| {figure} " not in measured] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -124,11 +146,48 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_every_page_is_in_the_index() -> None:
-    index = (DOCS / "index.md").read_text(encoding="utf-8")
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page: those of its headings, and of the names that it describes."""
+    text = page.read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = [re.sub(r"[`*]", "", line) for line in re.findall(r"^#{1,3} (.*)$", prose, re.MULTILINE)]
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return slugs | {name for _, _, name, _ in directives(text)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_anchors_of_links_are_there(page: Path) -> None:
+    names = {name for _, _, name, _ in GENERATED}
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        known = anchors(page.parent / target) if target else anchors(page) | names
+        assert anchor in known, f"{page.name} links to {target}#{anchor}"
+
+
+def test_every_page_is_in_an_index() -> None:
+    listed = {DOCS / "index"}
     for page in DOCS.rglob("*.md"):
-        if "_build" not in page.parts and page.name != "index.md":
-            assert str(page.relative_to(DOCS).with_suffix("")) in index
+        for tree in re.findall(
+            r"^```\{toctree\}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            listed |= {page.parent / line for line in tree.splitlines() if line and not line.startswith(":")}
+    pages = {page.with_suffix("") for page in DOCS.rglob("*.md") if "_build" not in page.parts}
+    assert pages == listed
+
+
+def test_every_decision_is_in_their_index_under_its_title() -> None:
+    index = (DOCS / "decisions" / "index.md").read_text(encoding="utf-8")
+    for page in sorted((DOCS / "decisions").glob("0*.md")):
+        title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        assert f"| [{title}]({page.name}) | " in index
+
+
+def test_pictures_are_small_and_shown() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    pictures = sorted((DOCS / "pictures").iterdir())
+    assert pictures
+    for picture in pictures:
+        assert picture.stat().st_size < 150_000
+        assert f"pictures/{picture.name})" in text
 
 
 def test_every_room_and_every_file_is_in_the_picture() -> None:

@@ -59,16 +59,19 @@ DOCUMENTED = sorted(
         name
         for page in (ROOT / "docs").rglob("*.md")
         if "_build" not in page.parts and "decisions" not in page.parts
-        for name in re.findall(r"`(hpo(?:\.[a-zA-Z_]\w*)+)", page.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r"(?:`|^\.\. (?:auto\w+|data):: )(hpo(?:\.[a-zA-Z_]\w*)+)", page.read_text(encoding="utf-8"), re.MULTILINE
+        )
         if name != "hpo.db"
     }
 )
 
 
 def test_every_documented_name_is_reached_from_a_fresh_import() -> None:
-    assert {"hpo.report.write_report", "hpo.storage.open_storage", "hpo.testing.executors"} <= set(DOCUMENTED)
+    assert {"hpo.report.write_report", "hpo.storage.open_storage", "hpo.testing"} <= set(DOCUMENTED)
+    assert len(DOCUMENTED) > 90
     program = "import sys, hpo\nfor name in sys.argv[1:]: eval(name)"
-    for names in (DOCUMENTED, *([name] for name in DOCUMENTED if name.count(".") > 1)):
+    for names in (DOCUMENTED, DOCUMENTED[::-1]):  # none is there only because another was asked for before
         done = subprocess.run([sys.executable, "-c", program, *names], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 

@@ -20,18 +20,21 @@ if TYPE_CHECKING:
 @public_class
 @dataclass(frozen=True)
 class Dask(Supervised):
-    """Run tasks on a Dask cluster: a function, or `command` once for each task as `Subprocess` does.
+    """Run tasks on a Dask cluster: a function, or a command for each task as `Subprocess` does.
 
-        Dask()                                          # a cluster of this machine, from start to close
-        Dask("tcp://10.0.0.1:8786")                     # one that runs already
-        Dask(SLURMCluster(...), scale=(0, 100))         # one that can grow
+    Each task runs in processes of its own beside a worker, held to its limits there as `Processes` does it here. When
+    that worker or the scheduler dies, the task ends as "infra". hpo must be installed, in the same version, where the
+    scheduler and the workers run.
 
-    Each task runs in processes of its own on a worker, held to its limits there as `Processes` does it here. When the
-    worker beside it dies, or the scheduler, it ends as "infra"; Dask's own repetitions and late results are not heard.
-    hpo must be installed, in the same version, where the scheduler and the workers run.
+    The `cpus`, `gpus` and `memory` of a task become the resources CPU, GPU and MEMORY (bytes) if workers declare them:
+    `dask worker --resources "GPU=2 MEMORY=64e9"`.
 
-    The `cpus`, `gpus` and `memory` of a task become the resources CPU, GPU and MEMORY (bytes) where workers declare
-    such: `dask worker --resources "GPU=2 MEMORY=64e9"`.
+    Example:
+        >>> import hpo
+        >>> here = hpo.executors.Dask()  # a cluster of this machine, from start to close
+        >>> there = hpo.executors.Dask("tcp://10.0.0.1:8786", slots=16)
+        >>> here.slots, there.slots
+        (None, 16)
     """
 
     cluster: str | Cluster | Client | None = None

@@ -15,17 +15,20 @@ from hpo.executors.supervisor.supervised import Supervised
 @public_class
 @dataclass(frozen=True)
 class Ray(Supervised):
-    """Run tasks on a Ray cluster: a function, or `command` once for each task as `Subprocess` does.
+    """Run tasks on a Ray cluster: a function, or a command for each task as `Subprocess` does.
 
-        Ray()                       # a cluster of this machine, from start to close
-        Ray("10.0.0.1:6379")        # one that runs already; "auto" finds that of this machine
+    Each task runs in processes of its own beside a worker, held to its limits there as `Processes` does it here. When
+    that worker dies, the task ends as "infra". hpo must be installed, in the same version, on all nodes.
 
-    Each task runs in processes of its own on a worker, held to its limits there as `Processes` does it here. When the
-    worker beside it dies, it ends as "infra"; Ray repeats nothing. hpo must be installed, in the same version, on all
-    nodes.
+    Ray reserves what a task asks for: `cpus` (1 if it asks for none), `gpus` and `memory`. A task that no node can hold
+    waits forever. A program has one connection to Ray; if it has one already, that one is used.
 
-    Ray sets aside what a task asks for: `cpus` (1 if it names none), `gpus` and `memory`. A task that no node can hold
-    waits for ever. A program has one connection to Ray: if it has one already, that one is used.
+    Example:
+        >>> import hpo
+        >>> here = hpo.executors.Ray()  # a cluster of this machine, from start to close
+        >>> there = hpo.executors.Ray("10.0.0.1:6379", slots=16)
+        >>> here.slots, there.slots
+        (None, 16)
     """
 
     address: str | None = None

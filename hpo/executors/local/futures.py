@@ -31,14 +31,23 @@ from hpo.executors.task_queue import TaskQueue
 @public_class
 @dataclass(frozen=True)
 class Futures:
-    """Run up to `slots` tasks at once on the executor that `make()` returns.
+    """Run tasks on any executor of `concurrent.futures`, or on one with the same methods (loky, mpi4py).
 
-        Futures(lambda: ProcessPoolExecutor(4), slots=4)
-        Futures(lambda: joblib.externals.loky.get_reusable_executor(4), slots=4)
+    Such executors cannot stop what runs: `timeout`, `memory` and `env` are refused with ExecutorError, and `cancel`
+    reaches only queued tasks. When one of their processes dies, all that ran ends as "infra", so that trials are run
+    again, and `make` is called for a new executor. Where that matters, use `Processes`.
 
-    Such executors cannot stop what runs: `timeout`, `memory` and `env` are refused, `cancel` reaches only queued tasks,
-    and when one of their processes dies they break as a whole. All that ran then ends as "infra", which blames nobody and
-    lets trials be run again, and `make` is called for a new one. Where that matters use Processes.
+    Args:
+        make: Called for an executor.
+        slots: How many tasks run at once.
+
+    Example:
+        >>> import concurrent.futures, hpo
+        >>> executor = hpo.executors.Futures(lambda: concurrent.futures.ThreadPoolExecutor(4), slots=4)
+        >>> with executor.start(lambda payload: {"y": 2 * payload["x"]}) as pool:
+        ...     pool.submit(hpo.executors.Task(id="17", payload={"x": 0.5}))
+        ...     pool.wait()[0].value
+        {'y': 1.0}
     """
 
     make: Callable[[], concurrent.futures.Executor]

@@ -13,9 +13,16 @@ from hpo.executors.task_queue import TaskQueue
 
 @dataclass(frozen=True)
 class Inline:
-    """Run each task inside `wait`, in the caller's thread: breakpoints and print work as usual.
+    """Run tasks one after another in the caller's thread: breakpoints and print work as usual.
 
-    A running function cannot be stopped or limited: `timeout`, `memory` and `env` are refused with ExecutorError.
+    A running function can be neither stopped nor limited: `timeout`, `memory` and `env` are refused with ExecutorError.
+
+    Example:
+        >>> import hpo
+        >>> with hpo.executors.Inline().start(lambda payload: {"y": 2 * payload["x"]}) as pool:
+        ...     pool.submit(hpo.executors.Task(id="17", payload={"x": 0.5}))
+        ...     pool.wait()[0].value
+        {'y': 1.0}
     """
 
     @property

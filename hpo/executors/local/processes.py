@@ -14,18 +14,27 @@ from hpo.executors.supervisor.supervised import Supervised
 @public_class
 @dataclass(frozen=True)
 class Processes(Supervised):
-    """Run up to `slots` tasks at once in processes of their own.
+    """Run tasks in processes of their own, on this machine.
 
-    Each slot is a small supervising process and, below it, the process that runs the function. A task that exceeds its
-    timeout gets SIGTERM, and SIGKILL `grace` seconds later; one that exceeds its memory gets SIGKILL; both with every
-    process they started, also those in sessions of their own. A segfault, `os._exit` or a kill by the kernel fails that
-    task only. Memory is looked at ten times a second, so a burst can overshoot its limit in between.
+    Each slot is a small supervising process, and below it the process that runs the function. A task beyond its timeout
+    gets SIGTERM, and SIGKILL `grace` seconds later. One beyond its memory gets SIGKILL. Both include every process that
+    the task started. A segfault, `os._exit` or a kill by the kernel fails that task only. Memory is checked ten times a
+    second, so a burst can exceed its limit in between.
 
-    The function must be picklable or defined by value (lambdas, notebooks and `__main__` are fine). What it prints is
-    no outcome: it goes to `<logs>/<task id>.out` and `.err`, or nowhere.
+    The function may be anything that can be pickled, by name or by value: lambdas, and functions of notebooks and of
+    `__main__`. What it prints goes to the logs, or nowhere.
+
+    Example:
+        >>> import hpo
+        >>> executor = hpo.executors.Processes(2, env={"OMP_NUM_THREADS": "1"})
+        >>> with executor.start(lambda payload: {"y": 2 * payload["x"]}) as pool:
+        ...     pool.submit(hpo.executors.Task(id="17", payload={"x": 0.5}, timeout=60))
+        ...     pool.wait()[0].value
+        {'y': 1.0}
     """
 
     slots: int = 1
+    """How many tasks run at once."""
     reuse: bool = True
     """Whether a process may run several tasks, which saves importing libraries again. It is replaced when it died, ran
     out of memory or was ended, and where a task brings another `env`. What a function leaves running as its own child

@@ -17,19 +17,25 @@ from hpo.executors.supervisor.supervised import Supervised
 @public_class
 @dataclass(frozen=True)
 class Subprocess(Supervised):
-    """Run `command` once for each task, up to `slots` at once; the payload is the params, a flat mapping.
+    """Run a command once for each task, in any language, on this machine.
 
-        Subprocess(["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]], slots=2)
-
-    Params also arrive as the JSON file named by HPO_PARAMS and as HPO_PARAM_<NAME> (HPO_PARAM_MODEL_LR). A list within
-    the list is left out while one of its params is absent. Metrics are JSON objects on lines of standard output, the
-    last value of each wins, or one JSON object in the file named by HPO_RESULT. An exit code other than 0 is an error.
-
+    Params arrive in the placeholders of the command, in the JSON file that HPO_PARAMS names, and as environment
+    variables (`model.lr` in HPO_PARAM_MODEL_LR). Metrics are JSON objects on lines of standard output, where the last
+    value of each counts, or one JSON object in the file that HPO_RESULT names. An exit code other than 0 is an error.
     Limits, kills and logs are those of `Processes`.
+
+    Example:
+        >>> import hpo
+        >>> command = ["python", "train.py", "--lr", "{model.lr}", ["--momentum", "{model.momentum}"]]
+        >>> sorted(hpo.executors.Subprocess(command, slots=2).names)
+        ['model.lr', 'model.momentum']
     """
 
     command: Sequence[str | Sequence[str]]
+    """The program and its arguments. `{name}` stands for a parameter. A list within the list is left out while one of
+    its parameters is inactive."""
     slots: int = 1
+    """How many tasks run at once."""
     devices: Sequence[str | int] = ()
     """GPUs of this machine, dealt out over the slots: each task finds its own in CUDA_VISIBLE_DEVICES. With fewer
     devices than slots they are shared."""

@@ -25,10 +25,18 @@ from hpo.executors.task_queue import TaskQueue
 @public_class
 @dataclass(frozen=True)
 class Threads:
-    """Run up to `slots` tasks at once in threads.
+    """Run tasks in threads: for functions that wait for something, or release the GIL.
 
     Python cannot stop a thread. So `timeout`, `memory` and `env` are refused with ExecutorError, `cancel` reaches only
-    queued tasks, and a function that segfaults takes the whole program with it: where that matters use Processes.
+    queued tasks, and a function that segfaults ends the whole program. Where that matters, use `Processes`.
+
+    Args:
+        slots: How many tasks run at once.
+
+    Example:
+        >>> import hpo
+        >>> hpo.executors.Threads(4).slots
+        4
     """
 
     slots: int = 1

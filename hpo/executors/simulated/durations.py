@@ -19,8 +19,25 @@ Duration = Callable[[Mapping[str, Any], np.random.Generator], float]
 @public_class
 @dataclass(frozen=True)
 class Lognormal:
-    """Half of the tasks take less than `median` seconds, two thirds of them between `median / e^sigma` and
-    `median * e^sigma`. A sigma of 0.5 is what trainings of one model under varied settings often show."""
+    """Durations with a lognormal distribution.
+
+    Half of the tasks take less than `median` seconds, and two thirds are within a factor of `e**sigma` of it.
+
+    Args:
+        median: Seconds.
+        sigma: The standard deviation of the logarithm. 0.5 is common for training runs of one model under varied
+            settings.
+
+    Raises:
+        ExecutorError: The median is not above 0, or sigma is below 0.
+
+    Example:
+        >>> import hpo, numpy as np
+        >>> duration = hpo.executors.Lognormal(600.0, 0.5)
+        >>> rng = np.random.default_rng(0)
+        >>> 100 < duration({}, rng) < 3600
+        True
+    """
 
     median: float
     sigma: float
@@ -39,7 +56,19 @@ class Lognormal:
 @public_class
 @dataclass(frozen=True)
 class Recorded:
-    """One of these seconds, such as those of earlier trials, each as likely as another."""
+    """Durations drawn from recorded ones, such as those of earlier trials, each as likely as another.
+
+    Args:
+        seconds: The recorded durations.
+
+    Raises:
+        ExecutorError: There is none, or one is below 0.
+
+    Example:
+        >>> import hpo, numpy as np
+        >>> hpo.executors.Recorded([60.0])({}, np.random.default_rng(0))
+        60.0
+    """
 
     seconds: Sequence[float]
 

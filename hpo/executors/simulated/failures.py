@@ -13,8 +13,18 @@ from hpo.errors import ExecutorError
 @public_class
 @dataclass(frozen=True, kw_only=True)
 class Sick:
-    """Workers that lose each task which they are given, for a time, and take the next: a full disk, a file system that is
-    away. What they run already ends as it would have. Raises ExecutorError if invalid."""
+    """Simulated workers that lose each task they are given, for a time, and take the next: a full disk, a file
+    system that is away. Tasks that they run already end as they would have.
+
+    Raises:
+        ExecutorError: A time is invalid.
+
+    Example:
+        >>> import hpo
+        >>> sick = hpo.executors.Sick(workers=[3], since=600.0, until=1200.0)
+        >>> sick.has(3, at=700.0), sick.has(2, at=700.0)
+        (True, False)
+    """
 
     workers: Collection[int] | None = None
     """Their numbers, those of the first workers from 0 on; None for all."""
@@ -28,6 +38,7 @@ class Sick:
     """Whether tasks start there at all. Those that do not are lost with a worker as well as by a scheduler that refuses
     them: they have no place."""
     message: str = "No space left on device"
+    """What such a failure says."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.since < math.inf and self.since <= self.until and 0 <= self.after < math.inf):
@@ -43,7 +54,16 @@ class Sick:
 @public_class
 @dataclass(frozen=True, kw_only=True)
 class Failures:
-    """What goes wrong on simulated workers. Raises ExecutorError if invalid."""
+    """What goes wrong with simulated workers.
+
+    Raises:
+        ExecutorError: A number is invalid.
+
+    Example:
+        >>> import hpo
+        >>> failures = hpo.executors.Failures(deaths=0.01, stragglers=0.02)
+        >>> executor = hpo.executors.Simulated(64, duration=600.0, failures=failures)
+    """
 
     deaths: float = 0.0
     """How often a worker dies, for each hour in which it works. Its task ends as "infra"."""
@@ -54,6 +74,7 @@ class Failures:
     stragglers: float = 0.0
     """Share of the tasks that take `slowdown` times as long as they should."""
     slowdown: float = 10.0
+    """How many times as long a straggler takes."""
     sick: Sequence[Sick] = ()
     """Workers that lose what they are given, as "infra"."""
 

@@ -39,14 +39,23 @@ _DEATH = "its worker died"
 @public_class
 @dataclass(frozen=True)
 class Simulated:
-    """Run up to `slots` tasks at once on a clock that jumps from one end to the next.
+    """Run tasks on a clock that jumps from one end to the next, so that nobody waits.
 
-        Simulated(64, Lognormal(600.0, 0.5), failures=Failures(deaths=0.01, stragglers=0.02))
+    The function is really called, in the waiting thread, when its task ends well; it should be quick. All else is drawn
+    from `seed` and the task's id, so a task has the same luck on 1 worker and on 1000; give each attempt its own id, as
+    `hpo.run` does. `timeout` is in simulated seconds; `memory` and `env` are refused with ExecutorError.
 
-    The function is called really, in the thread that waits, when its task ends well; it should be quick. All else is
-    drawn from `seed` and the task's id, so that a task has the same luck on 1 worker and on 1000: give each attempt an id
-    of its own, as `hpo.run` does. `timeout` is honored in simulated seconds; `memory` and `env` are refused with
-    ExecutorError. Every worker has what `cpus` and `gpus` ask for.
+    Raises:
+        ExecutorError: A number is invalid.
+
+    Example:
+        >>> import hpo
+        >>> executor = hpo.executors.Simulated(2, duration=600.0)
+        >>> with executor.start(lambda payload: payload) as pool:
+        ...     pool.submit(*(hpo.executors.Task(id=str(i), payload={}) for i in range(4)))
+        ...     outcomes = [pool.wait() for _ in range(2)]
+        ...     pool.clock()
+        1200.0
     """
 
     slots: int
@@ -55,7 +64,9 @@ class Simulated:
     """Seconds that tasks take: a number, `Lognormal`, `Recorded`, or your own function of a task's payload and a
     generator."""
     failures: Failures = NONE
+    """What goes wrong with workers."""
     seed: int = 0
+    """Where the luck of tasks comes from."""
     joins: Sequence[tuple[float, int]] = ()
     """Workers that join later: (seconds after the start, how many)."""
     grace: float = 0.0

@@ -28,20 +28,23 @@ SPARE = 120.0
 @public_class
 @dataclass(frozen=True)
 class Slurm(Supervised):
-    """Run up to `slots` tasks at once as jobs of a Slurm cluster, from a machine that has sbatch, squeue and scancel.
+    """Run tasks as jobs of a Slurm cluster, from a machine that has sbatch, squeue and scancel.
 
-        Slurm("/shared/hpo", slots=64, partition="gpu", gpus=1, options=("--account=vision",))
+    Each job is a Python of its own, which takes about a second to start. Limits, kills and logs in it are those of
+    `Processes`, or with a `command` those of `Subprocess`. Jobs go on when their driver ends; a pool that is started
+    later finds them by `reattach`. Slurm's accounting is not used.
 
-    `folder` must be the same for this machine and all nodes. Through it tasks get to their jobs and outcomes back;
-    Slurm is only asked to start jobs, and believed when it says that one is lost. Each job is a Python of its own, which
-    takes about a second to start; in it, limits, kills and logs are those of `Processes`, or, with a `command`, those
-    of `Subprocess`.
-
-    Jobs go on when their driver ends; a pool started later, anywhere, finds them by `reattach`. Accounting is not used.
+    Example:
+        >>> import hpo
+        >>> executor = hpo.executors.Slurm("/shared/hpo", slots=64, partition="gpu", gpus=1)
+        >>> executor.slots, executor.isolated
+        (64, True)
     """
 
     folder: str | os.PathLike[str]
+    """A folder that is the same on this machine and on all nodes: tasks and outcomes pass through it."""
     slots: int = 1
+    """How many jobs run at once."""
     _: KW_ONLY
     command: Sequence[str | Sequence[str]] = ()
     """What to run, as for `Subprocess`; empty: the function that `start` is given."""
