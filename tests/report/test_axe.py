@@ -80,7 +80,7 @@ PAGES: dict[str, Callable[[], Study]] = {
     "one": lambda: study(1),
     "constrained": lambda: study(60),
     "front": lambda: study(60, TWO),
-    "many": lambda: study(120, n_params=20),
+    "many": lambda: study(45, n_params=12),
     "penalties": penalties,
 }
 

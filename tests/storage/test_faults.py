@@ -187,7 +187,7 @@ def test_a_disk_too_full_to_begin(small_disk: Path) -> None:
             pass
     assert os.statvfs(small_disk).f_bavail == 0
     with pytest.raises(StorageError, match="is full"):
-        SqlStorage(path)
+        SqlStorage(path, patience=1.0)
     ballast.unlink()
     SqlStorage(path).close()
     check(path)

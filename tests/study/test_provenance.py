@@ -114,7 +114,7 @@ def test_every_trial_leads_to_the_run_that_made_it(tmp_path: Path) -> None:
     study = hpo.open_study("s", PROBLEM, storage=tmp_path / "hpo.db", seed=1, strategy=Random())
     by_hand = study.ask()
     study.leases.join("host:1:2.0", ["/bin/train", "--token", "abc", ["--x", "{x}"], "b", ["--key", "/k"]])
-    (trial,) = study.leases.claim(1, "host:1:2.0", lease=60.0)
+    (trial,) = study.leases.claim(1, "host:1:2.0", lease=1.0)
     origin = study.origin(trial)
     assert origin["command"] == ["/bin/train", "--token", HIDDEN, ["--x", "{x}"], "b", ["--key", HIDDEN]]
     assert set(origin["facts"]) == set(provenance())
