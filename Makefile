@@ -42,7 +42,7 @@ mutants: $(STAMP)  ## change one thing of the code at a time and see whether the
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: $(STAMP)
-	$(BIN)/ruff check hpo benchmarks tests
+	$(BIN)/ruff check hpo benchmarks tests docs
 	$(BIN)/ruff format --check hpo benchmarks tests
 	$(BIN)/mypy
 

@@ -19,7 +19,7 @@ commits, versions and seeds, are in `benchmarks/results`."""
 
 HALVES = """\
 Half of the problems of each family are for development: hpo was tuned by looking at them. The other half is for
-validation. That half has been used three times: a gain that it did not show was taken back (decision 0013), a fault was
+validation. That half has been looked at since: a gain that it did not show was taken back (decision 0013), a fault was
 first seen on it (0019), and decisions 0018 and 0019 report both halves. The halves share functions in other guises, so the
 validation half says what holds beyond the single problem, not beyond this kind of problem. The tables give both. The
 family `held_out` says more: its problems were chosen by a rule (`benchmarks/problems/held_out.py`) when the engine was

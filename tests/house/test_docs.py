@@ -56,7 +56,6 @@ GENERATED = [
 
 @pytest.mark.parametrize("name", [name for name, _ in public_names()] + ["hpo.__version__"])
 def test_every_public_name_is_on_one_page(name: str) -> None:
-    assert [kind for _, kind, found, _ in GENERATED if found == name] != []
     assert sum(found == name for _, _, found, _ in GENERATED) == 1
 
 
