@@ -64,7 +64,7 @@ def demo(folder: Path = Path("demo"), trials: int = 32, seeds: int = 5) -> None:
 
 
 def strategies(trials: int) -> dict[str, Strategy]:
-    """The contenders by name, joint first. The grid spans the parameters one would choose by hand, and comes as near
+    """The strategies by name, joint first. The grid spans the parameters one would choose by hand, and comes as near
     to `trials` points as it can; one-at-a-time gets round all the parameters once with 32 trainings."""
     side = max(math.isqrt(trials // 2), 1)
     levels = {"model.hidden": side, "train.lr": side, "data.components": max(trials // side**2, 1)}
