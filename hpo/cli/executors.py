@@ -37,7 +37,7 @@ def executor_of(
 ) -> Executor:
     """The executor of `type` (this machine by default), the rest of the table being its fields; `slots` tasks at once.
 
-    Raises SettingsError for a type or a field that does not exist, is needed or is of another type, ExecutorError for a
+    Raises SettingsError for a type or a field that does not exist, is needed or is of another type, ExecutorError for an
     invalid field.
     """
     fields = dict(table)

@@ -87,7 +87,7 @@ def existing_storage(where: str) -> Iterator[Storage]:
 def existing_study(
     where: str, name: str | None, *, trust: bool = False, patience: float | None = None
 ) -> Iterator[Study]:
-    """The study `name`, or the only one; its strategy is imported whoever has written its name where there is `trust`.
+    """The study `name`, or the only one; with `trust` its strategy is imported, whoever wrote its name.
     patience: seconds for which the storage is waited for, where that is not what others wait. Raises StudyNotFound naming
     what there is."""
     with ExitStack() as opened:

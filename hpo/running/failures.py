@@ -34,7 +34,7 @@ _MISUSED = re.compile(r"(^|: )error: |can't open file|cannot open|usage", re.IGN
 
 
 def is_bug(trial: Trial) -> bool:
-    """Whether a trial failed by what no params are to blame for, as far as its message tells: an exception such as
+    """Whether a trial failed for a reason that no params cause, as far as its message tells: an exception such as
     NameError or TypeError, a file or a module that is not there, a command that cannot be run or used so, or that reports
     no metrics. Exceptions of classes that the user has made are never taken for one."""
     if trial.state is not TrialState.FAILED or trial.kind != "error":

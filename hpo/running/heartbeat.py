@@ -32,7 +32,7 @@ def owner() -> str:
 
 def reclaim(study: Study) -> list[Trial]:
     """Hand back the running trials of runs whose process is seen to be gone, and those whose lease is over. Those of
-    runs of this process it leaves alone: they live, even where their leases ran out while the machine slept. Returns
+    runs in this process are left alone: they are alive, even where their leases ran out while the machine slept. Returns
     what it has handed back."""
     living = _watched_here(study)
     dead = {trial.owner for trial in study.trials if is_orphan(trial)}

@@ -107,7 +107,7 @@ class Connections:
         self._gate.release()
 
     def after_fork_in_child(self) -> None:
-        """Start afresh, or never again."""
+        """Use new connections; refuse to work where the fork has torn one."""
         if self._uses:
             _torn.add(self._database.where)
         self._renew()
@@ -165,8 +165,8 @@ class Connections:
             self._uses.discard(use)
 
     def _abandon(self, use: _Use) -> None:
-        """Of a step that was interrupted nobody knows where it stood: its connection is closed, not used again, and with
-        it go the locks that it holds in the database; and so are those that lie in the pool."""
+        """The state of an interrupted step is unknown. So its connection is closed, which releases its locks in the
+        database, and so are the idle ones of the pool."""
         if use.raw is not None:
             with suppress(Exception):
                 use.raw.close()

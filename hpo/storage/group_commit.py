@@ -1,7 +1,7 @@
 """GroupCommit: what the threads of a process want to write to a study, many of them in one transaction.
 
 A commit waits for the disk, and a disk can be waited for only some hundred times a second. So whoever writes takes along
-what the others have laid down meanwhile; all are acknowledged after the commit, none before.
+what the others have queued meanwhile; all are acknowledged after the commit, none before.
 """
 
 from __future__ import annotations

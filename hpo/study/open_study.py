@@ -22,6 +22,10 @@ from hpo.strategies.registry import to_json
 from hpo.study.provenance import provenance
 from hpo.study.study import Study
 
+_WAYS_OUT = (
+    "Leave the problem out to go on with the stored one, edit limits with study.edit_metric(...), or pick a new name"
+)
+
 
 @public
 def open_study(
@@ -64,14 +68,7 @@ def open_study(
         >>> hpo.open_study("parabola", problem, storage=":memory:", seed=1)
         <Study 'parabola': 0 trials, 0 in flight>
     """
-    if not isinstance(name, str) or not name.strip():
-        given = 'a Problem: open_study("digits", problem)' if isinstance(name, Problem) else repr(name)
-        raise SettingsError(f"a study needs a name that says what is tuned, got {given}")
-    if problem is not None and not isinstance(problem, Problem):
-        hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
-        raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
-    if not isinstance(data, str):
-        raise SettingsError(f'open_study(data={data!r}): name the data by a text, such as hpo.fingerprint("train.csv")')
+    _check(name, problem, data)
     seed, settings = _checked_seed(seed), to_json(strategy or Bayesian())
     if problem is None and (file := missing_file(storage)):
         raise StudyNotFound(f"no study {name!r}: there is no file {file}; give a problem to create both")
@@ -79,11 +76,7 @@ def open_study(
     record = retrying(lambda _: store.load(name))
     if record is None:
         if problem is None:
-            known = retrying(lambda _: store.names())
-            raise StudyNotFound(
-                f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
-                + (f"It has: {listing(known)}" if known else "It has none yet; give a problem to create it")
-            )
+            raise _not_found(name, store)
         if fault := forbidden(name):
             raise SettingsError(f"study name {name!r} {fault}")
         facts = {
@@ -94,21 +87,40 @@ def open_study(
         }
         record = retrying(lambda _: store.create(name, problem_to_json(problem), facts))
     study = Study(record, store, strategy)
-    if problem is not None:
-        differences = study.problem.differences(problem)
-        if seed is not None and seed != study.seed:
-            differences.append(f"seed: stored {study.seed}, given {seed}")
-        stored = stored_text(study.facts.get("data", ""))
-        if data and stored_text(data) != stored:
-            differences.append(f"data: stored {stored or 'none'}, given {stored_text(data)}")
-        if differences:
-            raise DefinitionChanged(
-                name,
-                differences,
-                "Leave the problem out to go on with the stored one, edit limits with study.edit_metric(...), "
-                "or pick a new name",
-            )
+    if problem is not None and (differences := _differences(study, problem, seed, data)):
+        raise DefinitionChanged(name, differences, _WAYS_OUT)
     return study
+
+
+def _check(name: object, problem: object, data: object) -> None:
+    """Raise SettingsError if one of them is invalid."""
+    if not isinstance(name, str) or not name.strip():
+        given = 'a Problem: open_study("digits", problem)' if isinstance(name, Problem) else repr(name)
+        raise SettingsError(f"a study needs a name that says what is tuned, got {given}")
+    if problem is not None and not isinstance(problem, Problem):
+        hint = "; make one of it: Problem(space, [Objective(...)])" if isinstance(problem, Space) else ""
+        raise SettingsError(f"study {name!r} needs a Problem, got a {type(problem).__name__}{hint}")
+    if not isinstance(data, str):
+        raise SettingsError(f'open_study(data={data!r}): name the data by a text, such as hpo.fingerprint("train.csv")')
+
+
+def _not_found(name: str, store: Storage) -> StudyNotFound:
+    known = retrying(lambda _: store.names())
+    return StudyNotFound(
+        f"no study {name!r} in {store.url}.{did_you_mean(name, known)} "
+        + (f"It has: {listing(known)}" if known else "It has none yet; give a problem to create it")
+    )
+
+
+def _differences(study: Study, problem: Problem, seed: int | None, data: str) -> list[str]:
+    """Where a stored study differs from what is given, field by field."""
+    differences = study.problem.differences(problem)
+    if seed is not None and seed != study.seed:
+        differences.append(f"seed: stored {study.seed}, given {seed}")
+    stored = stored_text(study.facts.get("data", ""))
+    if data and stored_text(data) != stored:
+        differences.append(f"data: stored {stored or 'none'}, given {stored_text(data)}")
+    return differences
 
 
 def _checked_seed(given: object) -> int | None:

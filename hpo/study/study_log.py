@@ -32,8 +32,8 @@ _NEAR = 8
 class StudyLog:
     """Safe to use from many threads. What a method returns is stored; nothing is remembered that is not.
 
-    The state is in nobody's hands while it is changed, in a transaction or not: should that fail or be interrupted
-    anywhere, it is gone, and the next who needs it builds it again from the log.
+    No thread sees the state while it is changed, in a transaction or not. Should the change fail or be interrupted, the
+    state is dropped, and whoever needs it next builds it again from the log.
     """
 
     def __init__(self, record: StudyRecord, storage: Storage) -> None:

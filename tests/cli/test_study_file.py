@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hpo
-from hpo.cli.study_file import in_bytes, read_study_file
+from hpo.cli.study_file import _KEYS, StudyFile, in_bytes, read_study_file
 from hpo.errors import HpoError, SettingsError
 from hpo.problem.parameters import Categorical, Float
 from hpo.running.budget import Budget
@@ -44,6 +44,11 @@ def test_a_file_says_all_of_a_study(folder: Path) -> None:
     assert given.budget == Budget(trials=5)
     assert given.strategy == Sobol()
     assert given.command == [sys.executable, "train.py", "{model.lr}", ["--momentum", "{model.momentum}"]]
+
+
+def test_every_key_is_read() -> None:
+    read = {field.name for field in dataclasses.fields(StudyFile)}
+    assert not {*_KEYS["study"], *_KEYS["run"]} - read, "StudyFile has no field of that name"
 
 
 def test_a_goal_is_asked_for_and_a_range_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

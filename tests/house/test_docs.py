@@ -13,6 +13,7 @@ import pytest
 
 import hpo
 from hpo import errors
+from hpo.cli.study_file import _KEYS
 from hpo.strategies.registry import _BUILT_IN
 from hpo.study.leases import Leases
 from hpo.trials import events
@@ -115,6 +116,11 @@ def test_every_key_of_a_study_file_is_described() -> None:
                 assert f"`{field.name}`" in FILE, f"{value.__name__}.{field.name}"
     for strategy in _BUILT_IN:
         assert f'`"{strategy}"`' in FILE
+
+
+@pytest.mark.parametrize(("section", "key"), [(section, key) for section, keys in _KEYS.items() for key in keys])
+def test_every_key_of_a_section_is_described(section: str, key: str) -> None:
+    assert re.search(rf"`{key}`|\[{key}[\].]|`{key} = ", FILE), f"reference/study-file.md has no {section}.{key}"
 
 
 def test_every_command_is_in_the_overview_and_says_what_its_options_do() -> None:

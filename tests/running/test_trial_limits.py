@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hpo
 from hpo.errors import SettingsError
 from hpo.running.budget import Budget
 from hpo.running.trial_limits import TrialLimits
 
 FREE = Budget(trials=1)
+
+
+def test_all_that_run_takes_for_its_trials_is_held_here() -> None:
+    others = {"study", "objective", "budget", "executor", "progress"}
+    assert {field.name for field in fields(TrialLimits)} == set(signature(hpo.run).parameters) - others
 
 
 def test_lengths_of_time_without_a_word_are_those_of_the_pages() -> None:

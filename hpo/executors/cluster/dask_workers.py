@@ -14,7 +14,7 @@ from hpo.executors.cluster.pool import QUIET, Handed
 
 @dataclass(frozen=True)
 class Workers:
-    """Those of one moment, by address."""
+    """The workers at one moment, by address."""
 
     known: Mapping[str, Mapping[str, Any]]
     """What the scheduler says of each."""

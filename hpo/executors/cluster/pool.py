@@ -135,7 +135,7 @@ class ClusterPool(Pool):
             while not self._is_over:
                 if time.monotonic() >= look:
                     self._tend()
-                    self._press()
+                    self._repeat_cancellations()
                     look = time.monotonic() + TICK
                 self._feed()
                 self._obey(look - time.monotonic())
@@ -170,7 +170,7 @@ class ClusterPool(Pool):
             self._lose([handed.token], f"{self.cluster} did not take the task: {describe(error)}")
 
     def _give_again(self, tokens: Iterable[str]) -> None:
-        """Take back tasks that have not begun, and hand them over as if they had never been."""
+        """Take back tasks that have not begun, and hand them over again."""
         for token in tokens:
             task = self._handed.pop(token).task
             self._forget(token)
@@ -184,8 +184,8 @@ class ClusterPool(Pool):
         if cancelled:
             self._end_there(cancelled)
 
-    def _press(self) -> None:
-        """Repeat what was asked: the worker may have started, or moved. Give up on tasks that are past due."""
+    def _repeat_cancellations(self) -> None:
+        """Send pending cancellations again: the worker may have started, or moved. Give up on tasks that are past due."""
         for handed in [handed for handed in self._handed.values() if time.monotonic() >= handed.due]:
             message = f"cancelled, and given up: its worker did not answer for {PATIENCE:g} s, it may still run"
             self._end(handed.token, handed.unended("cancelled", message))
@@ -201,7 +201,7 @@ class ClusterPool(Pool):
             self._queue.end(replace(answer, place=answer.place or handed.place))
 
     def _lose(self, tokens: Iterable[str], why: str, place: str = "") -> None:
-        """Give tasks up: they end as infra, and what still runs of them is to end unheard."""
+        """Give tasks up: they end as infra, and what still runs of them is stopped and ignored."""
         for token in list(tokens):
             handed = self._handed.get(token)
             if handed is not None:

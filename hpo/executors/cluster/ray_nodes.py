@@ -40,7 +40,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Nodes:
-    """The living ones of one moment, by id."""
+    """The nodes that are up at one moment, by id."""
 
     known: Mapping[str, Mapping[str, Any]]
     """What Ray says of each."""

@@ -30,7 +30,7 @@ COMES_UP = 5.0
 
 
 class Seat:
-    """The actor beside which tasks run, one at a time; a second thread of its hears of cancellations."""
+    """The actor beside which tasks run, one at a time; its second thread receives cancellations."""
 
     def __init__(self, pool: str, settings: Settings, shape: Shape, slots: int | None, limit_memory: bool) -> None:
         self._pool = pool
@@ -177,8 +177,8 @@ class RayPool(ClusterPool):
             self._lose([token], f"the Ray worker was lost: {describe(error)}")
 
     def _make_room(self) -> None:
-        """A place without a task is for one that waits for a node, or gives back what it has for it. One that only comes up
-        is left alone: given short tasks, the free place would be sooner each time, and no second one ever there."""
+        """Give an idle place to a task that waits for a node, or release what the place holds. Places that are starting are
+        left alone: with short tasks the idle place would always be quicker, and a second one would never start."""
         late = time.monotonic() - COMES_UP
         for free in [place for place in self._seats if place.token is None]:
             held = [place for place in self._seats if not place.node and place.token in self._handed]

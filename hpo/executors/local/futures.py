@@ -1,4 +1,4 @@
-"""Futures: tasks run on any executor of `concurrent.futures`, and on whatever speaks its language (loky, mpi4py)."""
+"""Futures: tasks run on any executor of `concurrent.futures`, or of a library with the same interface (loky, mpi4py)."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class FuturesPool(Pool):
 
 
 def call_pickled(pickled: bytes, task: Task) -> Outcome:
-    """At the other end: call the function."""
+    """In the worker: call the function."""
     return call(_loaded(pickled), task)
 
 

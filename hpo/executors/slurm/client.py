@@ -86,7 +86,7 @@ class Client:
         self._polled_at = -float("inf")
 
     def avoid(self, places: Collection[str]) -> None:
-        """Keep from these nodes, where that leaves others. May be called in any thread, and with the same again."""
+        """Avoid these nodes, while that leaves others. May be called in any thread, and repeatedly."""
         if (asked := frozenset(filter(None, places))) != self._asked:
             self._asked, self._asked_at = asked, time.monotonic()
             self._wish = asked

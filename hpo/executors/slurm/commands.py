@@ -1,7 +1,7 @@
-"""What is said to Slurm and what it says: arguments for sbatch, squeue and scancel, and how to read their words.
+"""Commands for Slurm and their answers: the arguments of sbatch, squeue and scancel, and how to read their output.
 
-Accounting (sacct) is not needed. `Programs` makes the calls; an answer that does not come is no news, and ConnectionError
-says so: what was asked may have been done or not.
+Accounting (sacct) is not needed. `Programs` makes the calls; where no answer comes, they raise
+ConnectionError: what was asked may have been done or not.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ class SlurmPool(Pool):
         self._bell.set()
 
     def notices(self) -> list[str]:
-        """What Slurm or the folder does not do at the moment, and what waits in the queue for long."""
+        """What Slurm or the folder cannot do at the moment, and what has waited in the queue for long."""
         return self._notices.take()
 
     def _say_folder(self, error: Exception) -> None:

@@ -117,7 +117,7 @@ class Programs:
         raise ExecutorError(f"Slurm refuses: {said}")
 
     def passing(self, program: str, said: str) -> ConnectionError:
-        """The error for what may pass, of which somebody is told."""
+        """The error for a fault that may pass; a person is told of it."""
         if not self._is_hurried:
             self._notices.say(program, f"Slurm cannot do it now ({said}); it is asked again")
         return ConnectionError(said)
