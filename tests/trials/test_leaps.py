@@ -101,6 +101,7 @@ def test_a_leap_needs_so_many_others() -> None:
     assert leap(93.0, others, "maximize") > 0
     assert leap(93.0, others[1:], "maximize") == 0
     assert leap(0.0, others, "minimize") == 0
+    assert leap(500.0, [0.0] * FEWEST, "maximize") == 0
 
 
 def test_how_far_it_leaps_is_counted_in_robust_deviations() -> None:
