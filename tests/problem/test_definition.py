@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hpo.errors import SpaceError
@@ -62,3 +64,22 @@ def test_parents_come_before_what_they_activate_and_the_rest_stays_as_given() ->
     d = Int(0, 1, active_if={"b": [1], "a": [1]})
     space = Space({**when, "d": d, "c": Float(0, 1), "b": Int(0, 1), "a": Int(0, 1)})
     assert space.order == ("c", "b", "a", "f", "d", "e")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "constraint", "fault"),
+    [
+        ({1: Float(0, 1)}, [], "parameter name 1 is not letters, digits and underscores, with dots between stages"),
+        (
+            {"x.": Float(0, 1)},
+            [],
+            "parameter name 'x.' is not letters, digits and underscores, with dots between stages",
+        ),
+        ({"width": Float(0, 1)}, ["widht <= 1"], "names 'widht', which is no parameter. Did you mean 'width'?"),
+        ({"a": Float(0, 1e308)}, ["a <= 1.2e308"], "has sums beyond the largest 64-bit float, about 1.8e308"),
+    ],
+)
+def test_what_cannot_be_defined_is_refused_in_words(parameters: Any, constraint: list[str], fault: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        Space(parameters, constraint)
+    assert str(caught.value).endswith(fault)

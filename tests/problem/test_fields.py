@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import hpo
-from hpo.problem.fields import is_set
+from hpo.errors import SpaceError
+from hpo.problem.fields import is_active, is_set, same_value
 from hpo.problem.json_format import parameter_from_json, parameter_to_json, problem_from_json, problem_to_json
 from hpo.problem.parameters import Categorical, Float, Int, Parameter
 from hpo.problem.space import Space
@@ -75,3 +76,32 @@ def test_false_zero_and_the_empty_text_are_defaults(p: Parameter) -> None:
 )
 def test_a_parameter_is_shown_as_the_call_that_makes_it(written: str) -> None:
     assert repr(eval(written)) == written
+
+
+def test_a_parameter_is_active_while_each_parent_holds_a_listed_value() -> None:
+    p = Float(0, 1, active_if={"a": [1, 2], "b": ["x"]})
+    assert is_active(p, {"a": 2, "b": "x"})
+    for params in ({"a": 3, "b": "x"}, {"a": 2, "b": "y"}, {"a": 2}, {"a": True, "b": "x"}, {}):
+        assert not is_active(p, params)
+    assert is_active(Float(0, 1), {})
+
+
+def test_true_is_not_1_and_1_is_not_text() -> None:
+    assert same_value(1, 1.0)
+    assert same_value(True, True)
+    assert not same_value(True, 1)
+    assert not same_value("1", 1)
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ({"a": "sgd"}, "active_if['a'] is a list of values, got 'sgd'. Try ['sgd']"),
+        ({"a": 5}, "active_if['a'] is a list of values, got 5. Try [5]"),
+        ({"a": []}, "active_if['a'] lists no value: the parameter could never be active"),
+    ],
+)
+def test_a_condition_lists_values(condition: Any, message: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        Float(0, 1, active_if=condition)
+    assert str(caught.value) == message

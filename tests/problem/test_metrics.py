@@ -314,3 +314,16 @@ def test_what_is_tracked_is_no_business_unless_said() -> None:
 def test_what_is_not_plain_from_its_place_is_given_by_name(metric: type[Metric], n_in_place: int) -> None:
     kinds = [f.kw_only for f in dataclasses.fields(metric)]
     assert kinds == [False] * n_in_place + [True] * (len(kinds) - n_in_place)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [Constraint("m", lower=0.1, upper=0.3), Objective("m", threshold=0.3), Objective("m", "minimize", threshold=0.3)],
+)
+def test_limits_are_inclusive_to_the_last_digit(metric: Metric) -> None:
+    """What is feasible is what meets the limits as floats compare: nothing is forgiven beyond."""
+    lower, upper = metric.limits
+    for limit, beyond in ((lower, -math.inf), (upper, math.inf)):
+        if limit is not None:
+            assert is_feasible([metric], {"m": Measurement(limit)})
+            assert not is_feasible([metric], {"m": Measurement(math.nextafter(limit, beyond))})

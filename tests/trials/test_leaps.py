@@ -101,6 +101,7 @@ def test_a_leap_needs_so_many_others() -> None:
     assert leap(93.0, others, "maximize") > 0
     assert leap(93.0, others[1:], "maximize") == 0
     assert leap(0.0, others, "minimize") == 0
+    assert leap(500.0, [0.0] * FEWEST, "maximize") == 0
 
 
 def test_how_far_it_leaps_is_counted_in_robust_deviations() -> None:
@@ -109,6 +110,10 @@ def test_how_far_it_leaps_is_counted_in_robust_deviations() -> None:
     assert leap(9500.0, others, "maximize") == pytest.approx((9500 - 99) / (1.4826 * 2))
     assert leap(0.1, others, "minimize") == pytest.approx((91 - 0.1) / (1.4826 * 2))
     assert leap(9500.0, others, "minimize") == 0, "in the bad direction nothing is set aside"
+    uneven = [91.0, 92.0, 93.0, 94.0, 95.0, 97.0, 98.0, 99.0, 100.0]  # median 95, median distance 3
+    assert leap(9500.0, uneven, "maximize") == pytest.approx((9500 - 100) / (1.4826 * 3))
+    even = [91.0, 92.0, 93.0, 94.0, 96.0, 97.0, 98.0, 105.0]  # median 95, distances 1 1 2 2 3 3 4 10
+    assert leap(9500.0, even, "maximize") == pytest.approx((9500 - 105) / (1.4826 * 2.5))
 
 
 @pytest.mark.parametrize(
