@@ -93,7 +93,7 @@ def test_all_of_a_study_is_shown(cls: type) -> None:
 )
 def test_every_error_has_a_row(name: str) -> None:
     row = re.search(rf"^\| `{name}` \| ([\w, ]+) \|", ERRORS, re.MULTILINE)
-    assert row
+    assert row, f"{name} has no row in reference/errors.md"
     bases = [base.__name__ for base in getattr(errors, name).__bases__]
     shown = [base for base in bases if base != "HpoError"] or bases
     assert row[1].split(", ") == shown
@@ -101,7 +101,7 @@ def test_every_error_has_a_row(name: str) -> None:
 
 def test_the_table_of_events_is_the_one_of_the_code() -> None:
     rows = re.findall(r"^\| (\w+) +\| \w+ +\| (.+?) +\|$", events.__doc__ or "", re.MULTILINE)[1:]
-    assert len(rows) == 15
+    assert len(rows) == 15, "the table of events in hpo/trials/events.py is read in part, or has grown: count its rows"
     for kind, fields in rows:
         names = re.sub(r"\([^)]*\)|\[[^\]]*\]", "", fields)
         shown = ", ".join(f"`{name.strip()}`" for name in names.split(","))
@@ -215,7 +215,8 @@ def test_every_file_is_explained_in_one_line() -> None:
         path.relative_to(HPO).with_suffix("") for path in modules() if path.name not in ("__init__.py", "__main__.py")
     ]
     files = {(path.parts[0], "/".join(path.parts[1:])) for path in inside if len(path.parts) > 1}
-    assert {(room, file) for room, file in files if not file.startswith("migrations/")} == listed
+    there = {(room, file) for room, file in files if not file.startswith("migrations/")}
+    assert there == listed, f"architecture.md: without a line {there - listed}; no such file {listed - there}"
 
 
 def test_every_file_that_contributing_names_is_there() -> None:

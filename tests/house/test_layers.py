@@ -130,4 +130,4 @@ def test_every_module_has_a_test_of_its_name() -> None:
     inner = [path.relative_to(HPO) for path in modules() if "migrations" not in path.parts]
     named = [path for path in inner if path.parent.name and path.name != "__init__.py"]
     missing = {str(path.with_suffix("")) for path in named if not (TESTS / path.parent / f"test_{path.name}").exists()}
-    assert missing == WITHOUT
+    assert missing == WITHOUT, f"without a test file of its name: {missing - WITHOUT}"
