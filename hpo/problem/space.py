@@ -327,7 +327,10 @@ def _condition_words(p: Parameter) -> str:
     return " and ".join(f"{parent} in {list(values)!r}" for parent, values in p.active_if.items())
 
 
+_AS_KEY = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def key(params: Mapping[str, object]) -> str:
     """Equal for equal configurations: canonical params as JSON with sorted names (and -0.0 as 0.0)."""
     plain = {name: 0.0 if value == 0 and type(value) is float else value for name, value in params.items()}
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return _AS_KEY(plain)

@@ -156,6 +156,7 @@ class StudyLog:
             yield log
 
     def _attempt(self, steps: Sequence[Step]) -> None:
+        self.known()  # read before the log is locked: a long one takes a while, and others would wait for it
         if len(steps) == 1 and self._is_appended(steps[0]):
             return
         with self._writing() as (study_state, log):
