@@ -36,7 +36,7 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except (HpoError, KeyboardInterrupt) as error:
             if error.args:  # a Ctrl-C without words may come from anywhere, and shows where
-                shorten(error)
+                _shorten(error)
             raise  # adds no frame of its own
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the arguments do not fit
@@ -144,7 +144,7 @@ def _as_param(self: object, name: str) -> str:
     return f'. Params are a mapping: write trial.params["{name}"]' if params and name in params else ""
 
 
-def shorten(error: BaseException) -> None:
+def _shorten(error: BaseException) -> None:
     """Leave in the tracebacks of `error` and its causes what is the user's; a cause without such a frame is shown no
     more, and stays in `__context__`."""
     if not _is_short():

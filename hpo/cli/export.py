@@ -36,7 +36,7 @@ def export(name: str | None, storage: str, kind: str, output: str | None) -> Non
     CSV has one row for each trial (param.*, metric.*, ok.*); JSON has all that is known.
     """
     with existing_study(storage, name) as study:
-        text = as_csv(study) if kind == "csv" else as_json(study)
+        text = _as_csv(study) if kind == "csv" else as_json(study)
         if output is None:
             click.echo(text, nl=False)
         else:
@@ -68,7 +68,7 @@ _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How a text begins, after blanks, that a spreadsheet would take for a formula, and run."""
 
 
-def as_csv(study: Study) -> str:
+def _as_csv(study: Study) -> str:
     """One row a trial; numbers exact, absent values empty."""
     history = study.history
     buffer = io.StringIO()

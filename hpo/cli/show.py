@@ -102,7 +102,7 @@ def best(context: click.Context, name: str | None, storage: str, as_json: bool, 
             echo(json_text(_as_json(study, history, trials)))
         else:
             echo(_headline(history, trials))
-            echo(trial_table(history, trials[0]) if len(trials) == 1 else front_table(history, trials))
+            echo(trial_table(history, trials[0]) if len(trials) == 1 else _front_table(history, trials))
             for trial in trials if reproduce else ():
                 echo("\n" + recipe(study, trial))
         context.exit(0 if history.has_best else INFEASIBLE)
@@ -125,7 +125,7 @@ def trial_table(history: History, trial: Trial) -> str:
     return "\n".join([aligned(["param", "value"], params), "", aligned(["metric", "value", "limit", ""], metrics)])
 
 
-def front_table(history: History, trials: Sequence[Trial]) -> str:
+def _front_table(history: History, trials: Sequence[Trial]) -> str:
     """A line a trial: its number, params, exact, and metrics; in order of the first objective, the best first."""
     names, metrics, first = history.problem.space.names, history.problem.metrics, history.problem.objectives[0]
     rows = [

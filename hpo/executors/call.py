@@ -33,7 +33,7 @@ def call(function: Function, task: Task) -> Outcome:
     value, kind, message, log_tail = None, None, "", ""
     process = os.getpid()
     try:
-        value = plain_value(function(plain(task.payload)))
+        value = _plain_value(function(plain(task.payload)))
     except BaseException as error:
         if os.getpid() != process:
             _leave(error)
@@ -71,7 +71,7 @@ def _leave(error: BaseException | None) -> NoReturn:
         os._exit(code & 0xFF)
 
 
-def plain_value(value: object) -> dict[str, object]:
+def _plain_value(value: object) -> dict[str, object]:
     """The function's result as plain JSON; raises TypeError with what to return instead."""
     try:
         return plain(value)

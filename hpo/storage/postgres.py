@@ -216,7 +216,7 @@ class PostgresServer:
 
     def _locked(self, what: str, holder: str) -> str:
         return (
-            f"{holder or 'another process'} has kept {what} in {self.where} locked for {self._turn:g} s. "
+            f"{what} in {self.where} has been locked for {self._turn:g} s, now by {holder or 'another process'}. "
             "Nothing was stored"
         )
 

@@ -112,15 +112,6 @@ def test_public_classes_say_what_they_are(name: str) -> None:
 BY_NAME_ONLY = {"executors/cluster/dask_remote:run_on_dask_worker", "executors/local/futures:call_pickled"}
 """What other processes look up by its name."""
 
-STILL_WITHOUT = {
-    "boundary/public:shorten",
-    "cli/export:as_csv",
-    "cli/show:front_table",
-    "executors/call:plain_value",
-    "executors/supervisor/pickling:find_culprit",
-}
-"""Used in their own module only, and to be given an underscore."""
-
 
 def test_no_function_is_public_by_accident() -> None:
     """A function that no other file names begins with an underscore."""
@@ -134,4 +125,4 @@ def test_no_function_is_public_by_accident() -> None:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.decorator_list
         if not any(node.name in found for reader, found in words.items() if reader != path)
     }
-    assert accidental - BY_NAME_ONLY - STILL_WITHOUT == set()
+    assert accidental - BY_NAME_ONLY == set()

@@ -22,14 +22,14 @@ def pickle_function(function: Function) -> bytes:
     try:
         return bytes(cloudpickle.dumps(function))
     except Exception as error:
-        path, culprit = find_culprit(function)
+        path, culprit = _find_culprit(function)
         raise ExecutorError(
             f"the function cannot be sent to a worker process: {path} is a {type(culprit).__qualname__}"
             f" ({error}). Create it inside the function, or use Threads, which send nothing"
         ) from error
 
 
-def find_culprit(value: object) -> tuple[str, object]:
+def _find_culprit(value: object) -> tuple[str, object]:
     """The innermost part of `value` that cannot be pickled, and the way to it: `train.model.lock`."""
     path, seen = _name(value), {id(value)}
     for _ in range(MAX_DEPTH):
