@@ -103,7 +103,10 @@ def test_a_lock_that_is_not_given_back(url: str) -> None:
         other = one.create("y", {}, {}).id
         with one.transaction(study) as log:
             log.append([Draft("noted")])
-            with pytest.raises(StorageError, match=r"the study in .* has been locked for 0.05 s"), two.transaction(study):
+            with (
+                pytest.raises(StorageError, match=r"the study in .* has been locked for 0.05 s"),
+                two.transaction(study),
+            ):
                 pytest.fail("the transaction began")
             with two.transaction(other) as beside:
                 beside.append([Draft("noted")])
