@@ -179,5 +179,5 @@ class AppendsIfUnchanged(Protocol):
     def append_if_unchanged(self, study: int, after: int, make: Callable[[], Draft | None]) -> Event | None:
         """Append the event that `make` drafts of what is known up to event `after`, unless something has been written since
         of its trial or of none. None, and nothing is appended, where something has, where `make` returns None, and where
-        the storage is near: a transaction is the way then. Durable when it returns. Raises like a transaction."""
+        the storage is on this machine: use a transaction then. Durable when it returns. Raises like a transaction."""
         ...

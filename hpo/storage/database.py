@@ -32,7 +32,7 @@ class Database(Protocol):
         ...
 
     @property
-    def is_far(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether statements travel, so that fewer messages are faster."""
         ...
 

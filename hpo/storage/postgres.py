@@ -90,7 +90,7 @@ class PostgresServer:
         return self.url
 
     @property
-    def is_far(self) -> bool:
+    def is_remote(self) -> bool:
         """Reached over a network, with a driver that can be told several statements at once."""
         return self._url.get_driver_name() == _OURS
 

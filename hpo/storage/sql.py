@@ -196,7 +196,7 @@ class SqlStorage:
 
     def append_if_unchanged(self, study: int, after: int, make: Callable[[], Draft | None]) -> Event | None:
         """Append an event of one trial in one message, if nothing has been written of it."""
-        if not self._database.is_far:
+        if not self._database.is_remote:
             return None
         draft = make()
         if draft is None:

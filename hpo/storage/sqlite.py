@@ -133,7 +133,7 @@ class SqliteFile:
         """The write lock is on the whole file."""
         return connection.execute(*row).one_or_none()
 
-    is_far = False
+    is_remote = False
 
     def appended(self, connection: sa.Connection, study: int, row: Message) -> Any:
         """No message to save."""

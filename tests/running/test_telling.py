@@ -60,6 +60,31 @@ def test_told_twice_it_is_stored_once() -> None:
     assert desk.kinds() == ["told"]
 
 
+def test_results_that_come_together_are_stored_in_one_step_and_told_one_by_one() -> None:
+    desk = Desk()
+    ended = [
+        (trial, Outcome(id=str(i), value=packed(value), seconds=2.0))
+        for i, (trial, value) in enumerate(zip(desk.trials, (1.0, float("nan"), 3.0), strict=True))
+    ]
+    desk.teller.tell_together(ended)
+    assert desk.kinds() == ["told", "told"]
+    now = [desk.teller.tell(trial, outcome, counts=True) for trial, outcome in ended]
+    assert desk.kinds() == ["told", "told", "failed"]
+    assert [t.state for t in now] == [TrialState.COMPLETED, TrialState.FAILED, TrialState.COMPLETED]
+    assert now == list(desk.study.trials)
+    assert desk.teller._stored == {}
+
+
+@pytest.mark.parametrize("second", [{"value": packed({"z": 1.0})}, {"kind": "oom"}], ids=["a fault", "a failure"])
+def test_one_plain_result_among_others_is_told_by_itself(second: dict[str, Any]) -> None:
+    desk = Desk()
+    first = Outcome(id="a", value=packed(1.0), seconds=2.0)
+    desk.teller.tell_together([(desk.trials[0], first), (desk.trials[1], Outcome(id="b", seconds=2.0, **second))])
+    assert desk.kinds() == (["told"] if "value" in second else [])
+    assert desk.teller.tell(desk.trials[0], first, counts=True).state is TrialState.COMPLETED
+    assert desk.kinds() == ["told"]
+
+
 def test_what_an_executor_has_to_say_of_a_good_end_is_said() -> None:
     desk = Desk()
     desk.tell(1, value=packed(1.0), message="left a process behind, which was ended")

@@ -28,7 +28,7 @@ def test_what_is_no_json_is_refused_before_it_is_sent() -> None:
         conditional_append.appended(1, 0, replace(TOLD, data={"y": float("nan")}))
 
 
-def test_a_file_is_near(tmp_path: Path) -> None:
+def test_a_file_is_not_remote(tmp_path: Path) -> None:
     def never() -> Draft:
         raise AssertionError
 

@@ -14,6 +14,7 @@ import hpo
 from hpo.errors import ConnectionLost, ResultConflict, StorageError
 from hpo.storage import MemoryStorage, SqlStorage
 from hpo.storage import retry as persistence
+from hpo.storage.base import Log
 from hpo.storage.group_commit import GroupCommit, Step
 from hpo.strategies import Random
 from hpo.testing.executors import await_that
@@ -123,6 +124,119 @@ def test_a_lost_answer_of_many_stores_each_once(
     book.gate.set()
     assert [future.result(PATIENCE)[0].data["text"] for future in futures] == [str(i) for i in range(5)]
     assert book.texts() == [str(i) for i in range(5)]
+
+
+def test_steps_of_one_thread_share_a_transaction_each_with_its_own_answer(book: StudyLog) -> None:
+    def refuse(*_: object) -> list[Draft]:
+        raise ResultConflict("no")
+
+    book.gate.set()
+    steps = [Step(note("a")), Step(refuse), Step(note("b"))]
+    book.steps.write_all(steps)
+    assert book.groups == [3]
+    assert [[e.data["text"] for e in step.written] for step in steps] == [["a"], [], ["b"]]
+    assert [type(step.error) for step in steps] == [type(None), ResultConflict, type(None)]
+    book.steps.write_all([])
+    assert book.groups == [3]
+
+
+def test_steps_of_one_thread_that_wait_for_another_writer(book: StudyLog, pool: ThreadPoolExecutor) -> None:
+    first = pool.submit(book.steps.write, note("first"))
+    await_that(lambda: bool(book.groups), "it is being written")
+    steps = [Step(note("a")), Step(note("b"))]
+    both = pool.submit(book.steps.write_all, steps)
+    await_that(lambda: len(book.steps._waiting) == 2, "both wait")
+    book.gate.set()
+    first.result(PATIENCE)
+    both.result(PATIENCE)
+    assert book.groups == [1, 2]
+    assert book.texts() == ["first", "a", "b"]
+    assert book.steps.write(note("c"))[0].seq == 4, "nobody is left to write"
+
+
+def test_steps_of_one_thread_that_is_interrupted_hold_nobody_up(book: StudyLog, pool: ThreadPoolExecutor) -> None:
+    book.endings = [KeyboardInterrupt()]
+    book.gate.set()
+    with pytest.raises(KeyboardInterrupt):
+        book.steps.write_all([Step(note("a")), Step(note("b"))])
+    assert pool.submit(book.steps.write, note("c")).result(PATIENCE)[0].data["text"] == "c"
+
+
+# -- in one message ---------------------------------------------------------------------------------------------------
+
+
+class Remote:
+    """Appends in one message, or says that something was written; loses the answer if told to."""
+
+    def __init__(self, event: Event | None = None, error: Exception | None = None) -> None:
+        self.event, self.error = event, error
+        self.asked: list[tuple[int, Draft | None]] = []
+
+    def __call__(self, after: int, make: Callable[[], Draft | None]) -> Event | None:
+        self.asked.append((after, make()))
+        if self.error is not None:
+            raise self.error
+        return self.event if self.asked[-1][1] is not None else None
+
+
+STATE = StudyState(PROBLEM, 1)
+EVENT = Event(5, "2026-01-01T00:00:00.000000+00:00", "noted", None, {"text": "a"})
+
+
+def test_a_step_in_one_message_is_folded_before_and_after() -> None:
+    folded: list[int] = []
+    step, remote = (
+        Step(note("a"), lambda events: folded.extend(e.seq for e in events), is_of_one_trial=True),
+        Remote(EVENT),
+    )
+    assert step.append_alone(STATE, remote)
+    assert remote.asked == [(0, Draft("noted", None, {"text": "a"}, step.request))]
+    assert (folded, step.written, step.error) == ([1, 5], [EVENT], None)
+
+
+def test_a_step_whose_answer_was_lost_is_looked_for_in_a_transaction() -> None:
+    step = Step(note("a"), is_of_one_trial=True)
+    with pytest.raises(ConnectionLost):
+        step.append_alone(STATE, Remote(error=ConnectionLost("gone")))
+    remote = Remote(EVENT)
+    assert not step.append_alone(STATE, remote)
+    assert remote.asked == []
+    assert step.is_tried
+
+
+def test_a_step_that_was_not_stored_may_be_tried_as_if_it_never_was() -> None:
+    step = Step(note("a"), is_of_one_trial=True)
+    assert not step.append_alone(STATE, Remote(None))
+    assert (step.is_tried, step.written) == (False, [])
+
+
+def _refuses(*_: object) -> list[Draft]:
+    raise ResultConflict("no")
+
+
+def _reads_more(_: StudyState, log: Log) -> list[Draft]:
+    return [Draft(event.kind, event.number) for event in log.events(0)]
+
+
+def _does_not_fit(_: Sequence[Event]) -> None:
+    raise ResultConflict("no such step")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step(note("a")),
+        Step(_refuses, is_of_one_trial=True),
+        Step(_reads_more, is_of_one_trial=True),
+        Step(lambda *_: [], is_of_one_trial=True),
+        Step(lambda *_: [Draft("noted"), Draft("noted")], is_of_one_trial=True),
+        Step(note("a"), _does_not_fit, is_of_one_trial=True),
+    ],
+    ids=["of the study", "refused", "reads more", "nothing", "two events", "does not fit"],
+)
+def test_what_one_message_cannot_say_is_left_to_a_transaction(step: Step) -> None:
+    assert not step.append_alone(STATE, Remote(EVENT))
+    assert (step.is_tried, step.written, step.error) == (False, [], None)
 
 
 def test_an_interrupted_writer_leaves_the_others_to_another(book: StudyLog, pool: ThreadPoolExecutor) -> None:
