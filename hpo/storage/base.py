@@ -173,11 +173,22 @@ class Storage(Protocol):
 
 @runtime_checkable
 class AppendsIfUnchanged(Protocol):
-    """What a storage far away may offer besides: a change of one trial in one message, with no wait for this process while
-    all others wait for it."""
+    """What a storage on a server may offer besides: to change one trial by one message. While the server holds the study's
+    lock it then waits for no client."""
 
     def append_if_unchanged(self, study: int, after: int, make: Callable[[], Draft | None]) -> Event | None:
-        """Append the event that `make` drafts of what is known up to event `after`, unless something has been written since
-        of its trial or of none. None, and nothing is appended, where something has, where `make` returns None, and where
-        the storage is on this machine: use a transaction then. Durable when it returns. Raises like a transaction."""
+        """Append an event of one trial, unless what is known of the trial is out of date. Durable when it returns.
+
+        Args:
+            study: The study's id.
+            after: The last event that the caller knows.
+            make: Drafts the event from what the caller knows. None: that is not enough to go by.
+
+        Returns:
+            The event. None if nothing was appended: since `after` something was written of the trial or of no trial,
+            `make` returned None, or the storage is on this machine. Use a transaction then.
+
+        Raises:
+            StorageError: As a transaction does.
+        """
         ...
