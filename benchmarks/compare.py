@@ -1,4 +1,4 @@
-"""Scores over many runs: means with intervals, ranks, differences, and how many trainings it took.
+"""Scores over many runs: means with intervals, ranks, differences, and how many training runs it took.
 
 Everything is by problem and seed: a loss per run is `Losses`, a curve per run `Curves`. Contenders are paired by problem
 and seed, where they met the same luck.
@@ -155,7 +155,7 @@ def shares_needed(ours: Curves, theirs: Curves) -> dict[str, float]:
 
 
 def shares_in_flight(sequential: Curves, parallel: Curves, *, reached_by_both: bool = False) -> list[float]:
-    """Trainings in parallel / trainings one at a time, each until the same loss: two shares a problem.
+    """Trainings in parallel / training runs one at a time, each until the same loss: two shares a problem.
 
     The losses are those that the sequential median has after half, and after three quarters, of its evaluations; inf where
     the parallel median never gets there. Such a loss is one the sequential median has just come to, and another curve of

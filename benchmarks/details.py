@@ -1,4 +1,4 @@
-"""What the mean loss does not say: trainings wasted by parallel work, the way to the first feasible result, failures."""
+"""What the mean loss does not say: training runs wasted by parallel work, the first feasible result, failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sections(runs: Sequence[Run]) -> list[str]:
 
 
 def in_flight(runs: Sequence[Run]) -> tuple[str, str]:
-    """Trainings needed with many in flight, against one at a time, contender by contender."""
+    """Training runs needed with many in flight, against one at a time, contender by contender."""
     alone, rows = _arranged(runs, "q1"), []
     names = [name for name in contenders.CONTENDERS if name in alone]
     shown: set[str] = set()
@@ -48,11 +48,11 @@ def in_flight(runs: Sequence[Run]) -> tuple[str, str]:
                 words = f"{mode}: {MODE_WORDS[mode]}{ending}"
                 rows.append((words, {name: _middle(each) for name, each in shares.items()}))
     reading = (
-        "Trainings needed with many in flight / one at a time, to the losses that the contender's own sequential median "
-        "has after half and after three quarters of its evaluations; the median over problems and both. What is not "
-        "reached within the mode's trainings counts as infinite. Random search, which learns nothing from results, shows "
-        "how much of it is chance: a loss that one median has just come to takes another longer. `both`: to the higher of "
-        "the losses that the two medians have there, which treats them alike."
+        "Training runs needed with many in flight / one at a time, to the losses that the contender's own sequential "
+        "median has after half and after three quarters of its evaluations; the median over problems and both. What "
+        "is not reached within the mode's training runs counts as infinite. Random search, which learns nothing from "
+        "results, shows how much of it is chance: a loss that one median has just come to takes another longer. "
+        "`both`: to the higher of the losses that the two medians have there, which treats them alike."
     )
     return "Many in flight", _matrix("mode", rows, [name for name in names if name in shown], reading)
 
@@ -109,7 +109,7 @@ def parity(runs: Sequence[Run]) -> tuple[str, str]:
         f"{PLAIN}: loss",
         "difference",
         "difference of areas",
-        "trainings needed",
+        "training runs needed",
     ]
     reading = (
         "hpo and a plain BoTorch loop (one GP of standardized outputs, qLogNEI), one at a time, on the "

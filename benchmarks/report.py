@@ -1,4 +1,4 @@
-"""Result lines -> report.md and pictures: who found what, after how many trainings, at what cost, and where hpo loses."""
+"""Result lines -> report.md and pictures: who found what, after how many training runs, at what cost, where hpo loses."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ def short(found: Sequence[Arena]) -> str:
         )
     header = ["mode", "family", "problems", "contenders", "hpo: rank", "hpo: loss", "best peer", "hpo - peer"]
     return (
-        table([*header, "trainings needed"], rows) + "\n\nContenders are those with runs of most of hpo's problems. "
+        table([*header, "training runs needed"], rows)
+        + "\n\nContenders are those with runs of most of hpo's problems. "
         "The best peer is the one that comes closest to hpo, or is ahead of it, on the problems and seeds that both have. "
         "Trainings needed: the share of the evaluations after which hpo's median is at the peer's final median; the median "
         "over problems."
@@ -234,7 +235,7 @@ def versus(arena: Arena) -> str:
         )
     if not rows:
         return "No peer has runs on hpo's problems, so no comparison yet."
-    header = ["hpo - peer (best in bold)", "problems", "seeds", "difference of loss", *HALVES, "trainings needed"]
+    header = ["hpo - peer (best in bold)", "problems", "seeds", "difference of loss", *HALVES, "training runs needed"]
     return table(header, rows)
 
 

@@ -1,4 +1,4 @@
-"""One objective, and trainings that fail.
+"""One objective, and training runs that fail.
 
 Where a failure follows from the params, the truth there is infinite: worse than any value, for that configuration can
 never be deployed. So `best` is the best of what works. The report turns it into a failure of its kind.
@@ -122,7 +122,7 @@ def _failing(
 
 
 def slow_table(name: str, dataset: str) -> BenchProblem:
-    """An HPOLib table whose trainings are stopped after the 0.7 quantile of all training times: those have no value."""
+    """An HPOLib table whose training runs are stopped after the 0.7 quantile of all training times: those have no value."""
     longest = limit(name, "train_time")
     objective = OBJECTIVE["hpolib"]
     best, typical = scale(name)

@@ -1,4 +1,4 @@
-"""Real trainings with scikit-learn on the data it ships: cross-validated, deterministic, under a second each.
+"""Real training runs with scikit-learn on the data it ships: cross-validated, deterministic, under a second each.
 
 scikit-learn is imported at the first evaluation. A configuration is trained once a process: asked again, its value is
 remembered. The best values were found by a search recorded in `scales.json` (see `scales.py`); there may be better ones.

@@ -1,4 +1,4 @@
-"""One objective over mixed and conditional spaces: formulas, real tables, real trainings."""
+"""One objective over mixed and conditional spaces: formulas, real tables, real training runs."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ formula        best: the known optimum, or the best of descents from the most pr
                designs under limits from 400); typical: the median of the feasible among them, with more draws
                where fewer than 400 are feasible
 table          best, typical, limits and the exact front by enumeration
-trainings      best: 600 random draws, then 300 random steps, ever smaller, around the best
+training runs      best: 600 random draws, then 300 random steps, ever smaller, around the best
 several        best: analytic where it is known, else the front of an evolutionary search (`front.py`),
                    or a published one where that covers more
 """

@@ -60,7 +60,7 @@ def placed_at(bench: BenchProblem, start: Params, names: Sequence[str], u: Array
 
 def polished(bench: BenchProblem, start: Params) -> Params:
     """`start` after a descent over its real parameters: sequential quadratic programming where there are limits, quasi-
-    Newton where there are none, and in the end a simplex, which also copes with trainings that fail."""
+    Newton where there are none, and in the end a simplex, which also copes with training runs that fail."""
     names, _ = along(bench, start)
     if not names:
         return start

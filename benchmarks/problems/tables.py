@@ -52,7 +52,7 @@ def timed(suite: str, dataset: str) -> Report:
 
 
 def one_repeat(suite: str, dataset: str) -> Report:
-    """A report of one of the trainings, drawn at each evaluation."""
+    """A report of one of the training runs, drawn at each evaluation."""
     metric = OBJECTIVE[suite].name
 
     def report(params: Mapping[str, Any], _values: dict[str, float], rng: np.random.Generator) -> Outcome:
@@ -117,7 +117,7 @@ TABLES = (
     tabular("hpolib_parkinsons", "mixed", "hpolib", "parkinsons_telemonitoring"),
     tabular("hpobench_australian", "mixed", "hpobench", "australian"),
     tabular("hpobench_blood", "mixed", "hpobench", "blood_transfusion"),
-    # A third of the first trainings on car reach an accuracy of 1; only one configuration in 700 does so in all five.
+    # A third of the first training runs on car reach an accuracy of 1; only one configuration in 700 does so in all five.
     tabular("hpobench_car", "mixed", "hpobench", "car", repeat="mean"),
     tabular("hpobench_credit_g", "mixed", "hpobench", "credit_g"),
     tabular("nasbench201_cifar10", "mixed", "nasbench201", "cifar10"),

@@ -1,4 +1,4 @@
-"""One BLAS thread inside `ask`: matrices of a few hundred rows gain nothing from more, and trainings share the cores."""
+"""One BLAS thread inside `ask`: matrices of a few hundred rows gain nothing from more; training runs need the cores."""
 
 from __future__ import annotations
 

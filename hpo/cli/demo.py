@@ -35,7 +35,7 @@ _ENV = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREAD
 
 
 def demo(folder: Path = Path("demo"), trials: int = 30, seeds: int = 5) -> None:
-    """Tune the demo's task with each strategy and each seed, `trials` trainings each, two at a time, and write
+    """Tune the demo's task with each strategy and each seed, `trials` training runs each, two at a time, and write
     `report.html` and `comparison.png` to `folder`. What `demo.db` there already holds is not trained again.
 
     The first joint study is shown trial by trial. Exits with 130 when interrupted.
@@ -48,7 +48,7 @@ def demo(folder: Path = Path("demo"), trials: int = 30, seeds: int = 5) -> None:
     echo(_task_words())
     contenders = strategies(trials)
     echo(
-        f"\n{len(contenders)} strategies x {counted(seeds, 'seed')} x {counted(trials, 'training')}, {SLOTS} at a time:"
+        f"\n{len(contenders)} strategies x {counted(seeds, 'seed')} x {counted(trials, 'training run')}, {SLOTS} at a time:"
     )
     studies: dict[str, dict[int, Study]] = {name: {} for name in contenders}
     for seed in range(seeds):
@@ -75,9 +75,9 @@ def strategies(trials: int) -> dict[str, Strategy]:
 
 
 def table(comparison: Comparison) -> list[str]:
-    """Lines of the table: a row a strategy, with the trainings until it was as good as the grid ended on that seed."""
-    reached = trainings_to_reach(comparison, "grid")
-    rows = [[*comparison.header(), "trainings to the grid's best"]]
+    """Lines of the table: a row a strategy, with the training runs until it was as good as the grid ended on that seed."""
+    reached = training_runs_to_reach(comparison, "grid")
+    rows = [[*comparison.header(), "training runs to the grid's best"]]
     for row, contender in zip(comparison.rows(), comparison.contenders, strict=True):
         rows.append([*row, reached[contender.name]])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -85,8 +85,8 @@ def table(comparison: Comparison) -> list[str]:
     return [lines[0], "-" * len(lines[0]), *lines[1:]]
 
 
-def trainings_to_reach(comparison: Comparison, name: str) -> dict[str, str]:
-    """For each strategy: how many trainings it took, on the median seed, to be as good as strategy `name` was at its
+def training_runs_to_reach(comparison: Comparison, name: str) -> dict[str, str]:
+    """For each strategy: how many training runs it took, on the median seed, to be as good as strategy `name` was at its
     end on the same seed; `never` where more seeds did not get there than did."""
     sign = comparison.objective.sign
     target = next(c for c in comparison.contenders if c.name == name).best
@@ -171,7 +171,7 @@ def _ended_words(history: History, trial: Trial) -> str:
 
 def _trainings(history: History) -> str:
     n = len(history.completed) + len(history.failed)
-    return f"{n} trainings"
+    return f"{n} training runs"
 
 
 def _task_words() -> str:

@@ -91,7 +91,7 @@ class StudyFile:
     author: str = ""
     reason: str = ""
     data: str = ""
-    """Fingerprint of the files that the trainings read."""
+    """Fingerprint of the files that the training runs read."""
     workers: int = 1
     executor: Table = field(default_factory=dict)
     """Where the command runs; see `executors.executor_of`."""

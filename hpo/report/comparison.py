@@ -1,4 +1,4 @@
-"""Comparison: how several strategies did on one problem with the same number of trainings."""
+"""Comparison: how several strategies did on one problem with the same number of training runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hpo.trials.formatting import short, with_unit
 from hpo.trials.history import History
 
 Curve = tuple[float | None, ...]
-"""The best feasible value after 1, 2, ... trainings; None while nothing was feasible."""
+"""The best feasible value after 1, 2, ... training runs; None while nothing was feasible."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Contender:
     """By seed."""
 
     @property
-    def trainings(self) -> int:
-        """The most trainings any seed was given."""
+    def training_runs(self) -> int:
+        """The most training runs any seed was given."""
         return max((len(curve) for curve in self.curves.values()), default=0)
 
     @property
@@ -94,22 +94,22 @@ class Comparison:
         return middle if math.isfinite(middle) else None
 
     def median_curve(self, contender: Contender) -> Curve:
-        """The median over seeds after 1, 2, ... trainings; a seed that ended early keeps its last value."""
+        """The median over seeds after 1, 2, ... training runs; a seed that ended early keeps its last value."""
         curves = [curve for curve in contender.curves.values() if curve]
         return tuple(
-            self.median([curve[min(i, len(curve) - 1)] for curve in curves]) for i in range(contender.trainings)
+            self.median([curve[min(i, len(curve) - 1)] for curve in curves]) for i in range(contender.training_runs)
         )
 
     def header(self) -> list[str]:
         """Headings of `rows`."""
-        return ["strategy", "trainings", f"median {self.objective.name}", *(f"seed {seed}" for seed in self.seeds)]
+        return ["strategy", "training runs", f"median {self.objective.name}", *(f"seed {seed}" for seed in self.seeds)]
 
     def rows(self) -> list[list[str]]:
-        """One row a strategy: its name, trainings a seed, median over seeds, and the best feasible value of each."""
+        """One row a strategy: its name, training runs a seed, median over seeds, and the best feasible value of each."""
         return [
             [
                 c.name,
-                str(c.trainings),
+                str(c.training_runs),
                 self._words(self.median(list(c.best.values()))),
                 *(self._words(c.best.get(seed)) for seed in self.seeds),
             ]

@@ -219,7 +219,7 @@ def _chart(title: str, figure: Figure, name: str, meaning: str) -> Chart:
 def _comparison_chart(comparison: Comparison) -> Chart:
     """The picture of the comparison."""
     figure = plots.comparison_figure(comparison)
-    return _chart("Best feasible value by trainings spent", figure, "comparison", comparison.sentence())
+    return _chart("Best feasible value by training runs spent", figure, "comparison", comparison.sentence())
 
 
 def _best_of(history: History, i: int) -> Trial | None:

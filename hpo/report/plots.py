@@ -132,9 +132,9 @@ def comparison_figure(comparison: Comparison) -> Figure:
         middle = comparison.median_curve(contender)
         axes.step(*_steps(middle), where="post", color=color, linewidth=2.0, linestyle=dashes, label=contender.name)
     _limits(comparison.objective, axes.axhline)
-    _label(axes, "trainings", f"best feasible {_axis(comparison.objective)}")
+    _label(axes, "training runs", f"best feasible {_axis(comparison.objective)}")
     _finish(axes)
-    _whole(axes, "x", np.arange(1.0, 2.0 + max((c.trainings for c in comparison.contenders), default=0)))
+    _whole(axes, "x", np.arange(1.0, 2.0 + max((c.training_runs for c in comparison.contenders), default=0)))
     ends = [value for c in comparison.contenders for value in c.best.values() if value is not None]
     if len(set(ends)) > 1:
         worst, best = (min(ends), max(ends)) if comparison.objective.goal == "maximize" else (max(ends), min(ends))

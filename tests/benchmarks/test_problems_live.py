@@ -1,4 +1,4 @@
-"""Real trainings: deterministic, remembered, and the numbers are what the same training gives when written out."""
+"""Real training runs: deterministic, remembered, and the numbers are what the same training gives when written out."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 import hpo
 from hpo.cli import demo as module
 from hpo.cli import demo_task
-from hpo.cli.demo import demo, table, trainings_to_reach, verdict
+from hpo.cli.demo import demo, table, training_runs_to_reach, verdict
 from hpo.report import Comparison, Contender
 from hpo.report.comparison import Curve
 from hpo.running.run_result import Run
@@ -34,7 +34,7 @@ def comparison() -> Comparison:
 
 def test_trainings_until_as_good_as_the_grid() -> None:
     """joint: 2, 3 and, where the grid has nothing, its first feasible: 2. The grid: 2, 3, never."""
-    assert trainings_to_reach(comparison(), "grid") == {"joint": "2", "random": "never", "grid": "3"}
+    assert training_runs_to_reach(comparison(), "grid") == {"joint": "2", "random": "never", "grid": "3"}
 
 
 def test_the_verdict_counts_seeds() -> None:
@@ -46,11 +46,11 @@ def test_the_verdict_counts_seeds() -> None:
 
 def test_the_table() -> None:
     assert table(comparison()) == [
-        "strategy  trainings  median accuracy  seed 0  seed 1  seed 2         trainings to the grid's best",
-        "-" * 97,
-        "joint     3          0.6              0.7     0.6     0.3            2",
-        "random    3          0.1              0.1     0.2     none feasible  never",
-        "grid      3          0.5              0.5     0.6     none feasible  3",
+        "strategy  training runs  median accuracy  seed 0  seed 1  seed 2         training runs to the grid's best",
+        "-" * 105,
+        "joint     3              0.6              0.7     0.6     0.3            2",
+        "random    3              0.1              0.1     0.2     none feasible  never",
+        "grid      3              0.5              0.5     0.6     none feasible  3",
     ]
 
 
@@ -91,7 +91,7 @@ def test_a_second_run_trains_nothing_and_shows_the_same(
     demo(tmp_path, trials=2, seeds=1)
     second = capsys.readouterr().out
     assert second.count("resuming: ") == 4
-    assert "resuming: joint-seed0 has 2 trainings, " in second
+    assert "resuming: joint-seed0 has 2 training runs, " in second
     assert [s.events() for s in studies] == events
     cut = slice(first.index("\nstrategy"), first.index("took"))
     assert first[cut] in second
@@ -111,5 +111,5 @@ def test_an_interrupted_run_says_how_to_go_on(
         demo(tmp_path, trials=4, seeds=1)
     assert end.value.exit_code == 130
     assert capsys.readouterr().out.endswith(
-        "interrupted: joint-seed0 has 0 trainings. The same command goes on from here\n"
+        "interrupted: joint-seed0 has 0 training runs. The same command goes on from here\n"
     )

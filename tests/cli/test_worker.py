@@ -36,7 +36,7 @@ def states(folder: Path) -> list[TrialState]:
 
 
 def start(folder: Path, *arguments: str, gate: Path) -> subprocess.Popen[str]:
-    """`hpo` in the background; its trainings wait for `gate`."""
+    """`hpo` in the background; its training runs wait for `gate`."""
     return subprocess.Popen(
         [sys.executable, "-m", "hpo.cli.main", *arguments],
         cwd=folder,

@@ -54,7 +54,7 @@ def test_trainings_of_two_drivers_outlive_a_server_that_is_away(tmp_path: Path) 
 
 
 def check_that_trainings_go_on(tmp_path: Path, server: Server) -> None:
-    """Two drivers, two trainings each under way, and the server is stopped for `AWAY` seconds."""
+    """Two drivers, two training runs each under way, and the server is stopped for `AWAY` seconds."""
     url = server("up")
     problem = hpo.Problem(hpo.Space({"x": hpo.Float(0.0, 1.0)}), [hpo.Objective("y")])
     study = hpo.open_study("away", problem, storage=url, seed=1, strategy=Random())

@@ -16,7 +16,7 @@ from tests.report.results import history
 def test_a_comparison_takes_medians_with_none_as_worst() -> None:
     good, bad = history("maximize", (0.5, 1.0), (0.8, 1.0)), history("maximize", (0.9, 99.0), (0.9, 99.0))
     compared = Comparison.of({"joint": {1: good, 2: good, 3: bad}, "grid": {1: bad, 2: bad, 3: good}})
-    assert compared.header() == ["strategy", "trainings", "median accuracy", "seed 1", "seed 2", "seed 3"]
+    assert compared.header() == ["strategy", "training runs", "median accuracy", "seed 1", "seed 2", "seed 3"]
     assert compared.rows() == [
         ["joint", "2", "0.8", "0.8", "0.8", "none feasible"],
         ["grid", "2", "none feasible", "none feasible", "none feasible", "0.8"],
@@ -57,11 +57,11 @@ def test_a_median_counts_a_seed_without_a_feasible_trial_as_the_worst(values: li
 
 def test_a_seed_that_ended_early_keeps_its_last_value() -> None:
     contender = Contender("a", {0: (0.1, 0.2, 0.9), 1: (0.3,), 2: (None, 0.4), 3: ()})
-    assert contender.trainings == 3
+    assert contender.training_runs == 3
     assert contender.best == {0: 0.9, 1: 0.3, 2: 0.4, 3: None}
     assert Comparison(Objective("y"), [contender]).median_curve(contender) == (0.1, 0.3, 0.4)
     nobody = Contender("nobody", {})
-    assert (nobody.trainings, nobody.best) == (0, {})
+    assert (nobody.training_runs, nobody.best) == (0, {})
 
 
 def test_seeds_are_those_of_all_strategies_in_order() -> None:

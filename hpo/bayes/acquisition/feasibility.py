@@ -1,4 +1,4 @@
-"""Success: the part of the space where trainings end well, as a utility.
+"""Success: the part of the space where training runs end well, as a utility.
 
 A failed trial teaches nothing but where it failed, so the price of failing is not only the chance of it: where success
 is doubtful the utility falls off steeply, and an objective that rises beyond the border cannot buy its way across. The
