@@ -39,7 +39,7 @@ _LIVELY = {
 themselves after fifteen minutes to two hours."""
 _PING = 5.0
 """Seconds that a connection of the pool may take to answer."""
-_FRESH = 1.0
+_FRESH = 0.05
 """Seconds for which a connection whose server has answered is used again without a question. Should it have gone since,
 the step is repeated like any whose connection breaks."""
 _IDLE = 10.0
@@ -281,7 +281,7 @@ class PostgresServer:
                 connection = Watched.connect(*args, **options)
         finally:
             soon.cancel()
-        connection.silence = self._silence
+        connection.silence, connection.heard_at = self._silence, time.monotonic()
         connection.prepare_threshold = None  # poolers give each transaction another session
         return connection
 

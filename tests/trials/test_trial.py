@@ -64,8 +64,9 @@ def test_each_kind_of_failure_is_learned_from_or_tried_again_and_the_page_says_s
     assert LEARNED_KINDS == ("oom", "diverged", "timeout", "crash", "error")
     assert RETRIED_KINDS == ("infra", "preempted")
     assert FAILURE_KINDS == LEARNED_KINDS + RETRIED_KINDS
-    said = (hpo.TrialFailed.__doc__ or "").replace(" and", ",")
-    assert f"{', '.join(LEARNED_KINDS)} are attributed to the params; {', '.join(RETRIED_KINDS)} to the machine" in said
+    said = hpo.TrialFailed.__doc__ or ""
+    assert f"{', '.join(LEARNED_KINDS[:-1])} or {LEARNED_KINDS[-1]}: the params caused it" in said
+    assert f"{' or '.join(RETRIED_KINDS)}: the machine did" in said
 
 
 def test_params_refuse_to_be_changed_and_say_what_to_do() -> None:
