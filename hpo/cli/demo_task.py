@@ -53,7 +53,7 @@ class Train:
 
         X_train, X_valid, y_train, y_valid = _digits(self.split)
         p = trial.params
-        model = make_pipeline(PCA(p["data.components"]), SVC(C=p["model.C"], gamma=p["model.gamma"]))
+        model = make_pipeline(PCA(p["data.components"], svd_solver="full"), SVC(C=p["model.C"], gamma=p["model.gamma"]))
         model.fit(X_train, y_train)
         return {"accuracy": float(model.score(X_valid, y_valid)), "size_kb": len(pickle.dumps(model)) / 1000}
 
