@@ -267,3 +267,18 @@ def test_what_is_no_mapping_stops_the_run_at_once(returned: Any) -> None:
     with pytest.raises(NotANumber, match="a mapping of metric name to number"):
         hpo.run(s, lambda _: returned, budget=hpo.Budget(trials=12))
     assert [t.state for t in s.trials] == [TrialState.CANCELLED]
+
+
+def _kills_its_supervisor(trial: hpo.Trial) -> Mapping[str, Any]:
+    if trial.number == 1:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60.0)
+    return measure(trial)
+
+
+def test_a_trial_that_kills_what_watches_it_fails_in_the_end() -> None:
+    s = study()
+    ended = hpo.run(s, _kills_its_supervisor, budget=hpo.Budget(trials=5), executor=Processes(1))
+    assert (ended.completed, ended.failed) == (4, 1)
+    assert (s.trials[1].state, s.trials[1].kind) == (TrialState.FAILED, "infra")
+    assert all(attempt.seconds for attempt in s.trials[1].attempts), "each has run, and is paid for"

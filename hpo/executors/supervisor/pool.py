@@ -45,6 +45,8 @@ class Slot:
         self._scratch = tempfile.mkdtemp(prefix="hpo-")
         self.connection, there = Pipe()
         self.task: Task | None = None
+        self.handed = 0.0
+        """When it was given the task, Unix time."""
         self.due = float("inf")
         """When an answer is overdue, on the monotonic clock."""
         try:
@@ -207,7 +209,7 @@ class SupervisedPool(Pool):
                 self._lose(slot, "")
             self._queue.end(Outcome(id=task.id, kind="infra", message=f"no process to run it in: {error}"))
             return
-        slot.task = task
+        slot.task, slot.handed = task, time.time()
         if task.timeout is not None:
             slot.due = time.monotonic() + task.timeout + self._settings.grace + PATIENCE
 
@@ -243,7 +245,9 @@ class SupervisedPool(Pool):
         self._slots[self._slots.index(slot)] = None
         slot.close(patience=0.0)
         if slot.task is not None:
-            self._queue.end(Outcome(id=slot.task.id, kind="infra", message=why))
+            seconds = max(time.time() - slot.handed, 0.0)
+            lost = Outcome(id=slot.task.id, kind="infra", message=why, started_at=slot.handed, seconds=seconds)
+            self._queue.end(lost)
 
     def _let_go(self, grace: float) -> None:
         slots = [slot for slot in self._slots if slot is not None]

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,13 @@ def test_function_that_cannot_be_loaded_is_told_at_start(
 
 
 def test_lost_supervisor_is_infra_and_is_replaced(tmp_path: Path) -> None:
+    begun = time.time()
     with Processes(1).start(behave) as pool:
         start_endless_task(pool, tmp_path / "mark").kill()
         outcome = collect(pool, 1)[0]
         assert (outcome.id, outcome.kind) == ("endless", "infra")
+        assert outcome.started_at is not None, "it ran: it may be to blame, and is paid for"
+        assert 0.0 < outcome.seconds <= time.time() - begun
         await_that(lambda: is_gone(tmp_path / "mark"), "the process dies with its supervisor")
         assert run(pool, do="pass", value=1).value == {"value": 1}
 
