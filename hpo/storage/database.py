@@ -31,11 +31,6 @@ class Database(Protocol):
         """Seconds to wait for a lock, `TURN` at a time, and for an opening to succeed."""
         ...
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether statements travel, so that fewer messages are faster."""
-        ...
-
     def engine(self) -> sa.Engine:
         """A new engine. Nothing is opened yet."""
         ...
@@ -54,11 +49,6 @@ class Database(Protocol):
 
     def locked(self, connection: sa.Connection, study: int, row: Message) -> Any:
         """As `lock_study`; and `row` of the study as it is then, or None."""
-        ...
-
-    def appended(self, connection: sa.Connection, study: int, row: Message) -> Any:
-        """In such a transaction: lock the study as `lock_study` does, execute a statement, commit, and return its row or
-        None; all in one message."""
         ...
 
     def commit_with(self, connection: sa.Connection, messages: Sequence[Message]) -> None:

@@ -90,8 +90,8 @@ class PostgresServer:
         return self.url
 
     @property
-    def is_remote(self) -> bool:
-        """Reached over a network, with a driver that can be told several statements at once."""
+    def can_batch(self) -> bool:
+        """Whether its driver can be told several statements at once."""
         return self._url.get_driver_name() == _OURS
 
     def engine(self) -> sa.Engine:
@@ -156,7 +156,8 @@ class PostgresServer:
         return _second_row(self._wait(connection, "the study", _SCHEMA_LOCK, study, then=_text(connection, row)))
 
     def appended(self, connection: sa.Connection, study: int, row: Message) -> Any:
-        """Nobody waits for this process while it has the lock: the server does everything by itself."""
+        """Lock the study as `lock_study` does, execute a statement, commit, and return its row or None; all in one message,
+        so that the server holds the lock without waiting for this process. Needs `can_batch`."""
         text = f"{_text(connection, row)}; COMMIT"
         return _second_row(self._wait(connection, "the study", _SCHEMA_LOCK, study, then=text))
 

@@ -196,14 +196,15 @@ class SqlStorage:
 
     def append_if_unchanged(self, study: int, after: int, make: Callable[[], Draft | None]) -> Event | None:
         """Append an event of one trial in one message, if nothing has been written of it."""
-        if not self._database.is_remote:
+        server = self._database
+        if not isinstance(server, PostgresServer) or not server.can_batch:
             return None
         draft = make()
         if draft is None:
             return None
         message = appended(study, after, draft)
         with self._connections.writing() as connection, self._connections.explained():
-            row = self._database.appended(connection, study, message)
+            row = server.appended(connection, study, message)
         return row and StoredEvent(row.seq, row.at, draft.kind, draft.number, message[1]["data"]).event()
 
     def renew(self, study: int, owner: str, held: Mapping[int, int], seconds: float) -> set[int]:

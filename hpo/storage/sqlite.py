@@ -133,12 +133,6 @@ class SqliteFile:
         """The write lock is on the whole file."""
         return connection.execute(*row).one_or_none()
 
-    is_remote = False
-
-    def appended(self, connection: sa.Connection, study: int, row: Message) -> Any:
-        """No message to save."""
-        raise NotImplementedError
-
     def commit_with(self, connection: sa.Connection, messages: Sequence[Message]) -> None:
         """There is no server to wait for."""
         for message in messages:
